@@ -1,0 +1,204 @@
+"""Task templates: audio slots and ratings → token ids; token ids → ratings and prose.
+
+The answer comes first in numbers, then in prose. A rating is *one* token (" 3.4", 41 of them from 1.0 to 5.0), so its
+whole distribution is read in one step and its expectation needs no branching over a unit digit. `Program` is what the
+engine runs for one request: tokens to prefill, then steps that read a distribution, force a token or write prose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from sqe_fast.results import RATING_MAX, RATING_MIN, RATINGS, Ratings
+
+AUDIO_TOKEN = "<|AUDIO|>"
+AUDIO_BOS, AUDIO_EOS = "<|audio_bos|>", "<|audio_eos|>"
+IM_START, IM_END, END_OF_TEXT = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
+VERDICTS: dict[str, str] = {"A": "[SpeechA]", "B": "[SpeechB]", "tie": "[Tie]"}
+SPECIAL_TOKENS = (END_OF_TEXT, IM_START, IM_END, AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN, *VERDICTS.values())
+
+NUMBER_VALUES = tuple(n / 10 for n in range(round(RATING_MIN * 10), round(RATING_MAX * 10) + 1))
+NUMBER_TOKENS = tuple(f" {value:.1f}" for value in NUMBER_VALUES)
+
+TEMPLATE = "numbers-first"
+"""The only answer template so far; a checkpoint names the one it was trained with."""
+
+MAX_DESCRIPTION_TOKENS = 192
+
+RATE_TASK = "Rate this speech."
+COMPARE_TASK = "Which speech is better?"
+
+
+@dataclass(frozen=True)
+class Read:
+    """Read softmax(logits[candidates]) at the current position, keep it under `name`, and append the candidate whose
+    value is nearest to the expectation."""
+
+    name: str
+    candidates: tuple[int, ...]
+    values: tuple[float, ...]
+
+    def expectation(self, probabilities: npt.NDArray[np.float32]) -> tuple[float, float]:
+        """Mean and standard deviation of the candidates' values under `probabilities` [len(candidates)]."""
+        values, p = np.asarray(self.values), probabilities.astype(np.float64)
+        mean = float(p @ values)
+        return mean, float(np.sqrt(max(0.0, p @ (values - mean) ** 2)))
+
+    def nearest(self, mean: float) -> int:
+        """The candidate token whose value is nearest to `mean`; the lower one of two equally near."""
+        return self.candidates[int(np.argmin(np.abs(np.asarray(self.values) - mean)))]
+
+
+@dataclass(frozen=True)
+class Force:
+    """Append these tokens, whatever the model would have said."""
+
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Write:
+    """Write prose until `stop`. The k-th number in it is forced to `numbers[k]`: the name of an earlier `Read`, or a
+    number token's id; so that prose and ratings cannot disagree."""
+
+    numbers: tuple[str | int, ...]
+    stop: int
+    max_tokens: int = MAX_DESCRIPTION_TOKENS
+
+
+Step = Read | Force | Write
+
+
+@dataclass(frozen=True)
+class Program:
+    """One request for the engine. `tokens` holds one audio token id per audio embedding."""
+
+    tokens: tuple[int, ...]
+    steps: tuple[Step, ...]
+
+
+def audio_tokens(frames: int) -> int:
+    """Audio embeddings of a clip of `frames` 10 ms frames: stride-2 convolution, then average pool of 2.
+
+    Raises ValueError below 3 frames, which leave nothing after the pool.
+    """
+    convolved = (frames - 1) // 2 + 1
+    pooled = (convolved - 2) // 2 + 1
+    if pooled < 1:
+        raise ValueError(f"{frames} frames are too few for one audio token")
+    return pooled
+
+
+class PromptBuilder:
+    """The templates of one checkpoint, bound to its tokenizer.
+
+    Raises ValueError where the tokenizer does not hold a rating or a marker as one token.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.audio_token_id = self._single(AUDIO_TOKEN)
+        self.stop = self._single(IM_END)
+        self.number_ids = tuple(self._single(token) for token in NUMBER_TOKENS)
+        self.verdict_ids = {verdict: self._single(token) for verdict, token in VERDICTS.items()}
+
+    def _single(self, token: str) -> int:
+        ids = self.encode(token)
+        if len(ids) != 1:
+            raise ValueError(f"the tokenizer must hold {token!r} as one token to serve the {TEMPLATE!r} template")
+        return ids[0]
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def number_id(self, value: float) -> int:
+        """The token of a rating, rounded to 0.1 and clipped to 1.0–5.0."""
+        tenths = round(min(max(value, RATING_MIN), RATING_MAX) * 10)
+        return self.number_ids[tenths - round(RATING_MIN * 10)]
+
+    # --- prompts and answers, shared with training -----------------------------------------------------------------
+
+    def turn(self, user: Sequence[int]) -> tuple[int, ...]:
+        """A user's turn and the opening of the assistant's. Ends in a newline, so no answer token can merge into it."""
+        return (
+            *self.encode(f"{IM_START}user\n"),
+            *user,
+            *self.encode(f"{IM_END}\n{IM_START}assistant\n"),
+        )
+
+    def _slot(self, count: int) -> tuple[int, ...]:
+        return (*self.encode(AUDIO_BOS), *[self.audio_token_id] * count, *self.encode(AUDIO_EOS))
+
+    def rate_prompt(self, audio_token_count: int) -> tuple[int, ...]:
+        return self.turn((*self._slot(audio_token_count), *self.encode(f"\n{RATE_TASK}")))
+
+    def compare_prompt(self, audio_tokens_a: int, audio_tokens_b: int) -> tuple[int, ...]:
+        return self.turn(
+            (
+                *self.encode("A:"),
+                *self._slot(audio_tokens_a),
+                *self.encode("\nB:"),
+                *self._slot(audio_tokens_b),
+                *self.encode(f"\n{COMPARE_TASK}"),
+            )
+        )
+
+    def line(self, ratings: Mapping[str, float] | Ratings) -> tuple[int, ...]:
+        """The five number tokens of a ratings line, in the order of `RATINGS`."""
+        return tuple(self.number_id(ratings[name]) for name in RATINGS)
+
+    def rate_answer(self, ratings: Mapping[str, float] | Ratings, description: str) -> tuple[int, ...]:
+        """" 3.4 2.1 4.5 4.0 2.7\\n<description><|im_end|>" as token ids."""
+        return (*self.line(ratings), *self.encode(f"\n{description}{IM_END}"))
+
+    def compare_answer(
+        self,
+        a: Mapping[str, float] | Ratings,
+        b: Mapping[str, float] | Ratings,
+        verdict: Literal["A", "B", "tie"],
+        description: str,
+    ) -> tuple[int, ...]:
+        """Line of A, line of B, newline, verdict, newline, argument, end."""
+        return (*self.compare_head(a, b), self.verdict_ids[verdict], *self.encode(f"\n{description}{IM_END}"))
+
+    def compare_head(self, a: Mapping[str, float] | Ratings, b: Mapping[str, float] | Ratings) -> tuple[int, ...]:
+        newline = self.encode("\n")
+        return (*self.line(a), *newline, *self.line(b), *newline)
+
+    # --- programs for the engine -----------------------------------------------------------------------------------
+
+    def rate(self, audio_token_count: int, *, describe: bool) -> Program:
+        """Read the five ratings; then, where asked, describe. Without prose nothing follows the line."""
+        steps: list[Step] = [Read(name, self.number_ids, NUMBER_VALUES) for name in RATINGS]
+        if describe:
+            steps += [Force(self.encode("\n")), Write(numbers=("mos",), stop=self.stop)]
+        return Program(self.rate_prompt(audio_token_count), tuple(steps))
+
+    def verdict(self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings) -> Program:
+        """Read the probability that A is better (value 1 for A, 0 for B)."""
+        candidates = (self.verdict_ids["A"], self.verdict_ids["B"])
+        tokens = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.compare_head(a, b))
+        return Program(tokens, (Read("verdict", candidates, (1.0, 0.0)),))
+
+    def argue(
+        self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings, verdict: Literal["A", "B", "tie"]
+    ) -> Program:
+        """Write why, the verdict being given. The prose may state the MOS of A, then that of B."""
+        tokens = (
+            *self.compare_prompt(audio_tokens_a, audio_tokens_b),
+            *self.compare_head(a, b),
+            self.verdict_ids[verdict],
+            *self.encode("\n"),
+        )
+        numbers = (self.number_id(a.mos), self.number_id(b.mos))
+        return Program(tokens, (Write(numbers=numbers, stop=self.stop),))
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Prose from generated token ids."""
+        return self.tokenizer.decode(list(tokens), skip_special_tokens=True).strip()
