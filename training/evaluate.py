@@ -1,0 +1,75 @@
+"""Accuracy of a checkpoint on clips it never saw: per rating LCC, SRCC, MSE with bootstrap intervals; A/B; ladders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from sqe_fast.evaluator import Evaluator
+from sqe_fast.results import RATINGS
+from training import captions, ladder
+from training.corpus import Clips
+from training.measures import SAMPLE_RATE
+
+Values = npt.NDArray[np.float64]
+
+
+def report(evaluator: Evaluator, clips: Clips, data: Path, pairs: int = 100) -> dict[str, Any]:
+    """Everything the model card states. `clips` is a built split; `data` holds the held-out speakers."""
+    evaluations = evaluator.evaluate([(clips.samples(row), SAMPLE_RATE) for row in clips], describe=False)
+    kept = [(row, e.ratings) for row, e in zip(clips, evaluations, strict=True) if e.ratings]
+    accuracy = {}
+    for name in RATINGS:
+        read = np.array([ratings[name] for _, ratings in kept])
+        true = np.array([row[name] for row, _ in kept])
+        accuracy[name] = {metric: interval(of, read, true) for metric, of in METRICS.items()}
+    return {
+        "model": evaluator.model,
+        "clips": len(kept),
+        "refused": len(clips) - len(kept),
+        "accuracy": accuracy,
+        "ab": ab_accuracy(evaluator, clips, pairs),
+        "ladders": [step.to_row() for step in ladder.climb(evaluator, data)],
+    }
+
+
+METRICS: dict[str, Callable[[Values, Values], float]] = {
+    "lcc": lambda read, true: float(stats.pearsonr(read, true).statistic),
+    "srcc": lambda read, true: float(stats.spearmanr(read, true).statistic),
+    "mse": lambda read, true: float(np.mean((read - true) ** 2)),
+}
+
+
+def interval(of: Callable[[Values, Values], float], read: Values, true: Values, draws: int = 500) -> list[float]:
+    """[value, lower, upper]: the figure and its 95 % bootstrap interval over clips."""
+    rng = np.random.default_rng(0)
+    samples = [of(read[i], true[i]) for i in (rng.integers(len(read), size=len(read)) for _ in range(draws))]
+    lower, upper = np.quantile(samples, [0.025, 0.975])
+    return [round(value, 3) for value in (of(read, true), float(lower), float(upper))]
+
+
+def ab_accuracy(evaluator: Evaluator, clips: Clips, pairs: int) -> dict[str, Any]:
+    """Share of pairs with |ΔMOS| ≥ 0.5 in which the clip with the higher MOS wins."""
+    rng = np.random.default_rng(1)
+    right, asked = 0, 0
+    while asked < pairs:
+        a, b = (clips.rows[int(i)] for i in rng.choice(len(clips), 2, replace=False))
+        if abs(a["mos"] - b["mos"]) < captions.CLEAR_GAP:
+            continue
+        heard = [(clips.samples(row), SAMPLE_RATE) for row in (a, b)]
+        comparison = evaluator.compare(*heard, describe=False)
+        if comparison.winner is not None:
+            asked += 1
+            right += comparison.winner == captions.verdict(a["mos"], b["mos"])
+    return {"pairs": asked, "right": right}
+
+
+def write(found: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=2) + "\n")
