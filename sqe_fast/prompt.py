@@ -7,6 +7,8 @@ engine runs for one request: tokens to prefill, then steps that read a distribut
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -31,6 +33,9 @@ TEMPLATE = "numbers-first"
 
 MAX_DESCRIPTION_TOKENS = 192
 
+_UNFIT = re.compile(r"[\d\ufffd]")
+"""What the text of a prose token must not hold."""
+
 RATE_TASK = "Rate this speech."
 COMPARE_TASK = "Which speech is better?"
 
@@ -48,7 +53,7 @@ class Read:
         """Mean and standard deviation of the candidates' values under `probabilities` [len(candidates)]."""
         values, p = np.asarray(self.values), probabilities.astype(np.float64)
         mean = float(p @ values)
-        return mean, float(np.sqrt(max(0.0, p @ (values - mean) ** 2)))
+        return mean, math.sqrt(max(0.0, float(p @ (values - mean) ** 2)))
 
     def nearest(self, mean: float) -> int:
         """The candidate token whose value is nearest to `mean`; the lower one of two equally near."""
@@ -65,11 +70,15 @@ class Force:
 @dataclass(frozen=True)
 class Write:
     """Write prose until `stop`. The k-th number in it is forced to `numbers[k]`: the name of an earlier `Read`, or a
-    number token's id; so that prose and ratings cannot disagree."""
+    number token's id; so that prose and ratings cannot disagree. Numbers beyond the list repeat its last."""
 
     numbers: tuple[str | int, ...]
     stop: int
+    number_ids: frozenset[int]
+    prose: frozenset[int]
+    """Every token that prose may hold, number tokens included. Anything else but `stop` spoils the answer."""
     max_tokens: int = MAX_DESCRIPTION_TOKENS
+    """With the stop."""
 
 
 Step = Read | Force | Write
@@ -107,12 +116,23 @@ class PromptBuilder:
         self.stop = self._single(IM_END)
         self.number_ids = tuple(self._single(token) for token in NUMBER_TOKENS)
         self.verdict_ids = {verdict: self._single(token) for verdict, token in VERDICTS.items()}
+        self.prose_ids = self._prose_ids()
 
     def _single(self, token: str) -> int:
         ids = self.encode(token)
         if len(ids) != 1:
             raise ValueError(f"the tokenizer must hold {token!r} as one token to serve the {TEMPLATE!r} template")
         return ids[0]
+
+    def _prose_ids(self) -> frozenset[int]:
+        """Tokens of plain text: no marker, no lone byte of a character, which would decode to U+FFFD, and no digit but
+        in a number token: no number can get into the prose that is not one of the ratings."""
+        marker_ids = {self.tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
+        marker_ids |= {id for id, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
+        ids = sorted(set(self.tokenizer.get_vocab(with_added_tokens=True).values()) - marker_ids)
+        texts = self.tokenizer.decode_batch([[id] for id in ids], skip_special_tokens=False)
+        words = {id for id, text in zip(ids, texts, strict=True) if text and not _UNFIT.search(text)}
+        return frozenset(words | set(self.number_ids))
 
     def encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False).ids)
@@ -154,7 +174,7 @@ class PromptBuilder:
         return tuple(self.number_id(ratings[name]) for name in RATINGS)
 
     def rate_answer(self, ratings: Mapping[str, float] | Ratings, description: str) -> tuple[int, ...]:
-        """" 3.4 2.1 4.5 4.0 2.7\\n<description><|im_end|>" as token ids."""
+        """Line, newline, description, end: " 3.4 2.1 4.5 4.0 2.7\\n<description><|im_end|>" as token ids."""
         return (*self.line(ratings), *self.encode(f"\n{description}{IM_END}"))
 
     def compare_answer(
@@ -177,8 +197,13 @@ class PromptBuilder:
         """Read the five ratings; then, where asked, describe. Without prose nothing follows the line."""
         steps: list[Step] = [Read(name, self.number_ids, NUMBER_VALUES) for name in RATINGS]
         if describe:
-            steps += [Force(self.encode("\n")), Write(numbers=("mos",), stop=self.stop)]
+            steps += [Force(self.encode("\n")), self._write("mos")]
         return Program(self.rate_prompt(audio_token_count), tuple(steps))
+
+    def describe(self, audio_token_count: int, ratings: Ratings) -> Program:
+        """Describe speech whose ratings are known, such as one window of a recording that was rated as a whole."""
+        tokens = (*self.rate_prompt(audio_token_count), *self.line(ratings), *self.encode("\n"))
+        return Program(tokens, (self._write(self.number_id(ratings.mos)),))
 
     def verdict(self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings) -> Program:
         """Read the probability that A is better (value 1 for A, 0 for B)."""
@@ -196,8 +221,10 @@ class PromptBuilder:
             self.verdict_ids[verdict],
             *self.encode("\n"),
         )
-        numbers = (self.number_id(a.mos), self.number_id(b.mos))
-        return Program(tokens, (Write(numbers=numbers, stop=self.stop),))
+        return Program(tokens, (self._write(self.number_id(a.mos), self.number_id(b.mos)),))
+
+    def _write(self, *numbers: str | int) -> Write:
+        return Write(numbers, self.stop, frozenset(self.number_ids), self.prose_ids)
 
     def text(self, tokens: Sequence[int]) -> str:
         """Prose from generated token ids."""

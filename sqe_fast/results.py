@@ -82,7 +82,8 @@ class Ratings:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One input's row. Exactly one of `ratings` and `error` is set, but for a silent clip, which has neither."""
+    """One input's row. `ratings` or `error` is set. Both are where only the description failed (`generation_failed`);
+    neither is for a silent clip."""
 
     file: str
     ratings: Ratings | None = None
@@ -129,7 +130,7 @@ class Evaluation:
             "flags": list(self.flags),
             "duration": _rounded(self.duration),
             "model": self.model,
-            "error": {"code": self.error.code.value, "message": self.error.message} if self.error else None,
+            "error": _error_row(self.error),
         }
 
 
@@ -144,12 +145,15 @@ class Comparison:
     probability: float | None = None
     """Probability that A is better: the average over both orders of asking."""
     description: str | None = None
+    error: ClipError | None = None
+    """What went wrong in the comparison itself; a clip's own error stands in its evaluation."""
 
     def to_row(self) -> dict[str, Any]:
         return {
             "winner": self.winner,
             "probability": _rounded(self.probability, 4),
             "description": self.description,
+            "error": _error_row(self.error),
             "a": self.a.to_row(),
             "b": self.b.to_row(),
         }
@@ -176,6 +180,10 @@ class Trace:
 
     def to_row(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _error_row(error: ClipError | None) -> dict[str, str] | None:
+    return {"code": error.code.value, "message": error.message} if error else None
 
 
 def _rounded(value: float | None, digits: int = 3) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -76,6 +77,7 @@ def sft(
     seed: int = 1,
     name: Annotated[str, typer.Option(help="Folder of this run inside --run.")] = "sft",
     encoder_layers: int = 2,
+    start_from: Annotated[str | None, typer.Option(help="Run inside --run whose weights to go on from.")] = None,
 ) -> None:
     """Warm up the audio model on ratings, descriptions and A/B tests."""
     from training import sft as stage
@@ -93,7 +95,38 @@ def sft(
         batch_size,
         seed,
         encoder_layers,
+        run / start_from if start_from else None,
     )
+
+
+@app.command()
+def bundle(
+    folder: Annotated[Path, typer.Argument(help="Where the finished model goes, e.g. sqe_fast/models/tiny.")],
+    run: Run = Path("runs/tiny"),
+    name: Annotated[str, typer.Option(help="Folder of the run inside --run.")] = "sft",
+) -> None:
+    """Write the checkpoint that ships, with ONNX graphs, hashes and a parity report."""
+    from training import bundle as stage
+
+    typer.echo(str(stage.write(run / name / "checkpoint", folder, folder.name)))
+
+
+@app.command()
+def evaluate(
+    data: Data,
+    model: Annotated[str, typer.Option(help="Bundled name or checkpoint folder.")] = "tiny",
+    run: Run = Path("runs/tiny"),
+    output: Annotated[Path | None, typer.Option(help="Write the figures here as JSON.")] = None,
+) -> None:
+    """Accuracy on held-out speakers, noises and recipes: ratings, A/B, ladders."""
+    from sqe_fast.evaluator import Evaluator
+    from training import evaluate as stage
+    from training.corpus import Clips
+
+    found = stage.report(Evaluator.from_pretrained(model), Clips.open(run / "corpus" / "test"), data)
+    typer.echo(json.dumps(found, indent=2))
+    if output:
+        stage.write(found, output)
 
 
 def _prompts(run: Path) -> PromptBuilder:

@@ -12,15 +12,20 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sqe_fast.results import DIMENSIONS
+from sqe_fast.results import DIMENSIONS, RATINGS
 
 Row = Mapping[str, Any]
 CLEAR_GAP = 0.5
 """Two ratings further apart than this differ obviously (paper.md)."""
 TIE = 0.1
-"""MOS values closer than this are a tie."""
+"""MOS values this near, as shown, are a tie."""
 
 LABELS = ("bad", "poor", "fair", "good", "excellent")
+
+
+def shown(row: Row) -> dict[str, Any]:
+    """The row with its ratings as a line states them, to 0.1: words follow from the numbers that stand beside them."""
+    return {**row, **{name: round(row[name] * 10) / 10 for name in RATINGS}}
 
 
 def label(rating: float) -> int:
@@ -31,52 +36,132 @@ def label(rating: float) -> int:
 # Clauses by dimension and category, usable at the start of a sentence or after "while". {cause} is a noun phrase.
 CLAUSES: dict[str, tuple[tuple[str, ...], ...]] = {
     "noisiness": (
-        ("{cause} drowns the voice almost completely", "{cause} is as loud as the talker or louder",
-         "the words have to be dug out of {cause}", "{cause} buries most of the speech"),
-        ("{cause} competes with the voice throughout", "{cause} is strong and tiring to listen through",
-         "{cause} sits heavily under every word", "{cause} never lets the voice stand alone"),
-        ("{cause} is clearly audible behind the voice", "{cause} is plain to hear but the words stay on top",
-         "{cause} fills the pauses and is hard to ignore", "{cause} disturbs without hiding any words"),
-        ("only a little {cause} can be heard in the pauses", "the background holds just a trace of {cause}",
-         "{cause} stays low, well under the voice", "a faint layer of {cause} remains"),
-        ("the background is silent", "no noise is heard behind the voice", "pauses are free of noise",
-         "the voice stands on a clean background"),
+        (
+            "{cause} drowns the voice almost completely",
+            "{cause} is as loud as the talker or louder",
+            "the words have to be dug out of {cause}",
+            "{cause} buries most of the speech",
+        ),
+        (
+            "{cause} competes with the voice throughout",
+            "{cause} is strong and tiring to listen through",
+            "{cause} sits heavily under every word",
+            "{cause} never lets the voice stand alone",
+        ),
+        (
+            "{cause} is clearly audible behind the voice",
+            "{cause} is plain to hear but the words stay on top",
+            "{cause} fills the pauses and is hard to ignore",
+            "{cause} disturbs without hiding any words",
+        ),
+        (
+            "only a little {cause} can be heard in the pauses",
+            "the background holds just a trace of {cause}",
+            "{cause} stays low, well under the voice",
+            "a faint layer of {cause} remains",
+        ),
+        (
+            "the background is silent",
+            "no noise is heard behind the voice",
+            "pauses are free of noise",
+            "the voice stands on a clean background",
+        ),
     ),
     "coloration": (
-        ("{cause} leaves hardly anything natural in the voice", "the timbre is wrecked by {cause}",
-         "{cause} distorts the voice beyond recognition", "{cause} makes the voice sound broken and artificial"),
-        ("{cause} spoils the natural sound of the voice", "the voice sounds badly altered by {cause}",
-         "{cause} gives the voice an unnatural, unpleasant tone", "{cause} is heavy and takes the naturalness away"),
-        ("{cause} colors the voice noticeably", "the timbre is changed by {cause}, though the talker stays natural enough",
-         "{cause} takes some life out of the voice", "{cause} makes the voice sound less natural"),
-        ("the voice is only slightly colored by {cause}", "{cause} can be heard on close listening",
-         "the timbre is close to natural, with a touch of {cause}", "{cause} changes the tone just a little"),
-        ("the timbre is natural", "the voice sounds full and undistorted", "nothing colors the sound of the voice",
-         "the voice keeps its natural tone"),
+        (
+            "{cause} leaves hardly anything natural in the voice",
+            "the timbre is wrecked by {cause}",
+            "{cause} distorts the voice beyond recognition",
+            "{cause} makes the voice sound broken and artificial",
+        ),
+        (
+            "{cause} spoils the natural sound of the voice",
+            "the voice sounds badly altered by {cause}",
+            "{cause} gives the voice an unnatural, unpleasant tone",
+            "{cause} is heavy and takes the naturalness away",
+        ),
+        (
+            "{cause} colors the voice noticeably",
+            "the timbre is changed by {cause}, though the talker stays natural enough",
+            "{cause} takes some life out of the voice",
+            "{cause} makes the voice sound less natural",
+        ),
+        (
+            "the voice is only slightly colored by {cause}",
+            "{cause} can be heard on close listening",
+            "the timbre is close to natural, with a touch of {cause}",
+            "{cause} changes the tone just a little",
+        ),
+        (
+            "the timbre is natural",
+            "the voice sounds full and undistorted",
+            "nothing colors the sound of the voice",
+            "the voice keeps its natural tone",
+        ),
     ),
     "discontinuity": (
-        ("{cause} tears the speech to pieces", "so much is missing through {cause} that sentences fall apart",
-         "{cause} breaks nearly every word", "{cause} makes the speech impossible to follow"),
-        ("{cause} interrupts the speech again and again", "frequent gaps from {cause} cost whole syllables",
-         "{cause} keeps cutting into the words", "the flow is broken by {cause}"),
-        ("{cause} breaks the flow in several places", "a number of short gaps show {cause}",
-         "{cause} clips some syllables", "the speech stumbles now and then through {cause}"),
-        ("there is a rare, brief sign of {cause}", "{cause} is heard once or twice at most",
-         "the flow is nearly unbroken, with a hint of {cause}", "{cause} hardly disturbs the flow"),
-        ("the speech flows without a break", "there are no gaps or stutters", "the signal is continuous",
-         "nothing is missing from the words"),
+        (
+            "{cause} tears the speech to pieces",
+            "so much is missing through {cause} that sentences fall apart",
+            "{cause} breaks nearly every word",
+            "{cause} makes the speech impossible to follow",
+        ),
+        (
+            "{cause} interrupts the speech again and again",
+            "frequent gaps from {cause} cost whole syllables",
+            "{cause} keeps cutting into the words",
+            "the flow is broken by {cause}",
+        ),
+        (
+            "{cause} breaks the flow in several places",
+            "a number of short gaps show {cause}",
+            "{cause} clips some syllables",
+            "the speech stumbles now and then through {cause}",
+        ),
+        (
+            "there is a rare, brief sign of {cause}",
+            "{cause} is heard once or twice at most",
+            "the flow is nearly unbroken, with a hint of {cause}",
+            "{cause} hardly disturbs the flow",
+        ),
+        (
+            "the speech flows without a break",
+            "there are no gaps or stutters",
+            "the signal is continuous",
+            "nothing is missing from the words",
+        ),
     ),
     "loudness": (
-        ("{cause} is so extreme that the words barely reach the ear", "the speech is almost inaudible with {cause}",
-         "{cause} leaves next to nothing to hear", "one must turn the volume all the way up against {cause}"),
-        ("{cause} makes listening an effort", "the voice is much too soft with {cause}",
-         "{cause} forces the listener to strain", "{cause} keeps the voice far away"),
-        ("{cause} asks for a turn of the volume knob", "the voice is a bit weak, with {cause}",
-         "{cause} is noticeable though bearable", "the level is below comfort, with {cause}"),
-        ("the level is nearly right", "the volume is slightly off but comfortable", "the loudness is acceptable",
-         "the volume could be a touch better"),
-        ("the volume is comfortable", "the level is just right", "the loudness is ideal",
-         "the voice has a pleasant, full volume"),
+        (
+            "{cause} is so extreme that the words barely reach the ear",
+            "the speech is almost inaudible with {cause}",
+            "{cause} leaves next to nothing to hear",
+            "one must turn the volume all the way up against {cause}",
+        ),
+        (
+            "{cause} makes listening an effort",
+            "the voice is much too soft with {cause}",
+            "{cause} forces the listener to strain",
+            "{cause} keeps the voice far away",
+        ),
+        (
+            "{cause} asks for a turn of the volume knob",
+            "the voice is a bit weak, with {cause}",
+            "{cause} is noticeable though bearable",
+            "the level is below comfort, with {cause}",
+        ),
+        (
+            "the level is nearly right",
+            "the volume is slightly off but comfortable",
+            "the loudness is acceptable",
+            "the volume could be a touch better",
+        ),
+        (
+            "the volume is comfortable",
+            "the level is just right",
+            "the loudness is ideal",
+            "the voice has a pleasant, full volume",
+        ),
     ),
 }
 
@@ -115,25 +200,42 @@ OPENINGS: dict[str, tuple[str, ...]] = {
     "support": ("On this call", "For the caller's audio:", "On this line", "The other end would notice:"),
 }
 PRISTINE = (
-    "This is a clean recording:", "Very little to criticise here:", "The speech comes across very well:",
+    "This is a clean recording:",
+    "Very little to criticise here:",
+    "The speech comes across very well:",
     "A fine recording overall:",
 )
 COMBINATIONS: dict[str, tuple[str, ...]] = {
-    "single": ("That alone sets the rating", "This one defect decides the impression", "The rest is fine, but this weighs most",
-               "Everything else is in order, yet this dominates"),
-    "several": ("Together these faults pull the quality down", "The defects add up", "No single cause explains it all, the sum does",
-                "These weaknesses reinforce each other"),
-    "none": ("Nothing stands in the way of listening", "All four dimensions hold up", "There is hardly a reason to take points off",
-             "The dimensions agree"),
+    "single": (
+        "That alone sets the rating",
+        "This one defect decides the impression",
+        "The rest is fine, but this weighs most",
+        "Everything else is in order, yet this dominates",
+    ),
+    "several": (
+        "Together these faults pull the quality down",
+        "The defects add up",
+        "No single cause explains it all, the sum does",
+        "These weaknesses reinforce each other",
+    ),
+    "none": (
+        "Nothing stands in the way of listening",
+        "All four dimensions hold up",
+        "There is hardly a reason to take points off",
+        "The dimensions agree",
+    ),
 }
 CLOSINGS = (
-    "The overall quality is {label}, with a MOS of {mos}.", "Overall this is {label} quality, a MOS of {mos}.",
-    "So the overall MOS is {mos}, which is {label}.", "It makes for {label} quality and a MOS of {mos}.",
+    "The overall quality is {label}, with a MOS of {mos}.",
+    "Overall this is {label} quality, a MOS of {mos}.",
+    "So the overall MOS is {mos}, which is {label}.",
+    "It makes for {label} quality and a MOS of {mos}.",
 )
 
 
 def describe(row: Row, rng: np.random.Generator) -> str:
     """A description of one clip. `row` holds the five ratings by name and `causes` (a list of cause rows)."""
+    row = shown(row)
     order = sorted(DIMENSIONS, key=lambda name: float(row[name]))
     voice = str(rng.choice(list(OPENINGS)))
     faulty = [name for name in order if label(row[name]) < 3]
@@ -151,7 +253,8 @@ def describe(row: Row, rng: np.random.Generator) -> str:
 
 
 def verdict(mos_a: float, mos_b: float) -> Literal["A", "B", "tie"]:
-    if abs(mos_a - mos_b) < TIE:
+    """The clip with the higher MOS; both to 0.1."""
+    if abs(mos_a - mos_b) < TIE + 0.05:  # tenths apart, whatever their binary fractions
         return "tie"
     return "A" if mos_a > mos_b else "B"
 
@@ -161,12 +264,16 @@ COMPARED: dict[str, tuple[tuple[str, str], ...]] = {
     "noisiness": (("has the cleaner background", "carries more noise"), ("is less noisy", "is noisier")),
     "coloration": (("sounds more natural", "sounds more distorted"), ("keeps the better timbre", "is more colored")),
     "discontinuity": (("flows better", "is more broken up"), ("has fewer gaps", "suffers more drop-outs")),
-    "loudness": (("has the better volume", "is harder to hear"), ("is closer to a comfortable level", "is off in level")),
+    "loudness": (
+        ("has the better volume", "is harder to hear"),
+        ("is closer to a comfortable level", "is off in level"),
+    ),
 }
 
 
 def argue(a: Row, b: Row, rng: np.random.Generator) -> str:
     """Why A or B is better, or why neither: one to three dimensions with an obvious gap, then the verdict."""
+    a, b = shown(a), shown(b)
     outcome = verdict(a["mos"], b["mos"])
     gaps = {name: float(a[name]) - float(b[name]) for name in DIMENSIONS}
     obvious = sorted((n for n in DIMENSIONS if abs(gaps[n]) > CLEAR_GAP), key=lambda n: -abs(gaps[n]))[:3]
@@ -181,7 +288,9 @@ def argue(a: Row, b: Row, rng: np.random.Generator) -> str:
     if outcome == "tie":
         sentences.append(f"Overall they are level: {numbers}.")
     else:
-        sentences.append(_pick(rng, ("Speech {w} is preferred: ", "Overall Speech {w} is better: ")).format(w=winner) + numbers + ".")
+        sentences.append(
+            _pick(rng, ("Speech {w} is preferred: ", "Overall Speech {w} is better: ")).format(w=winner) + numbers + "."
+        )
     return " ".join(sentences)
 
 
@@ -189,7 +298,13 @@ def _compared(name: str, gap: float, rng: np.random.Generator) -> str:
     better, worse = _pick(rng, COMPARED[name])
     first, second = ("A", "B") if gap > 0 else ("B", "A")
     much = "clearly " if abs(gap) > 1.5 and not better.startswith(("has", "is")) else ""
-    return _pick(rng, (f"Speech {first} {much}{better}, while Speech {second} {worse}.", f"Speech {second} {worse}; Speech {first} {better}."))
+    return _pick(
+        rng,
+        (
+            f"Speech {first} {much}{better}, while Speech {second} {worse}.",
+            f"Speech {second} {worse}; Speech {first} {better}.",
+        ),
+    )
 
 
 def _clause(row: Row, name: str, rng: np.random.Generator) -> str:

@@ -29,8 +29,10 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 TEST_SOURCES = ("librispeech_test_other",)
-HELD_OUT_NOISES = {"test": ("9a12b4b8", "dishes_04", "dishes_05", "kitchen_06", "bg_noise8", "bike_03"),
-                   "validation": ("a7b4879b", "dishes_03", "kitchen_07", "bg_noise9", "bike_02")}
+HELD_OUT_NOISES = {
+    "test": ("9a12b4b8", "dishes_04", "dishes_05", "kitchen_06", "bg_noise8", "bike_03"),
+    "validation": ("a7b4879b", "dishes_03", "kitchen_07", "bg_noise9", "bike_02"),
+}
 CATEGORIES = {"street/urban": "street", "room/microphone background": "room"}
 
 CODEC_RATES: dict[str, tuple[int | None, ...]] = {
@@ -111,10 +113,10 @@ def _room_split(file: str) -> Split:
     return "validation" if zlib.crc32(file.encode()) % 6 == 0 else "train"
 
 
-# --- recipes ------------------------------------------------------------------------------------------------------------
+# --- recipes ------------------------------------------------------------------------------------------
 
 NOISINESS, COLORATION, DISCONTINUITY, LOUDNESS = 0.38, 0.4, 0.33, 0.3
-"""How often each dimension is degraded; independently, so that every mixture occurs and a fifth of all clips has none."""
+"""How often each dimension is degraded; independently, so that every mixture occurs, and clips without any fault."""
 
 
 def draw_recipe(lib: Library, rng: np.random.Generator) -> tuple[Params, ...]:
@@ -187,7 +189,7 @@ def _draw_level(rng: np.random.Generator) -> float:
     return float(rng.uniform(-29, -16))
 
 
-# --- clips --------------------------------------------------------------------------------------------------------------
+# --- clips ------------------------------------------------------------------------------------------
 
 
 def read(path: Path) -> Signal:
@@ -263,12 +265,15 @@ def build(root: Path, output: Path, split: Split, count: int, workers: int = 2) 
     folder.mkdir(parents=True, exist_ok=True)
     done = sum(1 for _ in (folder / "rows.jsonl").open()) if (folder / "rows.jsonl").exists() else 0
     jobs = [(root, split, index) for index in range(done, count)]
-    with (folder / "audio.i16").open("ab") as audio, (folder / "rows.jsonl").open("a") as rows:
-        with ProcessPoolExecutor(workers) as pool:
-            for samples, row in track(pool.map(_make_int16, jobs, chunksize=16), split, len(jobs)):
-                offset = audio.tell() // 2
-                audio.write(samples)
-                rows.write(json.dumps({**row, "offset": offset, "samples": len(samples) // 2}) + "\n")
+    with (
+        (folder / "audio.i16").open("ab") as audio,
+        (folder / "rows.jsonl").open("a") as rows,
+        ProcessPoolExecutor(workers) as pool,
+    ):
+        for samples, row in track(pool.map(_make_int16, jobs, chunksize=16), split, len(jobs)):
+            offset = audio.tell() // 2
+            audio.write(samples)
+            rows.write(json.dumps({**row, "offset": offset, "samples": len(samples) // 2}) + "\n")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rows → training examples → batches. What a batch holds follows from (seed, step) alone, so a run can resume anywhere."""
+"""Rows → training examples → batches. A batch follows from (seed, step) alone, so a run can resume anywhere."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _compared(
     prompts: PromptBuilder, prompt: tuple[int, ...], heard: Sequence[Row], rng: np.random.Generator, *read: Row
 ) -> Example:
     a, b = heard or read
-    verdict = captions.verdict(a["mos"], b["mos"])
+    verdict = captions.verdict(*(captions.shown(row)["mos"] for row in (a, b)))
     answer = prompts.compare_answer(a, b, verdict, captions.argue(a, b, rng))
     return Example(prompt, answer, line=False, skipped=len(prompts.compare_head(a, b)), rows=tuple(heard))
 

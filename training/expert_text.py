@@ -7,13 +7,14 @@ from typing import Any
 
 from sqe_fast.prompt import COMPARE_TASK, RATE_TASK, PromptBuilder
 from sqe_fast.results import RATINGS
-from training.captions import NOISE_CAUSES, OTHER_CAUSES
+from training.captions import NOISE_CAUSES, OTHER_CAUSES, shown
 
 Row = Mapping[str, Any]
 
 
 def tuple_text(row: Row) -> str:
     """ "noisiness 2.8, …, mos 3.7. Causes: kitchen noise 2.8." — a cause with the rating it alone would give."""
+    row = shown(row)
     ratings = ", ".join(f"{name} {row[name]:.1f}" for name in RATINGS)
     causes = ", ".join(f"{cause_name(c)} {c['rating']:.1f}" for c in row["causes"] if c["stage"] != "level")
     return f"{ratings}. Causes: {causes or 'none'}."

@@ -18,9 +18,18 @@ NORMAL_LEVEL: Params = {"stage": "level", "level_dbov": -22.0}
 
 LADDERS: dict[str, tuple[str, tuple[Params, ...]]] = {
     # name → (dimension that must fall, five steps from mild to severe)
-    "noise": ("noisiness", tuple({"stage": "noise", "kind": "street", "source": "street", "snr_db": s} for s in (38, 27, 17, 8, 0))),
-    "loss": ("discontinuity", tuple({"stage": "loss", "kind": "silence", "rate": r, "burst": 2.0} for r in (0.01, 0.04, 0.1, 0.2, 0.35))),
-    "band": ("coloration", tuple({"stage": "band", "low_hz": 0.0, "high_hz": f} for f in (7000, 4500, 3200, 2200, 1400))),
+    "noise": (
+        "noisiness",
+        tuple({"stage": "noise", "kind": "street", "source": "street", "snr_db": s} for s in (38, 27, 17, 8, 0)),
+    ),
+    "loss": (
+        "discontinuity",
+        tuple({"stage": "loss", "kind": "silence", "rate": r, "burst": 2.0} for r in (0.01, 0.04, 0.1, 0.2, 0.35)),
+    ),
+    "band": (
+        "coloration",
+        tuple({"stage": "band", "low_hz": 0.0, "high_hz": f} for f in (7000, 4500, 3200, 2200, 1400)),
+    ),
     "clipping": ("coloration", tuple({"stage": "clip", "headroom_db": h} for h in (11, 6, 1, -4, -10))),
     "level": ("loudness", tuple({"stage": "level", "level_dbov": v} for v in (-22, -32, -41, -50, -59))),
 }
@@ -55,9 +64,9 @@ def held_out_speech(lib: Library) -> list[Signal]:
     clips: dict[str, Signal] = {}
     for speech in sorted(lib.speech, key=lambda s: s.file):
         samples = read(lib.root / "clean" / speech.file)
-        if speech.speaker not in clips and SECONDS[0] <= samples.size / SAMPLE_RATE <= SECONDS[1]:
-            if active_level(samples) > -40:
-                clips[speech.speaker] = samples
+        usable = SECONDS[0] <= samples.size / SAMPLE_RATE <= SECONDS[1] and active_level(samples) > -40
+        if usable and speech.speaker not in clips:
+            clips[speech.speaker] = samples
     return list(clips.values())[:SPEAKERS]
 
 

@@ -49,7 +49,13 @@ def train(
     peaks = [group["lr"] for group in optimizer.param_groups]
     start = _resume(model, optimizer, folder)
     saved = time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns) as progress, (folder / "log.jsonl").open("a") as log:
         bar = progress.add_task(folder.name, total=schedule.steps, completed=start)
         for step in range(start, schedule.steps):
@@ -80,7 +86,7 @@ def _step(
     if not math.isfinite(float(norm)):
         raise FloatingPointError(f"gradient norm is {float(norm)}: lower the learning rate")
     optimizer.step()
-    return {name: round(float(value), 5) for name, value in losses.items()}
+    return {name: round(float(value.detach()), 5) for name, value in losses.items()}
 
 
 def _factor(step: int, schedule: Schedule) -> float:

@@ -1,6 +1,8 @@
 """Warm-up of the audio model: encoder, projector and decoder together, on three tasks.
 
-"line": the five ratings only; "describe": ratings, then prose; "compare": two clips, verdict and argument.
+"line": the five ratings only; "describe": ratings, then prose; "compare": two clips, verdict and argument. Between
+them the expert's text task goes on.
+
 Ratings are ordinal, so a rating token is not simply right or wrong: its target is spread over its neighbours
 (`SPREAD`), and the expectation, which is what inference reads, is pulled to the exact rating by a squared error.
 """
@@ -21,14 +23,20 @@ from sqe_fast.prompt import NUMBER_VALUES, PromptBuilder
 from sqe_fast.results import RATINGS
 from training import architecture, expert, tokenizer, whisper
 from training.corpus import Clips
-from training.examples import IGNORED, Batch, Sampler, Task, audio_example
+from training.examples import IGNORED, Batch, Sampler, Task, audio_example, text_example
 from training.loop import Losses, Schedule, train
 
-TASKS: dict[Task, float] = {"line": 0.45, "describe": 0.4, "compare": 0.15}
+TASKS: dict[Task, float] = {"line": 0.4, "describe": 0.4, "compare": 0.2}
+READ_TASKS: dict[Task, float] = {"describe": 0.75, "compare": 0.25}
+READ_SHARE = 0.4
+"""Share of the steps that go on with the expert's text task, so that learning to listen does not cost the prose: how
+words follow from the line is the same in both, and a text step is cheap."""
+READ_BATCH = 2.5
+"""Rows of a text step for each clip of an audio step: about the same time."""
 ENCODER_RATE, PROJECTOR_RATE, DECODER_RATE = 2e-4, 1e-3, 4e-4
 SPREAD = 0.15
 """Standard deviation, in rating points, of the target around a rating."""
-LINE_WEIGHT, SQUARED_WEIGHT, PROSE_WEIGHT = 1.0, 1.0, 0.5
+LINE_WEIGHT, SQUARED_WEIGHT, PROSE_WEIGHT = 1.0, 1.0, 1.0
 
 
 class Listener:
@@ -73,7 +81,7 @@ class Listener:
     def validate(self, sampler: Sampler) -> dict[str, float]:
         """Mean squared error and correlation of each rating, each read after the true ones before it."""
         self.model.eval()
-        errors, pairs = [], []
+        pairs = []
         for step in range(sampler.batches_per_epoch):
             batch = sampler(step)
             heard = [log_mel(self.clips.samples(row), self.model.config.audio.n_mels) for row in batch.rows]
@@ -99,12 +107,19 @@ def run(
     batch_size: int,
     seed: int,
     encoder_layers: int = architecture.ENCODER_LAYERS,
+    start: Path | None = None,
 ) -> None:
-    """Train into FOLDER/state.pt, and write the finished checkpoint (weights and tokenizer) to FOLDER/checkpoint."""
+    """Train into FOLDER/state.pt, and write the finished checkpoint (weights and tokenizer) to FOLDER/checkpoint.
+
+    Starts from Whisper's encoder and the text expert, or where `start` is given from that run's weights.
+    """
     torch.manual_seed(seed)
     model = Qwen2Audio(architecture.tiny(prompts.tokenizer, encoder_layers))
-    whisper.initialise(model.encoder)
-    expert.load(expert_folder, model.decoder)
+    if start:
+        model.load_state_dict(torch.load(start / "state.pt", weights_only=True)["model"])
+    else:
+        whisper.initialise(model.encoder)
+        expert.load(expert_folder, model.decoder)
     listener = Listener(model, clips, prompts)
     sampler = Sampler(clips.rows, prompts, audio_example, TASKS, batch_size, seed)
     watcher = Listener(model, held_out, prompts)
@@ -114,9 +129,26 @@ def run(
         {"params": list(model.projector.parameters()), "lr": PROJECTOR_RATE},
         {"params": list(model.decoder.parameters()), "lr": DECODER_RATE},
     ]
-    train(model, groups, lambda step: listener.losses(sampler(step)), folder, schedule, lambda: watcher.validate(unseen))
+    reader = Sampler(clips.rows, prompts, text_example, READ_TASKS, round(READ_BATCH * batch_size), seed)
+
+    def loss_of(step: int) -> Losses:
+        if np.random.default_rng([seed, step]).random() < READ_SHARE:
+            return {"loss": expert.answer_loss(model.decoder, reader(step))}
+        return listener.losses(sampler(step))
+
+    train(model, groups, loss_of, folder, schedule, lambda: watcher.validate(unseen))
     save_checkpoint(model, folder / "checkpoint")
     tokenizer.save(prompts.tokenizer, folder / "checkpoint")
     (folder / "checkpoint" / "training.json").write_text(
-        json.dumps({"steps": schedule.steps, "batch_size": batch_size, "seed": seed, "clips": len(clips)}, indent=2) + "\n"
+        json.dumps(
+            {
+                "steps": schedule.steps,
+                "batch_size": batch_size,
+                "seed": seed,
+                "clips": len(clips),
+                "start": start and start.name,
+            },
+            indent=2,
+        )
+        + "\n"
     )

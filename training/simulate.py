@@ -68,7 +68,7 @@ def apply(clean: Signal, recipe: tuple[Params, ...], materials: Materials, seed:
     return np.clip(degraded, -1, 1).astype(np.float32), causes
 
 
-# --- the stages ---------------------------------------------------------------------------------------------------------
+# --- the stages ------------------------------------------------------------------------------------------
 
 
 def _noise(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
@@ -177,7 +177,9 @@ def transcode(speech: Signal, kind: str, bit_rate: int | None) -> Signal:
             (np.clip(speech, -1, 1) * 32767).astype(np.int16)[None], format="s16", layout="mono"
         )
         frame.sample_rate = SAMPLE_RATE
-        resampler = av.AudioResampler(stream.codec_context.format, "mono", rate, stream.codec_context.frame_size or None)
+        resampler = av.AudioResampler(
+            stream.codec_context.format, "mono", rate, stream.codec_context.frame_size or None
+        )
         for piece in [*resampler.resample(frame), *resampler.resample(None)]:
             output.mux(stream.encode(piece))
         output.mux(stream.encode(None))

@@ -1,0 +1,118 @@
+"""Clips per second, described and scores only: the evaluator beside Hugging Face's `generate` on the same weights.
+
+    pytest benchmarks/engine --benchmark-columns=min,median,rounds -s
+
+The peer takes its turn in every round, one clip at a time. Ratios above 1 mean that ours is faster. Passes and tokens
+stand beside the times, since fewer passes is what an engine can win.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks.engine.hugging_face import HuggingFace
+from sqe_fast import Evaluator
+from sqe_fast.checkpoint import BUNDLED, open_checkpoint
+from sqe_fast.prompt import PromptBuilder
+from sqe_fast.results import Evaluation, Trace
+from tests.golden.clips import golden_clips
+
+ROUNDS = 3
+THREADS = 2
+CLIPS = list(golden_clips().values())
+AUDIO_SECONDS = sum(len(samples) / rate for samples, rate in CLIPS)
+
+pytestmark = pytest.mark.skipif(
+    not (BUNDLED / "tiny" / "model.safetensors").is_file(), reason="the bundled model is not in this tree"
+)
+
+
+@pytest.fixture(scope="module")
+def prompts() -> PromptBuilder:
+    return open_checkpoint("tiny").prompts()
+
+
+@pytest.fixture(scope="module")
+def peer(prompts: PromptBuilder) -> Iterator[HuggingFace]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    yield HuggingFace(open_checkpoint("tiny").folder, prompts)
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("describe", [True, False], ids=["described", "scores"])
+@pytest.mark.parametrize("slots", [1, 12])
+def test_evaluate(
+    benchmark: BenchmarkFixture, peer: HuggingFace, prompts: PromptBuilder, describe: bool, slots: int
+) -> None:
+    once = Evaluator.from_pretrained("tiny", device="cpu", slots=slots, threads=THREADS).evaluate(CLIPS, describe)
+    agreement = _agreement(peer, prompts, once)
+
+    times: list[float] = []
+    tokens: list[int] = []
+
+    def peers_turn() -> tuple[tuple[Evaluator], dict[str, object]]:
+        start = time.perf_counter()
+        tokens.append(sum(len(peer.answer(samples, describe=describe)) for samples, _ in CLIPS))
+        times.append(time.perf_counter() - start)
+        # A new evaluator each round: a clip that is heard again would be found in the encoder cache.
+        return (Evaluator.from_pretrained("tiny", device="cpu", slots=slots, threads=THREADS),), {}
+
+    traces: list[Trace] = []
+    names: list[str] = []
+
+    def ours(evaluator: Evaluator) -> None:
+        evaluations = evaluator.evaluate(CLIPS, describe)
+        assert [evaluation.error for evaluation in evaluations] == [None] * len(CLIPS)
+        assert evaluations == once
+        traces.append(evaluator.trace())
+        names.append(evaluator.info()["runner"])
+
+    benchmark.group = "described" if describe else "scores only"
+    benchmark.pedantic(ours, setup=peers_turn, rounds=ROUNDS, warmup_rounds=1)
+
+    trace = traces[-1]
+    seconds = statistics.median(benchmark.stats.stats.data)
+    ratio = statistics.median(times[1:]) / seconds
+    benchmark.extra_info.update(
+        runner=names[-1],
+        clips_per_second=round(len(CLIPS) / seconds, 2),
+        audio_seconds_per_second=round(AUDIO_SECONDS / seconds, 1),
+        times_hf_one_at_a_time=round(ratio, 2),
+        prose_agrees=round(agreement, 3),
+        peer_tokens=tokens[-1],
+        **trace.to_row(),
+    )
+    print(
+        f"\n{benchmark.group}, {names[-1]}, {slots} slots: {len(CLIPS) / seconds:.1f} clips/s, "
+        f"{ratio:.1f}× HF one at a time; {trace.decode_steps} passes for {trace.decode_tokens} tokens, "
+        f"HF {tokens[-1]}; "
+        f"mel {trace.mel_ms:.0f}, encode {trace.encode_ms:.0f}, prefill {trace.prefill_ms:.0f}, "
+        f"decode {trace.decode_ms:.0f} ms of {seconds * 1e3:.0f}"
+        + (f"; {agreement:.0%} of the descriptions are HF's, word for word" if describe else "")
+    )
+
+
+def _agreement(peer: HuggingFace, prompts: PromptBuilder, evaluations: list[Evaluation]) -> float:
+    """Share of descriptions that the peer writes word for word, our ratings line given; 1 without descriptions.
+
+    Asserts that ratings are there and that nearly all prose is the peer's. Ties in greedy decoding, and a number that
+    the peer states otherwise than its own line, leave some room.
+    """
+    assert all(evaluation.ratings is not None for evaluation in evaluations)
+    same = []
+    for evaluation, (samples, _) in zip(evaluations, CLIPS, strict=True):
+        if evaluation.description is None or evaluation.ratings is None:
+            continue
+        given = (*prompts.line(evaluation.ratings), *prompts.encode("\n"))
+        same.append(prompts.text(peer.answer(samples, describe=True, given=given)) == evaluation.description)
+    share = float(np.mean(same)) if same else 1.0
+    assert share >= 0.9
+    return share

@@ -1,0 +1,58 @@
+"""Speech quality, rated and explained.
+
+    from sqe_fast import Evaluator
+    evaluations = Evaluator.from_pretrained("tiny").evaluate(["call.wav"])
+
+Public names are imported on first use, so that `import sqe_fast` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqe_fast.evaluator import Evaluator
+    from sqe_fast.results import ClipError, Comparison, ErrorCode, Evaluation, Ratings, Trace, UnusableError
+
+    __version__: str
+
+_HOMES = {
+    "Evaluator": "sqe_fast.evaluator",
+    "ClipError": "sqe_fast.results",
+    "Comparison": "sqe_fast.results",
+    "ErrorCode": "sqe_fast.results",
+    "Evaluation": "sqe_fast.results",
+    "Ratings": "sqe_fast.results",
+    "Trace": "sqe_fast.results",
+    "UnusableError": "sqe_fast.results",
+}
+
+__all__ = [
+    "ClipError",
+    "Comparison",
+    "ErrorCode",
+    "Evaluation",
+    "Evaluator",
+    "Ratings",
+    "Trace",
+    "UnusableError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("sqe-fast")
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

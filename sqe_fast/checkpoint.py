@@ -1,0 +1,70 @@
+"""A checkpoint folder: where it is, how rows name it, and its templates. The runner checks the files' hashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from sqe_fast.manifest import MANIFEST_FILE, read_manifest
+from sqe_fast.prompt import TEMPLATE, PromptBuilder
+from sqe_fast.results import UnusableError
+
+WEIGHTS_FILE, TOKENIZER_FILE = "model.safetensors", "tokenizer.json"
+BUNDLED = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What `sqe_fast.json` says of a folder."""
+
+    folder: Path
+    name: str
+    sha256: str
+    """Of the weights."""
+
+    @property
+    def model(self) -> str:
+        """How rows name the weights: name@sha256[:12]."""
+        return f"{self.name}@{self.sha256[:12]}"
+
+    def prompts(self) -> PromptBuilder:
+        """Templates bound to the folder's tokenizer, whose hash has been checked. Raises UnusableError."""
+        try:
+            return PromptBuilder(Tokenizer.from_file(str(self.folder / TOKENIZER_FILE)))
+        except ValueError as error:
+            raise UnusableError(f"{self.folder / TOKENIZER_FILE}: {error}") from error
+
+
+def open_checkpoint(name_or_folder: str | PathLike[str]) -> Checkpoint:
+    """Find a checkpoint and read its card. Raises UnusableError where it is none of ours, or of another template."""
+    folder = find(name_or_folder)
+    card: dict[str, Any] = read_manifest(folder)
+    for file in (WEIGHTS_FILE, TOKENIZER_FILE):
+        if file not in card.get("sha256", {}):
+            raise UnusableError(f"{folder / MANIFEST_FILE}: lists no hash of {file}; run `sqe export` on the folder")
+    template = card.get("template")
+    if template != TEMPLATE:
+        raise UnusableError(f"{folder / MANIFEST_FILE}: template {template!r}; this version serves {TEMPLATE!r}")
+    return Checkpoint(folder, str(card.get("name", folder.name)), card["sha256"][WEIGHTS_FILE])
+
+
+def find(name_or_folder: str | PathLike[str]) -> Path:
+    """A folder, or the bundled model of that name; a folder of the same name comes first. Raises UnusableError."""
+    path = Path(name_or_folder)
+    if path.is_dir():
+        return path
+    bundled = _bundled()
+    if str(name_or_folder) in bundled:
+        return bundled[str(name_or_folder)]
+    raise UnusableError(
+        f"no model {str(name_or_folder)!r}: give a checkpoint folder or one of the bundled names "
+        f"({', '.join(bundled) or 'none is installed'})"
+    )
+
+
+def _bundled() -> dict[str, Path]:
+    return {card.parent.name: card.parent for card in sorted(BUNDLED.glob(f"*/{MANIFEST_FILE}"))}

@@ -1,0 +1,32 @@
+"""Audio embeddings by content: a clip that returns, in a comparison or a second question, is not encoded again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from sqe_fast.runners.base import FloatArray
+
+
+class EncoderCache:
+    """Least recently used embeddings go first once `max_bytes` are exceeded."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self._entries: OrderedDict[str, FloatArray] = OrderedDict()
+
+    def get(self, digest: str) -> FloatArray | None:
+        embedding = self._entries.get(digest)
+        if embedding is not None:
+            self._entries.move_to_end(digest)
+        return embedding
+
+    def put(self, digest: str, embedding: FloatArray) -> None:
+        """Keep `embedding` [audio tokens, hidden]; one larger than the whole cache is not kept."""
+        if embedding.nbytes > self.max_bytes or digest in self._entries:
+            return
+        self._entries[digest] = embedding
+        self.bytes += embedding.nbytes
+        while self.bytes > self.max_bytes:
+            _, oldest = self._entries.popitem(last=False)
+            self.bytes -= oldest.nbytes

@@ -1,0 +1,218 @@
+"""The loop: admit and prefill while a slot is free, decode one token for every sequence, let the finished ones go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from sqe_fast.engine.encoder_cache import EncoderCache
+from sqe_fast.engine.request import AudioInput, Distribution, Request, Result, Sequence
+from sqe_fast.engine.scheduler import Entry, Scheduler
+from sqe_fast.results import ClipError, ErrorCode
+from sqe_fast.runners.base import FloatArray, Row, Runner, StepOutput
+
+ENCODER_CACHE_BYTES = 32 << 20
+"""29 clips of 30 s at 384 wide, two at 4,096 (7B): a comparison always finds both of its clips."""
+
+MAX_RIDING = 8
+"""Forced tokens ride along in decode passes, which cost little beside other rows. A longer run of them is prefilled.
+The choice looks at the sequence alone, never at its neighbours, so that they cannot change its arithmetic."""
+
+
+@dataclass
+class EngineStats:
+    """Counted and timed since the object was made; times in milliseconds."""
+
+    mel_ms: float = 0.0
+    encode_ms: float = 0.0
+    prefill_ms: float = 0.0
+    decode_ms: float = 0.0
+    encoded_clips: int = 0
+    encoder_cache_hits: int = 0
+    prefill_tokens: int = 0
+    decode_steps: int = 0
+    decode_tokens: int = 0
+    kv_bytes: int = 0
+    """Most KV memory held at once."""
+
+    @contextmanager
+    def timed(self, field: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        setattr(self, field, getattr(self, field) + (time.perf_counter() - start) * 1e3)
+
+
+class Engine:
+    """Serves requests on one runner. Not thread-safe.
+
+    An exception from the runner's encode, prefill or decode propagates and leaves every request where it was.
+
+    `run` is for a list. `submit`, `step` and `take` are for a stream of requests: submit a few, step until the one you
+    wait for can be taken, submit more.
+    """
+
+    def __init__(self, runner: Runner, *, cache_bytes: int = ENCODER_CACHE_BYTES) -> None:
+        self.runner = runner
+        self.stats = EngineStats()
+        self._info = runner.info
+        self._cache = EncoderCache(cache_bytes)
+        self._scheduler = Scheduler(self._info.slots)
+        self._results: dict[int, Result] = {}
+        self._cancelled: list[int] = []
+        self._tickets = 0
+
+    def run(self, requests: Iterable[Request]) -> list[Result]:
+        """Serve all and return their results in order."""
+        tickets = [self.submit(request) for request in requests]
+        try:
+            while self.busy:
+                self.step()
+            return [self._results[ticket] for ticket in tickets]
+        finally:
+            self.cancel(tickets)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._scheduler.waiting or self._scheduler.active)
+
+    def submit(self, request: Request) -> int:
+        """Queue a request; returns the ticket under which its result can be taken."""
+        if not request.program.tokens:
+            raise ValueError("a program needs at least one token to prefill")
+        ticket, self._tickets = self._tickets, self._tickets + 1
+        sequence = Sequence(request)
+        if sequence.longest > self._info.max_length:
+            sequence.error = ClipError(
+                ErrorCode.TOO_LONG,
+                f"prompt and answer may need {sequence.longest} positions and the model has {self._info.max_length}; "
+                "use shorter clips, or open the model with a larger max_length",
+            )
+        if sequence.finished:
+            self._results[ticket] = sequence.result()
+        else:
+            self._scheduler.add(Entry(ticket, sequence))
+        return ticket
+
+    def take(self, ticket: int) -> Result | None:
+        """The result of a ticket, once; None while it is not finished."""
+        return self._results.pop(ticket, None)
+
+    def cancel(self, tickets: Iterable[int]) -> None:
+        """Forget requests, wherever they are; takes effect at the next step, so it may be called at any time, even by
+        a finalizer while a step runs."""
+        self._cancelled.extend(tickets)
+
+    def step(self) -> None:
+        """One round: fill free slots, then one token for every active sequence."""
+        self._drop_cancelled()
+        while (candidate := self._scheduler.candidate()) is not None:
+            self._admit(*candidate)
+        if self._scheduler.active:
+            self._decode()
+            self._release([slot for slot, entry in enumerate(self._scheduler.active) if entry.sequence.finished])
+
+    # --- one round -------------------------------------------------------------------------------------------------
+
+    def _admit(self, slot: int, entry: Entry) -> None:
+        sequence = entry.sequence
+        audio = self._embeddings(entry.sequence.request)
+        output = self._prefill(Row(slot, 0, tuple(sequence.tokens), sequence.candidates), audio)
+        sequence.fed = len(sequence.tokens)
+        sequence.absorb(_distribution(output, 0))
+        if sequence.finished:
+            self._scheduler.skip()
+            self._results[entry.ticket] = sequence.result()
+        else:
+            self._scheduler.join()
+
+    def _decode(self) -> None:
+        sequences = [entry.sequence for entry in self._scheduler.active]
+        for slot, sequence in enumerate(sequences):
+            self._catch_up(slot, sequence)
+        rows = [_next_row(slot, sequence) for slot, sequence in enumerate(sequences)]
+        with self.stats.timed("decode_ms"):
+            output = self.runner.decode(rows)
+        self.stats.decode_steps += 1
+        self.stats.decode_tokens += len(rows)
+        for index, sequence in enumerate(sequences):
+            sequence.fed += 1
+            if not sequence.pending:
+                sequence.absorb(_distribution(output, index))
+        held = sum(sequence.fed for sequence in sequences) * self._info.kv_bytes_per_token
+        self.stats.kv_bytes = max(self.stats.kv_bytes, held)
+
+    def _catch_up(self, slot: int, sequence: Sequence) -> None:
+        """Prefill all but the last of many forced tokens; the last one rides in the decode pass."""
+        if len(sequence.pending) <= MAX_RIDING:
+            return
+        self._prefill(Row(slot, sequence.fed, sequence.pending[:-1]), self._no_audio())
+        sequence.fed = len(sequence.tokens) - 1
+
+    def _prefill(self, row: Row, audio: FloatArray) -> StepOutput:
+        with self.stats.timed("prefill_ms"):
+            output = self.runner.prefill(row, audio)
+        self.stats.prefill_tokens += len(row.tokens)
+        return output
+
+    def _release(self, slots: list[int]) -> None:
+        """Free slots and close the holes: from the last to the first, so that no finished sequence is moved."""
+        for slot in reversed(slots):
+            ticket, sequence = self._scheduler.active[slot]
+            move = self._scheduler.leave(slot)
+            if move is not None:
+                self.runner.move(*move)
+            self._results[ticket] = sequence.result()
+
+    def _drop_cancelled(self) -> None:
+        gone: set[int] = set()
+        while self._cancelled:
+            gone.add(self._cancelled.pop())
+        if not gone:
+            return
+        waiting = self._scheduler.waiting
+        for entry in [entry for entry in waiting if entry.ticket in gone]:
+            waiting.remove(entry)
+        self._release([slot for slot, entry in enumerate(self._scheduler.active) if entry.ticket in gone])
+        for ticket in gone:
+            self._results.pop(ticket, None)
+
+    # --- audio -----------------------------------------------------------------------------------------------------
+
+    def _embeddings(self, request: Request) -> FloatArray:
+        """All clips of a request, one after the other: [audio tokens, hidden]."""
+        parts = [self._embedding(clip) for clip in request.audio]
+        audio = np.concatenate(parts) if parts else self._no_audio()
+        expected = request.program.tokens.count(self._info.audio_token_id)
+        if len(audio) != expected:
+            raise ValueError(f"the program has {expected} audio tokens and its clips {len(audio)} embeddings")
+        return audio
+
+    def _embedding(self, clip: AudioInput) -> FloatArray:
+        cached = self._cache.get(clip.digest)
+        if cached is not None:
+            self.stats.encoder_cache_hits += 1
+            return cached
+        with self.stats.timed("mel_ms"):
+            data, frames = clip.log_mel()
+        with self.stats.timed("encode_ms"):
+            embedding = self.runner.encode(data, frames)
+        self.stats.encoded_clips += 1
+        self._cache.put(clip.digest, embedding)
+        return embedding
+
+    def _no_audio(self) -> FloatArray:
+        return np.zeros((0, self._info.hidden_size), dtype=np.float32)
+
+
+def _next_row(slot: int, sequence: Sequence) -> Row:
+    """The next token of a sequence; it asks for candidates only where nothing else waits to be fed."""
+    pending = sequence.pending
+    return Row(slot, sequence.fed, pending[:1], sequence.candidates if len(pending) == 1 else ())
+
+
+def _distribution(output: StepOutput, row: int) -> Distribution:
+    return Distribution(output.top_tokens[row], output.top_logprobs[row], output.probabilities[row])

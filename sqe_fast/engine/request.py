@@ -1,0 +1,187 @@
+"""One request on its way: what it asks for, how far it has come, and how a step's output moves it on.
+
+A sequence is a list of tokens of which the first `fed` are in KV memory. A distribution seen after the last token is
+absorbed by the current step: a `Read` keeps it, a `Write` picks a token from it; a `Force` needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from sqe_fast.engine.sampler import content_seed, greedy, sample
+from sqe_fast.prompt import Force, Program, Read, Step, Write
+from sqe_fast.results import ClipError, ErrorCode
+from sqe_fast.runners.base import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from sqe_fast.features import LogMel
+
+
+@dataclass(frozen=True)
+class AudioInput:
+    """One clip, by content. `log_mel` is called only where its embedding is not cached."""
+
+    digest: str
+    log_mel: Callable[[], LogMel]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A program and the clips whose embeddings fill its audio tokens, in order."""
+
+    program: Program
+    audio: tuple[AudioInput, ...]
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """What a `Read` saw: expectation and spread of its values, the distribution, and the token it appended."""
+
+    mean: float
+    std: float
+    probabilities: FloatArray
+    token: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a program yielded. With an `error`, the reads made before it are still valid."""
+
+    reads: Mapping[str, ReadOut] = field(default_factory=dict)
+    text_tokens: tuple[int, ...] = ()
+    error: ClipError | None = None
+
+
+class Distribution(NamedTuple):
+    """One row of a `StepOutput`."""
+
+    top_tokens: IntArray  # [TOP_K], best first
+    top_logprobs: FloatArray  # [TOP_K]
+    probabilities: FloatArray  # [len(candidates)]
+
+
+@dataclass
+class _Draft:
+    """Prose being written. `first` is the distribution before its first token: a retry starts there without a pass."""
+
+    start: int
+    first: Distribution
+    rng: np.random.Generator | None = None
+    """None while greedy; the one retry samples."""
+    numbers: int = 0
+
+
+class Sequence:
+    """A request's state. `finished` once every step is done or `error` is set."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.tokens: list[int] = list(request.program.tokens)
+        self.fed = 0
+        self.error: ClipError | None = None
+        self._steps = request.program.steps
+        self._index = 0
+        self._reads: dict[str, ReadOut] = {}
+        self._text: list[int] = []
+        self._draft: _Draft | None = None
+        self._append_forced()
+
+    @property
+    def finished(self) -> bool:
+        return self.error is not None or self._index == len(self._steps)
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Tokens not yet in KV memory."""
+        return tuple(self.tokens[self.fed :])
+
+    @property
+    def candidates(self) -> tuple[int, ...]:
+        """What the current step wants to read after the last token."""
+        step = self._steps[self._index]
+        return step.candidates if isinstance(step, Read) else ()
+
+    @property
+    def longest(self) -> int:
+        """Positions this sequence may come to hold."""
+        return len(self.tokens) + sum(_length(step) for step in self._steps[self._index :])
+
+    def result(self) -> Result:
+        return Result(self._reads, tuple(self._text), self.error)
+
+    def absorb(self, seen: Distribution) -> None:
+        """Move on by the distribution after the last token; every token is fed. Afterwards `finished`, or `pending`."""
+        step = self._steps[self._index]
+        if isinstance(step, Read):
+            self._read(step, seen)
+        elif isinstance(step, Write):
+            self._write(step, seen)
+        self._append_forced()
+
+    def _append_forced(self) -> None:
+        while not self.finished and isinstance(step := self._steps[self._index], Force):
+            self.tokens.extend(step.tokens)
+            self._index += 1
+
+    def _read(self, step: Read, seen: Distribution) -> None:
+        mean, std = step.expectation(seen.probabilities)
+        token = step.nearest(mean)
+        self._reads[step.name] = ReadOut(mean, std, seen.probabilities, token)
+        self.tokens.append(token)
+        self._index += 1
+
+    def _write(self, step: Write, seen: Distribution) -> None:
+        if self._draft is None:
+            self._draft = _Draft(len(self.tokens), seen)
+        draft = self._draft
+        written = len(self.tokens) - draft.start
+        token = self._choose(step, draft, seen, written)
+        if token == step.stop and written:
+            self._text += self.tokens[draft.start :]
+            self.tokens.append(token)
+            self._index, self._draft = self._index + 1, None
+        elif token not in step.prose or written + 1 == step.max_tokens:
+            self._start_again(draft)
+        else:
+            self.tokens.append(token)
+
+    def _choose(self, step: Write, draft: _Draft, seen: Distribution, written: int) -> int | None:
+        token: int | None
+        if draft.rng is None:
+            token = greedy(seen.top_tokens)
+        else:
+            fit = [int(token) in step.prose or (int(token) == step.stop and written > 0) for token in seen.top_tokens]
+            token = sample(seen.top_tokens, seen.top_logprobs, np.array(fit), draft.rng)
+        if token not in step.number_ids or not step.numbers:
+            return token
+        number = step.numbers[min(draft.numbers, len(step.numbers) - 1)]
+        draft.numbers += 1
+        return number if isinstance(number, int) else self._reads[number].token
+
+    def _start_again(self, draft: _Draft) -> None:
+        """The prose is spoilt: write it once more by sampling, then give up."""
+        if draft.rng is not None:
+            self.error = ClipError(
+                ErrorCode.GENERATION_FAILED,
+                "the model twice wrote no usable description; score without one (describe=False, --no-describe)",
+            )
+            return
+        del self.tokens[draft.start :]
+        self.fed = draft.start
+        program = self.request.program
+        rng = np.random.default_rng(content_seed(program.tokens, [clip.digest for clip in self.request.audio]))
+        self._draft = _Draft(draft.start, draft.first, rng)
+        step = self._steps[self._index]
+        assert isinstance(step, Write)
+        self._write(step, draft.first)
+
+
+def _length(step: Step) -> int:
+    """Most tokens a step can append."""
+    if isinstance(step, Write):
+        return step.max_tokens
+    return len(step.tokens) if isinstance(step, Force) else 1

@@ -1,0 +1,192 @@
+"""The public Python API: recordings in; ratings, descriptions and comparisons out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+from sqe_fast import audio
+from sqe_fast.checkpoint import open_checkpoint
+from sqe_fast.engine import Engine, EngineStats, Request
+from sqe_fast.flow import Flow, Heard, InputStats, Job, Source
+from sqe_fast.prompt import PromptBuilder
+from sqe_fast.results import RATINGS, ClipError, Comparison, Evaluation, Ratings, Trace, Winner
+from sqe_fast.runners import DEFAULT_SLOTS, open_runner
+from sqe_fast.runners.base import Runner
+
+TIE_MARGIN = 0.05
+"""A comparison is a tie where the probability that A is better lies closer to one half than this."""
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One recording of a comparison: the window that stands for it, and the ratings of the whole."""
+
+    heard: Heard
+    ratings: Ratings
+
+    @property
+    def key(self) -> tuple[str, tuple[float, ...]]:
+        """Equal for equal content; puts two sides in the same order whichever way they were given."""
+        return self.heard.audio.digest, tuple(self.ratings[name] for name in RATINGS)
+
+
+class Evaluator:
+    """Rates, describes and compares recordings with one model.
+
+    May be shared between threads: their calls share the model's passes, each takes its own results, and `trace` counts
+    them together.
+    """
+
+    def __init__(
+        self, runner: Runner, prompts: PromptBuilder, *, model: str, limits: audio.Limits | None = None
+    ) -> None:
+        """For a runner of your own; else use `from_pretrained`. `model` names the weights in every row."""
+        self.model = model
+        self._engine = Engine(runner)
+        self._prompts = prompts
+        self._flow = Flow(self._engine, prompts, limits or audio.Limits())
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: str | PathLike[str] = "tiny",
+        *,
+        device: str = "auto",
+        slots: int = DEFAULT_SLOTS,
+        threads: int | None = None,
+    ) -> Evaluator:
+        """Open the bundled "tiny", or a checkpoint folder.
+
+        `device` is "auto", "cpu", "torch-cpu" or "cuda"; `threads` None leaves their number to the runner. Raises
+        UnusableError where the checkpoint or the device cannot be used: neither is silently replaced by another.
+        """
+        checkpoint = open_checkpoint(name_or_folder)
+        runner = open_runner(checkpoint.folder, device=device, slots=slots, threads=threads)
+        return cls(runner, checkpoint.prompts(), model=checkpoint.model)
+
+    def evaluate(self, sources: Iterable[Source], describe: bool = True) -> list[Evaluation]:
+        """One evaluation for each source, in order; what is wrong with a source is its evaluation's `error`.
+
+        A source is a path, the bytes of a file, an open binary file, or (samples, sample_rate). `describe=False` skips
+        the prose. Raises TypeError for a single source instead of several: put it in a list.
+        """
+        return list(self.iter_evaluate(sources, describe))
+
+    def iter_evaluate(self, sources: Iterable[Source], describe: bool = True) -> Iterator[Evaluation]:
+        """As `evaluate`, lazily: `sources` may be endless, and is read only a little ahead of what you take."""
+        _refuse_single(sources)
+        self._restart_trace()
+        return (self._evaluation(job) for job in self._flow.rate(iter(sources), describe=describe))
+
+    def compare(self, a: Source, b: Source, describe: bool = True) -> Comparison:
+        """Which of two recordings sounds better. `compare(b, a)` is the exact mirror of `compare(a, b)`.
+
+        Both are rated alone; then the model is asked in both orders and its answers are averaged. A recording over
+        30 s is heard through the window whose MOS is nearest to the whole's. `describe` asks for the argument; the two
+        evaluations carry no descriptions of their own.
+        """
+        self._restart_trace()
+        # One after the other, so that neither the order nor the company can show in the ratings.
+        jobs = [next(self._flow.rate(iter([source]), describe=False)) for source in (a, b)]
+        first, second = (self._evaluation(job) for job in jobs)
+        if first.ratings is None or second.ratings is None:
+            return Comparison(first, second)
+        try:
+            side_a = _Side(self._flow.typical(jobs[0]), first.ratings)
+            side_b = _Side(self._flow.typical(jobs[1]), second.ratings)
+            probability = self._probability(side_a, side_b)
+        except ClipError as error:
+            return Comparison(first, second, error=error)
+        winner = _winner(probability)
+        if not describe:
+            return Comparison(first, second, winner, probability)
+        try:
+            return Comparison(first, second, winner, probability, self._argument(side_a, side_b, winner))
+        except ClipError as error:
+            return Comparison(first, second, winner, probability, error=error)
+
+    def trace(self) -> Trace:
+        """What the last call has cost so far, stage by stage."""
+        return Trace(**vars(self._flow.stats), **vars(self._engine.stats))
+
+    def info(self) -> dict[str, Any]:
+        """The model, who runs it, and its sizes."""
+        info = self._engine.runner.info
+        return {
+            "model": self.model,
+            "runner": info.name,
+            "n_mels": info.n_mels,
+            "hidden_size": info.hidden_size,
+            "vocab_size": info.vocab_size,
+            "slots": info.slots,
+            "max_length": info.max_length,
+            "kv_bytes": info.slots * info.max_length * info.kv_bytes_per_token,
+        }
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _restart_trace(self) -> None:
+        self._engine.stats = EngineStats()
+        self._flow.stats = InputStats()
+
+    def _evaluation(self, job: Job) -> Evaluation:
+        return Evaluation(
+            file=job.file,
+            ratings=job.ratings,
+            description=job.description,
+            flags=job.flags,
+            duration=job.recording.duration if job.recording else None,
+            model=self.model,
+            error=job.error,
+        )
+
+    def _probability(self, a: _Side, b: _Side) -> float:
+        """Probability that `a` is better. Swapping the arguments gives exactly one minus it.
+
+        The question is put from a canonical order, so that the swapped call asks the same. `1 − (1 − p)` rounds p to
+        a number whose complement is exact. Raises ClipError where the pair does not fit the model.
+        """
+        if a.key == b.key:
+            return 0.5
+        first, second = sorted((a, b), key=lambda side: side.key)
+        forward, backward = self._ask_verdict((first, second), (second, first))
+        probability = 1.0 - (1.0 - (forward + (1.0 - backward)) / 2)
+        return probability if a is first else 1.0 - probability
+
+    def _ask_verdict(self, *pairs: tuple[_Side, _Side]) -> list[float]:
+        """For each pair, asked in that order, the model's probability that the first is better."""
+        requests = [
+            Request(
+                self._prompts.verdict(a.heard.tokens, b.heard.tokens, a.ratings, b.ratings),
+                (a.heard.audio, b.heard.audio),
+            )
+            for a, b in pairs
+        ]
+        results = self._flow.ask(requests)
+        for result in results:
+            if result.error is not None:
+                raise result.error
+        return [result.reads["verdict"].mean for result in results]
+
+    def _argument(self, a: _Side, b: _Side, winner: Winner) -> str:
+        program = self._prompts.argue(a.heard.tokens, b.heard.tokens, a.ratings, b.ratings, winner)
+        [result] = self._flow.ask([Request(program, (a.heard.audio, b.heard.audio))])
+        if result.error is not None:
+            raise result.error
+        return self._prompts.text(result.text_tokens)
+
+
+def _winner(probability: float) -> Winner:
+    if abs(probability - 0.5) < TIE_MARGIN:
+        return "tie"
+    return "A" if probability > 0.5 else "B"
+
+
+def _refuse_single(sources: object) -> None:
+    """A path, bytes or an open file can be iterated, and would be taken for as many sources as it has pieces."""
+    pair = isinstance(sources, tuple) and len(sources) == 2 and hasattr(sources[0], "shape")
+    if pair or isinstance(sources, str | bytes | bytearray | memoryview | PathLike) or hasattr(sources, "read"):
+        raise TypeError(f"evaluate takes several sources: put this {type(sources).__name__} in a list")

@@ -1,0 +1,59 @@
+"""Checkpoint folder → encoder.onnx and decoder.onnx in it, with a parity report against the torch model.
+
+The graphs hold no weights: they point into model.safetensors. They belong to that very file, so sqe_fast.json records
+the SHA-256 of all three. The same checkpoint gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqe_fast.export.decoder import decoder_graph
+from sqe_fast.export.encoder import encoder_graph
+from sqe_fast.export.graph import stored_tensors
+from sqe_fast.export.parity import Parity, measure_parity
+from sqe_fast.manifest import write_hashes
+from sqe_fast.model.config import CONFIG_FILE, WEIGHTS_FILE
+from sqe_fast.model.qwen2_audio import load_checkpoint
+from sqe_fast.runners.onnx_runner import DECODER_FILE, ENCODER_FILE
+
+COMPANIONS = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "generation_config.json")
+"""Hashed where they are there."""
+
+
+class ParityError(Exception):
+    """The graphs were written but do not compute what the torch model computes; they have been removed again."""
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    folder: Path
+    graph_bytes: dict[str, int]
+    parity: Parity
+
+    def __str__(self) -> str:
+        sizes = [f"{name}: {size:,} bytes" for name, size in self.graph_bytes.items()]
+        return "\n".join([str(self.folder), *sizes, str(self.parity)])
+
+
+def export(folder: Path) -> ExportReport:
+    """Write both graphs and sqe_fast.json's hashes into `folder`, then compare ONNX Runtime with torch.
+
+    Raises UnusableError where the folder is not a checkpoint that can be exported, and ParityError where any
+    difference is above its tolerance.
+    """
+    _, config = load_checkpoint(folder)  # for its strictness: nothing is written beside weights that do not fit
+    tensors = stored_tensors(folder)
+    graphs = {ENCODER_FILE: encoder_graph(config, tensors), DECODER_FILE: decoder_graph(config, tensors)}
+    for name, graph in graphs.items():
+        (folder / name).write_bytes(graph.SerializeToString(deterministic=True))
+    files = [CONFIG_FILE, WEIGHTS_FILE, *(name for name in COMPANIONS if (folder / name).is_file())]
+    write_hashes(folder, [*files, *graphs])
+    parity = measure_parity(folder)
+    if not parity.passed:
+        for name in graphs:
+            (folder / name).unlink()
+        write_hashes(folder, files)
+        raise ParityError(f"{folder}: the graphs differ from the torch model and were removed\n{parity}")
+    return ExportReport(folder, {name: (folder / name).stat().st_size for name in graphs}, parity)

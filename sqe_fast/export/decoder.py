@@ -1,0 +1,139 @@
+"""decoder.onnx: tokens and audio embeddings → the best tokens and the candidates' probabilities after each row's last
+token. Keys and values are written into the caller's KV memory. The torch twin is model/decoder.py.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import ModelProto, TensorProto
+
+from sqe_fast.export.graph import MICROSOFT, Dimension, Graph, StoredTensor
+from sqe_fast.model.config import Qwen2AudioConfig, TextConfig
+from sqe_fast.runners.base import TOP_K
+
+_NEVER = -1e30  # the logit of what is not a candidate: finite, so that a row without candidates stays free of NaN
+
+
+def decoder_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor]) -> ModelProto:
+    """Inputs, all shapes dynamic: input_ids [batch, time] int64; audio [clips' tokens, hidden] float32, at least one
+    row, whose k-th replaces the k-th audio token; seqlens_k [batch] int32, positions of each row after this step less
+    one; total_length int32, the longest of them; candidates [batch, count] int64, padded with a
+    negative number; past_key_i and
+    past_value_i [batch, kv_heads, max_length, head_dim].
+
+    Outputs: top_tokens [batch, 8] int64, top_logprobs [batch, 8], probabilities [batch, count], present_key_i and
+    present_value_i, which must be the same memory as past_key_i and past_value_i.
+    """
+    g = Graph("decoder", tensors)
+    text = config.text
+    ids = g.input("input_ids", TensorProto.INT64, ["batch", "time"])
+    audio = g.input("audio", TensorProto.FLOAT, ["audio_tokens", text.hidden_size])
+    lengths = [
+        g.input("seqlens_k", TensorProto.INT32, ["batch"]),
+        g.input("total_length", TensorProto.INT32, []),
+    ]
+    candidates = g.input("candidates", TensorProto.INT64, ["batch", "count"])
+    attention = _Attention(g, text, ids, [*lengths, *_rotary_tables(g, text)])
+
+    x = _embed(g, config, ids, audio)
+    for index in range(text.layers):
+        x = _layer(g, text, x, index, attention)
+    x = _rms_norm(g, text, x, "language_model.model.norm")
+    logits = g.linear(x, ["language_model.lm_head.weight"])
+    _answer(g, logits, candidates)
+    return g.model()
+
+
+def _embed(g: Graph, config: Qwen2AudioConfig, ids: str, audio: str) -> str:
+    """[batch · time, hidden]: the embedding table's rows, or the audio embeddings' in their order."""
+    flat = g.op("Reshape", [ids, g.integers(-1)])
+    rows = g.op("Gather", [g.stored("language_model.model.embed_tokens.weight"), flat], axis=0)
+    rows = g.op("Cast", [rows], to=TensorProto.FLOAT)
+    is_audio = g.op("Equal", [flat, g.integers(config.audio_token_id)])
+    count = g.op("CumSum", [g.op("Cast", [is_audio], to=TensorProto.INT64), g.constant(np.array(0, np.int64))])
+    index = g.op("Max", [g.op("Sub", [count, g.integers(1)]), g.integers(0)])
+    chosen = g.op("Gather", [audio, g.op("Mul", [index, g.op("Cast", [is_audio], to=TensorProto.INT64)])], axis=0)
+    return g.op("Where", [g.op("Unsqueeze", [is_audio, g.integers(1)]), chosen, rows])
+
+
+def _layer(g: Graph, text: TextConfig, x: str, index: int, attention: _Attention) -> str:
+    name = f"language_model.model.layers.{index}"
+    attended = attention(_rms_norm(g, text, x, f"{name}.input_layernorm"), index)
+    if index == text.layers - 1:  # from here on only the last position of each row is ever looked at
+        attended, x = attention.last(attended), attention.last(x)
+    x = g.op("Add", [x, g.linear(attended, [f"{name}.self_attn.o_proj.weight"])])
+    hidden = _rms_norm(g, text, x, f"{name}.post_attention_layernorm")
+    both = g.linear(hidden, [f"{name}.mlp.gate_proj.weight", f"{name}.mlp.up_proj.weight"])
+    gate, up = g.split(both, [text.feed_forward] * 2, axis=1)
+    silu = g.op("QuickGelu", [gate], domain=MICROSOFT, alpha=1.0)  # x · sigmoid(x)
+    return g.op("Add", [x, g.linear(g.op("Mul", [silu, up]), [f"{name}.mlp.down_proj.weight"])])
+
+
+class _Attention:
+    """Grouped-query attention over the KV memory, rotary embedding included."""
+
+    def __init__(self, g: Graph, text: TextConfig, ids: str, lengths_and_tables: list[str]) -> None:
+        self._g, self._text, self._shared = g, text, lengths_and_tables
+        self._batch_and_time = g.op("Shape", [ids])
+
+    def __call__(self, x: str, index: int) -> str:
+        """x [batch · time, hidden] → [batch · time, heads · head_dim], before the output projection."""
+        g, text = self._g, self._text
+        name = f"language_model.model.layers.{index}.self_attn"
+        qkv = g.linear(
+            x, [f"{name}.{part}_proj.weight" for part in "qkv"], [f"{name}.{part}_proj.bias" for part in "qkv"]
+        )
+        memory: list[Dimension] = ["batch", text.kv_heads, "max_length", text.head_dim]
+        past = [g.input(f"past_{kind}_{index}", TensorProto.FLOAT, memory) for kind in ("key", "value")]
+        attended = g.op(
+            "GroupQueryAttention",
+            [self._rows(qkv), "", "", *past, *self._shared],
+            outputs=[f"attended_{index}", f"present_key_{index}", f"present_value_{index}"],
+            domain=MICROSOFT,
+            num_heads=text.heads,
+            kv_num_heads=text.kv_heads,
+            do_rotary=1,
+        )
+        for kind in ("key", "value"):
+            g.declare_output(f"present_{kind}_{index}", TensorProto.FLOAT, memory)
+        return self._flat(attended)
+
+    def last(self, x: str) -> str:
+        """[batch · time, width] → [batch, width]"""
+        return self._g.op("Gather", [self._rows(x), self._g.constant(np.array(-1, np.int64))], axis=1)
+
+    def _rows(self, x: str) -> str:
+        """[batch · time, width] → [batch, time, width]"""
+        g = self._g
+        return g.op("Reshape", [x, g.op("Concat", [self._batch_and_time, g.integers(-1)], axis=0)])
+
+    def _flat(self, x: str) -> str:
+        width = self._text.heads * self._text.head_dim
+        return self._g.op("Reshape", [x, self._g.integers(-1, width)])
+
+
+def _rms_norm(g: Graph, text: TextConfig, x: str, name: str) -> str:
+    return g.op("SimplifiedLayerNormalization", [x, g.weight(f"{name}.weight")], epsilon=text.rms_norm_eps)
+
+
+def _rotary_tables(g: Graph, text: TextConfig) -> list[str]:
+    """cos and sin [max_positions, head_dim / 2]: computed when the graph is loaded, so that the file stays small."""
+    exponents = np.arange(0, text.head_dim, 2, dtype=np.float32) / np.float32(text.head_dim)
+    frequencies = (1.0 / np.power(np.float32(text.rope_theta), exponents)).astype(np.float32)
+    start, stop, step = (g.constant(np.array(value, np.float32)) for value in (0, text.max_positions, 1))
+    positions = g.op("Unsqueeze", [g.op("Range", [start, stop, step]), g.integers(1)])
+    angles = g.op("Mul", [positions, g.constant(frequencies[None])])
+    return [g.op("Cos", [angles]), g.op("Sin", [angles])]
+
+
+def _answer(g: Graph, logits: str, candidates: str) -> None:
+    """logits [batch, vocabulary] → the three outputs the runner reads."""
+    logprobs = g.op("LogSoftmax", [logits], axis=-1)
+    g.op("TopK", [logprobs, g.integers(TOP_K)], outputs=["top_logprobs", "top_tokens"], axis=-1)
+    g.declare_output("top_tokens", TensorProto.INT64, ["batch", TOP_K])
+    g.declare_output("top_logprobs", TensorProto.FLOAT, ["batch", TOP_K])
+    zero = g.integers(0)
+    named = g.op("GatherElements", [logits, g.op("Max", [candidates, zero])], axis=1)
+    is_named = g.op("Not", [g.op("Less", [candidates, zero])])
+    named = g.op("Where", [is_named, named, g.constant(np.array(_NEVER, np.float32))])
+    g.output(g.op("Softmax", [named], axis=-1), "probabilities", TensorProto.FLOAT, ["batch", "count"])

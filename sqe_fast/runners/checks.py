@@ -1,0 +1,80 @@
+"""What every runner says of its model, and what it refuses: steps that do not fit the model or its KV memory.
+
+A ValueError from here is the caller's mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqe_fast.model.config import AudioConfig, Qwen2AudioConfig
+from sqe_fast.runners.base import FloatArray, Row, RunnerInfo
+
+FLOAT_BYTES = 4
+
+
+def runner_info(name: str, config: Qwen2AudioConfig, slots: int, max_length: int) -> RunnerInfo:
+    """`max_length` is cut to the positions that the model was made for."""
+    text = config.text
+    return RunnerInfo(
+        name=name,
+        hidden_size=text.hidden_size,
+        vocab_size=text.vocab_size,
+        audio_token_id=config.audio_token_id,
+        n_mels=config.audio.n_mels,
+        max_audio_frames=config.audio.max_frames,
+        slots=slots,
+        max_length=min(max_length, text.max_positions),
+        kv_bytes_per_token=2 * text.layers * text.kv_heads * text.head_dim * FLOAT_BYTES,
+    )
+
+
+def check_mel(config: AudioConfig, log_mel: FloatArray, frames: int) -> None:
+    expected = config.mel_shape(frames)
+    if log_mel.shape != expected:
+        raise ValueError(f"a log-mel of {frames} frames must be {list(expected)}, not {list(log_mel.shape)}")
+
+
+def check_prefill(info: RunnerInfo, row: Row, audio: FloatArray) -> None:
+    _check_row(info, row)
+    if audio.ndim != 2 or audio.shape[1] != info.hidden_size:
+        raise ValueError(f"audio embeddings must be [n, {info.hidden_size}], not {list(audio.shape)}")
+    wanted = row.tokens.count(info.audio_token_id)
+    if wanted != len(audio):
+        raise ValueError(f"{wanted} audio tokens, but {len(audio)} audio embeddings")
+
+
+def check_decode(info: RunnerInfo, rows: Sequence[Row]) -> None:
+    if not rows:
+        raise ValueError("a decode step needs at least one row")
+    for index, row in enumerate(rows):
+        _check_row(info, row)
+        if row.slot != index:
+            raise ValueError(f"decode rows must occupy slots 0, 1, …; row {index} is in slot {row.slot}")
+        if len(row.tokens) != 1 or row.past < 1:
+            raise ValueError(f"row {index} must add one token to a prefilled slot")
+        if row.tokens[0] == info.audio_token_id:
+            raise ValueError(f"row {index} decodes the audio token, which needs an embedding: prefill it")
+
+
+def check_move(info: RunnerInfo, source: int, destination: int, length: int) -> None:
+    for slot in (source, destination):
+        _check_slot(info, slot)
+    if not 0 <= length <= info.max_length:
+        raise ValueError(f"cannot move {length} of {info.max_length} positions")
+
+
+def _check_row(info: RunnerInfo, row: Row) -> None:
+    _check_slot(info, row.slot)
+    if not row.tokens or row.past < 0:
+        raise ValueError("a step needs at least one token and a past of at least 0")
+    if row.past + len(row.tokens) > info.max_length:
+        raise ValueError(f"{row.past} + {len(row.tokens)} positions do not fit the slot's {info.max_length}")
+    for ids in (row.tokens, row.candidates):
+        if ids and not 0 <= min(ids) <= max(ids) < info.vocab_size:
+            raise ValueError(f"token ids must be 0 to {info.vocab_size - 1}")
+
+
+def _check_slot(info: RunnerInfo, slot: int) -> None:
+    if not 0 <= slot < info.slots:
+        raise ValueError(f"slot {slot} is none of the {info.slots}")

@@ -1,0 +1,101 @@
+"""Prose that goes wrong: what counts as wrong, the one retry, and what is left when it fails too."""
+
+from __future__ import annotations
+
+import pytest
+
+from sqe_fast.engine import Engine, Request, Result
+from sqe_fast.prompt import Program
+from sqe_fast.results import ErrorCode
+from sqe_fast.runners.base import TOP_K
+
+from .fake_runner import FakeRunner, Script
+from .programs import MARKER, NAMES, NUMBERS, STOP, described, rating, saying, write
+
+MARKERS = tuple(range(MARKER, MARKER + TOP_K))
+"""Nothing else is among the best tokens."""
+
+
+def run(script: Script, **options: int) -> tuple[Result, FakeRunner]:
+    runner = FakeRunner(script=script)
+    [result] = Engine(runner).run([described(0.5, **options)])
+    return result, runner
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(20,), (20, MARKERS, STOP), ((STOP, *MARKERS[1:]),)],
+    ids=["endless", "markers", "empty"],
+)
+def test_prose_that_fails_twice_is_an_error_and_its_ratings_stay(words: tuple[int | tuple[int, ...], ...]) -> None:
+    """An endless, empty or malformed description passed on as if it were one, or its ratings lost."""
+    result, runner = run(saying(*words))
+    assert result.error is not None
+    assert result.error.code is ErrorCode.GENERATION_FAILED
+    assert result.text_tokens == ()
+    assert tuple(result.reads) == NAMES
+    assert len(runner.decoded) <= 4 + 2 + 2 * 10, "more than one retry"
+
+
+def test_the_cap_counts_the_stop() -> None:
+    """One token more than the memory was reserved for."""
+    assert run(saying(*[20] * 9, STOP), max_tokens=10)[0].text_tokens == (20,) * 9
+    assert run(saying(*[20] * 10, STOP), max_tokens=10)[0].error is not None
+
+
+@pytest.mark.parametrize("word", [MARKER, STOP])
+def test_a_marker_or_an_empty_answer_is_retried_without_it(word: int) -> None:
+    """A marker kept in the prose, or a retry that draws the same one again."""
+    result, _ = run(saying(word, 20, 21, STOP))
+    assert result.error is None
+    assert result.text_tokens[1:] == (20, 21)
+    assert result.text_tokens[0] not in (MARKER, STOP)
+
+
+LOOP = saying(20, (20, 21, 22), (20, STOP, 21), (20, STOP, 21), (20, STOP, 21))
+"""Greedy, it says 20 for ever; sampled, it soon stops."""
+
+
+def test_a_retry_samples_and_can_succeed() -> None:
+    """A retry that is greedy again fails again."""
+    result, _ = run(LOOP)
+    assert result.error is None
+    assert result.text_tokens[0] == 20
+    assert 2 <= len(result.text_tokens) < 10
+
+
+def test_a_retry_overwrites_the_spoilt_prose() -> None:
+    """Spoilt tokens left in memory, or positions shifted: what follows would be conditioned on them."""
+    result, runner = run(LOOP)
+    memory = runner.memory[0]
+    prompt = 9 + 5 + 1
+    assert tuple(int(token) for token in memory[prompt:]) == result.text_tokens
+
+
+def test_a_retry_takes_no_pass_to_start_again() -> None:
+    """The distribution before the first token was seen; computing it again costs a pass."""
+    result, runner = run(LOOP)
+    spoilt, rewritten = 9, len(result.text_tokens)
+    assert len(runner.decoded) == 4 + 2 + spoilt + rewritten
+
+
+def test_a_retry_depends_on_the_content_alone() -> None:
+    """Sampling from a global or shared generator: the same clip described otherwise beside other neighbours."""
+    requests = [described(n / 10, max_tokens=12) for n in range(6)]
+    together = Engine(FakeRunner(slots=3, script=LOOP)).run([rating(0.9), *requests])[1:]
+    backwards = Engine(FakeRunner(slots=2, script=LOOP)).run(requests[::-1])[::-1]
+    assert [result.text_tokens for result in together] == [result.text_tokens for result in backwards]
+    assert len({result.text_tokens for result in together}) > 1, "all clips drew the same numbers"
+
+
+def test_numbers_count_anew_in_a_retry() -> None:
+    """A second attempt that goes on counting would force the first number to the second rating."""
+    script = saying(NUMBERS[0], NUMBERS[0], MARKER)
+
+    def second_time(history: tuple[float, ...]) -> tuple[int, ...]:
+        return (MARKER, STOP) if len(history) == 4 else script(history)
+
+    program = Program((1, 7), (write(NUMBERS[3], NUMBERS[6]),))
+    [result] = Engine(FakeRunner(script=second_time)).run([Request(program, ())])
+    assert result.error is None
+    assert result.text_tokens == (NUMBERS[3], NUMBERS[6])

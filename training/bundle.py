@@ -1,0 +1,37 @@
+"""A trained checkpoint → the folder that ships: fp16 weights, tokenizer, front end, ONNX graphs, hashes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from sqe_fast.export import ExportReport, export
+from sqe_fast.features import HOP, N_FFT, SAMPLE_RATE
+from sqe_fast.manifest import MANIFEST_FILE
+from sqe_fast.model.config import CONFIG_FILE, WEIGHTS_FILE, Qwen2AudioConfig
+from sqe_fast.prompt import TEMPLATE
+
+COPIED = (CONFIG_FILE, WEIGHTS_FILE, "tokenizer.json", "tokenizer_config.json")
+
+
+def write(checkpoint: Path, folder: Path, name: str) -> ExportReport:
+    """Copy `checkpoint` to `folder`, add what serving needs, export. Raises ParityError as `export` does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in COPIED:
+        shutil.copyfile(checkpoint / file, folder / file)
+    config = Qwen2AudioConfig.from_folder(folder)
+    front_end = {
+        "feature_extractor_type": "WhisperFeatureExtractor",
+        "feature_size": config.audio.n_mels,
+        "sampling_rate": SAMPLE_RATE,
+        "hop_length": HOP,
+        "n_fft": N_FFT,
+        "chunk_length": 30,
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "return_attention_mask": True,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(front_end, indent=2) + "\n")
+    (folder / MANIFEST_FILE).write_text(json.dumps({"name": name, "template": TEMPLATE}, indent=2) + "\n")
+    return export(folder)
