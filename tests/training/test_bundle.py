@@ -1,0 +1,66 @@
+"""From a trained checkpoint to a folder that serves, that evaluates, and that transformers loads."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoTokenizer, Qwen2AudioForConditionalGeneration
+
+from sqe_fast.evaluator import Evaluator
+from sqe_fast.model.config import AudioConfig, Qwen2AudioConfig, TextConfig
+from sqe_fast.model.qwen2_audio import Qwen2Audio, save_checkpoint
+from sqe_fast.prompt import PromptBuilder
+from tests.small_tokenizer import small_tokenizer
+from tests.training.speech import SAMPLE_RATE, talk
+from training import bundle, evaluate, tokenizer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    learnt = small_tokenizer()
+    audio = AudioConfig(n_mels=80, width=32, layers=1, heads=2, feed_forward=64, max_positions=1500)
+    text = TextConfig(
+        vocab_size=learnt.get_vocab_size(),
+        hidden_size=32,
+        layers=1,
+        heads=2,
+        kv_heads=1,
+        head_dim=16,
+        feed_forward=64,
+        max_positions=2048,
+    )
+    model = Qwen2Audio(Qwen2AudioConfig(audio, text, PromptBuilder(learnt).audio_token_id))
+    checkpoint = tmp_path_factory.mktemp("checkpoint")
+    save_checkpoint(model, checkpoint)
+    tokenizer.save(learnt, checkpoint)
+    folder = tmp_path_factory.mktemp("models") / "small"
+    assert bundle.write(checkpoint, folder, "small").parity.passed
+    return folder
+
+
+def test_a_bundle_serves(folder: Path) -> None:
+    [evaluation] = Evaluator.from_pretrained(folder).evaluate([(talk(2.0), SAMPLE_RATE)], describe=False)
+    assert evaluation.error is None
+    assert evaluation.ratings is not None
+    assert evaluation.model.startswith("small@")
+
+
+def test_transformers_loads_model_and_tokenizer(folder: Path) -> None:
+    _, report = Qwen2AudioForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    loaded = AutoTokenizer.from_pretrained(folder)
+    text = "Strong street noise, a MOS of 2.4."
+    assert loaded(text)["input_ids"] == small_tokenizer().encode(text).ids
+
+
+def test_intervals_hold_their_figure_and_narrow_with_more_clips() -> None:
+    true = torch.linspace(1, 5, 400, dtype=torch.float64).numpy()
+    read = true + 0.3 * torch.randn(400, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).numpy()
+    for name, of in evaluate.METRICS.items():
+        value, lower, upper = evaluate.interval(of, read, true)
+        assert lower <= value <= upper, name
+        _, fewer_lower, fewer_upper = evaluate.interval(of, read[::10], true[::10])
+        assert fewer_upper - fewer_lower > upper - lower, name
+    assert evaluate.METRICS["mse"](read, true) == pytest.approx(0.09, abs=0.02)
