@@ -78,6 +78,7 @@ def sft(
     name: Annotated[str, typer.Option(help="Folder of this run inside --run.")] = "sft",
     encoder_layers: int = 2,
     start_from: Annotated[str | None, typer.Option(help="Run inside --run whose weights to go on from.")] = None,
+    rate: Annotated[float, typer.Option(help="Scale of the learning rates.")] = 1.0,
 ) -> None:
     """Warm up the audio model on ratings, descriptions and A/B tests."""
     from training import sft as stage
@@ -96,6 +97,7 @@ def sft(
         seed,
         encoder_layers,
         run / start_from if start_from else None,
+        rate,
     )
 
 

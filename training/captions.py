@@ -7,7 +7,9 @@ in the prose are MOS values, so that the engine can force them to the ratings.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -250,6 +252,27 @@ def describe(row: Row, rng: np.random.Generator) -> str:
     combination = _pick(rng, COMBINATIONS["none" if not faulty else "single" if len(faulty) == 1 else "several"])
     closing = _pick(rng, CLOSINGS).format(label=LABELS[label(row["mos"])], mos=f"{row['mos']:.1f}")
     return f"{first} {second} {third} {combination}. {closing}"
+
+
+def claims(text: str) -> list[tuple[str, int]]:
+    """What a description says: (dimension, category) of each clause it holds, in order. The inverse of `describe`."""
+    found = []
+    for dimension, categories in _claim_patterns().items():
+        for category, pattern in enumerate(categories):
+            found += [(match.start(), dimension, category) for match in pattern.finditer(text)]
+    return [(dimension, category) for _, dimension, category in sorted(found)]
+
+
+@cache
+def _claim_patterns() -> dict[str, list[re.Pattern[str]]]:
+    named = (*NOISE_CAUSES.values(), *OTHER_CAUSES.values(), *DIMENSION_WORDS.values())
+    causes = "|".join(re.escape(phrase) for phrases in named for phrase in phrases)
+
+    def pattern(clauses: Sequence[str]) -> re.Pattern[str]:
+        alternatives = (re.escape(clause).replace(re.escape("{cause}"), f"(?:{causes})") for clause in clauses)
+        return re.compile("|".join(alternatives), re.IGNORECASE)
+
+    return {dimension: [pattern(clauses) for clauses in categories] for dimension, categories in CLAUSES.items()}
 
 
 def verdict(mos_a: float, mos_b: float) -> Literal["A", "B", "tie"]:

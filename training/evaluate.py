@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from sqe_fast.evaluator import Evaluator
-from sqe_fast.results import RATINGS
+from sqe_fast.results import DIMENSIONS, RATINGS
 from training import captions, ladder
 from training.corpus import Clips
 from training.measures import SAMPLE_RATE
@@ -20,7 +20,7 @@ from training.measures import SAMPLE_RATE
 Values = npt.NDArray[np.float64]
 
 
-def report(evaluator: Evaluator, clips: Clips, data: Path, pairs: int = 100) -> dict[str, Any]:
+def report(evaluator: Evaluator, clips: Clips, data: Path, pairs: int = 100, described: int = 150) -> dict[str, Any]:
     """Everything the model card states. `clips` is a built split; `data` holds the held-out speakers."""
     evaluations = evaluator.evaluate([(clips.samples(row), SAMPLE_RATE) for row in clips], describe=False)
     kept = [(row, e.ratings) for row, e in zip(clips, evaluations, strict=True) if e.ratings]
@@ -35,6 +35,7 @@ def report(evaluator: Evaluator, clips: Clips, data: Path, pairs: int = 100) -> 
         "refused": len(clips) - len(kept),
         "accuracy": accuracy,
         "ab": ab_accuracy(evaluator, clips, pairs),
+        "words": word_agreement(evaluator, clips, described),
         "ladders": [step.to_row() for step in ladder.climb(evaluator, data)],
     }
 
@@ -68,6 +69,27 @@ def ab_accuracy(evaluator: Evaluator, clips: Clips, pairs: int) -> dict[str, Any
             asked += 1
             right += comparison.winner == captions.verdict(a["mos"], b["mos"])
     return {"pairs": asked, "right": right}
+
+
+def word_agreement(evaluator: Evaluator, clips: Clips, described: int) -> dict[str, Any]:
+    """Do the words follow the model's own numbers? Over clauses: the category they claim against that of the rating;
+    over descriptions: whether the first clause is about the worst dimension (within 0.2), and the label of the MOS."""
+    heard = [(clips.samples(row), SAMPLE_RATE) for row in clips.rows[:described]]
+    right = near = clauses = first = label = texts = 0
+    for evaluation in evaluator.evaluate(heard):
+        if evaluation.ratings is None or evaluation.description is None:
+            continue
+        rated = captions.shown({name: evaluation.ratings[name] for name in RATINGS})
+        claims = captions.claims(evaluation.description)
+        apart = [abs(captions.label(rated[dimension]) - category) for dimension, category in claims]
+        texts, clauses = texts + 1, clauses + len(apart)
+        right, near = right + apart.count(0), near + apart.count(0) + apart.count(1)
+        worst = min(rated[name] for name in DIMENSIONS)
+        first += bool(claims) and rated[claims[0][0]] <= worst + 0.2
+        label += captions.LABELS[captions.label(rated["mos"])] in evaluation.description
+    shares = {"clauses_right": right / clauses, "clauses_within_one": near / clauses}
+    shares |= {"worst_first": first / texts, "mos_label_right": label / texts}
+    return {"descriptions": texts, "clauses": clauses} | {name: round(share, 3) for name, share in shares.items()}
 
 
 def write(found: dict[str, Any], path: Path) -> None:

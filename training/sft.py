@@ -108,10 +108,12 @@ def run(
     seed: int,
     encoder_layers: int = architecture.ENCODER_LAYERS,
     start: Path | None = None,
+    rate: float = 1.0,
 ) -> None:
     """Train into FOLDER/state.pt, and write the finished checkpoint (weights and tokenizer) to FOLDER/checkpoint.
 
-    Starts from Whisper's encoder and the text expert, or where `start` is given from that run's weights.
+    Starts from Whisper's encoder and the text expert, or where `start` is given from that run's weights. `rate` scales
+    the learning rates.
     """
     torch.manual_seed(seed)
     model = Qwen2Audio(architecture.tiny(prompts.tokenizer, encoder_layers))
@@ -125,9 +127,9 @@ def run(
     watcher = Listener(model, held_out, prompts)
     unseen = Sampler(held_out.rows, prompts, audio_example, {"line": 1.0}, 16, seed)
     groups = [
-        {"params": [p for p in model.encoder.parameters() if p.requires_grad], "lr": ENCODER_RATE},
-        {"params": list(model.projector.parameters()), "lr": PROJECTOR_RATE},
-        {"params": list(model.decoder.parameters()), "lr": DECODER_RATE},
+        {"params": [p for p in model.encoder.parameters() if p.requires_grad], "lr": rate * ENCODER_RATE},
+        {"params": list(model.projector.parameters()), "lr": rate * PROJECTOR_RATE},
+        {"params": list(model.decoder.parameters()), "lr": rate * DECODER_RATE},
     ]
     reader = Sampler(clips.rows, prompts, text_example, READ_TASKS, round(READ_BATCH * batch_size), seed)
 

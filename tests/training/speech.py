@@ -1,9 +1,16 @@
-"""Speech-like material made by code: syllables of voiced harmonics with pauses, 16 kHz."""
+"""Speech-like material made by code (voiced syllables with pauses, 16 kHz), and a small model that can hear it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
+import torch
+
+from sqe_fast.model.qwen2_audio import Qwen2Audio
+from sqe_fast.prompt import PromptBuilder
+from tests.model.small import SMALL
 
 SAMPLE_RATE = 16_000
 
@@ -18,3 +25,10 @@ def talk(seconds: float = 4.0, seed: int = 0, level: float = 0.1) -> npt.NDArray
     syllables = np.clip(np.sin(2 * np.pi * 3.1 * time), 0, 1) * (np.sin(2 * np.pi * 0.45 * time) > -0.6)
     signal = (voice + fricatives) * syllables
     return (level * signal / np.sqrt(np.mean(signal**2))).astype(np.float32)
+
+
+def listening_model(prompts: PromptBuilder) -> Qwen2Audio:
+    """A small random model of the tokenizer's vocabulary."""
+    torch.manual_seed(0)
+    text = replace(SMALL.text, vocab_size=prompts.tokenizer.get_vocab_size(), max_positions=2048)
+    return Qwen2Audio(replace(SMALL, text=text, audio_token_id=prompts.audio_token_id))

@@ -7,32 +7,18 @@ import torch
 from transformers import AutoTokenizer, Qwen2AudioForConditionalGeneration
 
 from sqe_fast.evaluator import Evaluator
-from sqe_fast.model.config import AudioConfig, Qwen2AudioConfig, TextConfig
-from sqe_fast.model.qwen2_audio import Qwen2Audio, save_checkpoint
+from sqe_fast.model.qwen2_audio import save_checkpoint
 from sqe_fast.prompt import PromptBuilder
 from tests.small_tokenizer import small_tokenizer
-from tests.training.speech import SAMPLE_RATE, talk
+from tests.training.speech import SAMPLE_RATE, listening_model, talk
 from training import bundle, evaluate, tokenizer
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
     learnt = small_tokenizer()
-    audio = AudioConfig(n_mels=80, width=32, layers=1, heads=2, feed_forward=64, max_positions=1500)
-    text = TextConfig(
-        vocab_size=learnt.get_vocab_size(),
-        hidden_size=32,
-        layers=1,
-        heads=2,
-        kv_heads=1,
-        head_dim=16,
-        feed_forward=64,
-        max_positions=2048,
-    )
-    model = Qwen2Audio(Qwen2AudioConfig(audio, text, PromptBuilder(learnt).audio_token_id))
     checkpoint = tmp_path_factory.mktemp("checkpoint")
-    save_checkpoint(model, checkpoint)
+    save_checkpoint(listening_model(PromptBuilder(learnt)), checkpoint)
     tokenizer.save(learnt, checkpoint)
     folder = tmp_path_factory.mktemp("models") / "small"
     assert bundle.write(checkpoint, folder, "small").parity.passed

@@ -78,3 +78,13 @@ def test_an_argument_states_both_mos_in_order_and_swaps_with_its_clips() -> None
         assert re.findall(r"\d\.\d", forward) == [str(captions.shown(clip)["mos"]) for clip in (good, bad)]
         assert re.search(r"Speech A is (preferred|better)|Overall Speech A", forward)
         assert re.search(r"Speech B is (preferred|better)|Overall Speech B", backward)
+
+
+def test_claims_are_read_back_from_every_description() -> None:
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        rated = row([], **{name: float(rng.uniform(1, 4.8)) for name in DIMENSIONS})
+        labels = {name: captions.label(captions.shown(rated)[name]) for name in DIMENSIONS}
+        claims = captions.claims(captions.describe(rated, rng))
+        assert sorted(claims) == sorted(labels.items())
+        assert captions.shown(rated)[claims[0][0]] == min(captions.shown(rated)[name] for name in DIMENSIONS)

@@ -7,26 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from sqe_fast.model.config import AudioConfig, Qwen2AudioConfig, TextConfig
-from sqe_fast.model.qwen2_audio import Qwen2Audio
 from sqe_fast.prompt import PromptBuilder
 from sqe_fast.results import RATINGS
 from tests.small_tokenizer import small_tokenizer
-from tests.training.speech import talk
+from tests.training.speech import listening_model, talk
 from training.examples import Sampler, audio_example
 from training.sft import Listener
 
 
 @pytest.fixture
 def listener() -> Listener:
-    torch.manual_seed(0)
     prompts = PromptBuilder(small_tokenizer())
-    audio = AudioConfig(n_mels=80, width=32, layers=1, heads=2, feed_forward=64, max_positions=1500)
-    text = TextConfig(
-        vocab_size=prompts.tokenizer.get_vocab_size(), hidden_size=32, layers=1, heads=2, kv_heads=1, head_dim=16,
-        feed_forward=64, max_positions=2048,
-    )  # fmt: skip
-    model = Qwen2Audio(Qwen2AudioConfig(audio, text, prompts.audio_token_id))
+    model = listening_model(prompts)
     clips = SimpleNamespace(samples=lambda row: talk(row["samples"] / 16_000, seed=row["seed"]))
     return Listener(model, clips, prompts)  # type: ignore[arg-type]
 
@@ -75,7 +67,7 @@ def test_one_batch_can_be_learnt(listener: Listener, tmp_path: Path) -> None:
     for _ in range(60):
         optimizer.zero_grad()
         loss = listener.losses(batch)["loss"]
-        first = first if first is not None else float(loss)
+        first = first if first is not None else float(loss.detach())
         loss.backward()
         optimizer.step()
     assert float(loss) < first / 2
