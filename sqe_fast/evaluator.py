@@ -11,7 +11,7 @@ from sqe_fast import audio
 from sqe_fast.checkpoint import open_checkpoint
 from sqe_fast.engine import Engine, EngineStats, Request
 from sqe_fast.flow import Flow, Heard, InputStats, Job, Source
-from sqe_fast.prompt import PromptBuilder
+from sqe_fast.prompt import PromptBuilder, conclusion
 from sqe_fast.results import RATINGS, ClipError, Comparison, Evaluation, Ratings, Trace, Winner
 from sqe_fast.runners import DEFAULT_SLOTS, open_runner
 from sqe_fast.runners.base import Runner
@@ -176,7 +176,7 @@ class Evaluator:
         [result] = self._flow.ask([Request(program, (a.heard.audio, b.heard.audio))])
         if result.error is not None:
             raise result.error
-        return self._prompts.text(result.text_tokens)
+        return f"{conclusion(winner, a.ratings.mos, b.ratings.mos)} {self._prompts.text(result.text_tokens)}"
 
 
 def _winner(probability: float) -> Winner:

@@ -36,6 +36,12 @@ MAX_DESCRIPTION_TOKENS = 192
 _UNFIT = re.compile(r"[\d\ufffd]")
 """What the text of a prose token must not hold."""
 
+CONCLUSIONS: dict[str, str] = {
+    "A": "Speech A is preferred",
+    "B": "Speech B is preferred",
+    "tie": "Neither is preferred",
+}
+
 RATE_TASK = "Rate this speech."
 COMPARE_TASK = "Which speech is better?"
 
@@ -104,6 +110,17 @@ def audio_tokens(frames: int) -> int:
     return pooled
 
 
+def number_index(value: float) -> int:
+    """Where a rating, rounded to 0.1 and clipped to 1.0–5.0, stands among `NUMBER_TOKENS`."""
+    return round(min(max(value, RATING_MIN), RATING_MAX) * 10) - round(RATING_MIN * 10)
+
+
+def conclusion(verdict: Literal["A", "B", "tie"], mos_a: float, mos_b: float) -> str:
+    """The sentence that opens every argument. It is forced, so that verdict, numbers and words cannot disagree."""
+    a, b = (NUMBER_TOKENS[number_index(mos)] for mos in (mos_a, mos_b))
+    return f"{CONCLUSIONS[verdict]}: a MOS of{a} for Speech A against{b} for Speech B."
+
+
 class PromptBuilder:
     """The templates of one checkpoint, bound to its tokenizer.
 
@@ -139,8 +156,7 @@ class PromptBuilder:
 
     def number_id(self, value: float) -> int:
         """The token of a rating, rounded to 0.1 and clipped to 1.0–5.0."""
-        tenths = round(min(max(value, RATING_MIN), RATING_MAX) * 10)
-        return self.number_ids[tenths - round(RATING_MIN * 10)]
+        return self.number_ids[number_index(value)]
 
     # --- prompts and answers, shared with training -----------------------------------------------------------------
 
@@ -182,14 +198,24 @@ class PromptBuilder:
         a: Mapping[str, float] | Ratings,
         b: Mapping[str, float] | Ratings,
         verdict: Literal["A", "B", "tie"],
-        description: str,
+        reasons: str,
     ) -> tuple[int, ...]:
-        """Line of A, line of B, newline, verdict, newline, argument, end."""
-        return (*self.compare_head(a, b), self.verdict_ids[verdict], *self.encode(f"\n{description}{IM_END}"))
+        """Line of A, line of B, verdict, conclusion, reasons, end."""
+        return (*self.argued_head(a, b, verdict), *self.encode(f" {reasons}{IM_END}"))
 
     def compare_head(self, a: Mapping[str, float] | Ratings, b: Mapping[str, float] | Ratings) -> tuple[int, ...]:
         newline = self.encode("\n")
         return (*self.line(a), *newline, *self.line(b), *newline)
+
+    def argued_head(
+        self,
+        a: Mapping[str, float] | Ratings,
+        b: Mapping[str, float] | Ratings,
+        verdict: Literal["A", "B", "tie"],
+    ) -> tuple[int, ...]:
+        """All of a comparison's answer that is known once the verdict is."""
+        opening = self.encode(f"\n{conclusion(verdict, a['mos'], b['mos'])}")
+        return (*self.compare_head(a, b), self.verdict_ids[verdict], *opening)
 
     # --- programs for the engine -----------------------------------------------------------------------------------
 
@@ -206,25 +232,21 @@ class PromptBuilder:
         return Program(tokens, (self._write(self.number_id(ratings.mos)),))
 
     def verdict(self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings) -> Program:
-        """Read the probability that A is better (value 1 for A, 0 for B)."""
-        candidates = (self.verdict_ids["A"], self.verdict_ids["B"])
+        """Read the probability that A is better: value 1 for A, 0 for B, one half for a tie."""
+        candidates = tuple(self.verdict_ids[verdict] for verdict in VERDICTS)
         tokens = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.compare_head(a, b))
-        return Program(tokens, (Read("verdict", candidates, (1.0, 0.0)),))
+        return Program(tokens, (Read("verdict", candidates, (1.0, 0.0, 0.5)),))
 
     def argue(
         self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings, verdict: Literal["A", "B", "tie"]
     ) -> Program:
-        """Write why, the verdict being given. The prose may state the MOS of A, then that of B."""
-        tokens = (
-            *self.compare_prompt(audio_tokens_a, audio_tokens_b),
-            *self.compare_head(a, b),
-            self.verdict_ids[verdict],
-            *self.encode("\n"),
-        )
-        return Program(tokens, (self._write(self.number_id(a.mos), self.number_id(b.mos)),))
+        """Write the reasons, which follow `conclusion` and hold no numbers."""
+        tokens = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.argued_head(a, b, verdict))
+        return Program(tokens, (self._write(),))
 
     def _write(self, *numbers: str | int) -> Write:
-        return Write(numbers, self.stop, frozenset(self.number_ids), self.prose_ids)
+        number_ids = frozenset(self.number_ids)
+        return Write(numbers, self.stop, number_ids, self.prose_ids if numbers else self.prose_ids - number_ids)
 
     def text(self, tokens: Sequence[int]) -> str:
         """Prose from generated token ids."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sqe_fast.evaluator import Evaluator
-from sqe_fast.prompt import PromptBuilder
+from sqe_fast.prompt import PromptBuilder, conclusion
 from tests.engine.fake_runner import FakeRunner, History, Script
 from tests.small_tokenizer import small_tokenizer
 
@@ -18,16 +18,19 @@ Source = tuple[np.ndarray, int]
 
 
 def prose(text: str = SAID, stops: bool = True) -> Script:
-    """After a rating line or a verdict and its newline: this text, then the stop, or the last word for ever."""
+    """After a rating line's newline or a verdict's conclusion: this text, then the stop, or the last word for ever."""
     words = PROMPTS.encode(text) + ((PROMPTS.stop,) if stops else ())
     newline = PROMPTS.encode("\n")[0]
-    openers = {*PROMPTS.number_ids, *PROMPTS.verdict_ids.values()}
+    openings = dict.fromkeys(PROMPTS.number_ids, 0)  # tokens between the newline and the prose, by what precedes it
+    for verdict, token in PROMPTS.verdict_ids.items():
+        openings[token] = len(PROMPTS.encode(f"\n{conclusion(verdict, 1.0, 1.0)}")) - 1
 
     def script(history: History) -> tuple[int, ...]:
         last = max(i for i, token in enumerate(history) if token == newline)
-        if history[last - 1] not in openers:
+        if history[last - 1] not in openings:
             return ()
-        return (words[min(len(history) - 1 - last, len(words) - 1)],)
+        written = len(history) - 1 - last - openings[history[last - 1]]
+        return (words[min(written, len(words) - 1)],)
 
     return script
 

@@ -7,12 +7,13 @@ import math
 import pytest
 
 from sqe_fast.evaluator import TIE_MARGIN, _winner
+from sqe_fast.prompt import conclusion
 from sqe_fast.results import ErrorCode
 from tests.engine.fake_runner import FakeRunner, History
 from tests.fake_evaluator import PROMPTS, fake_evaluator, fake_runner, joined, prose, silence, sound
 
 PAIRS = [(seed, seed + 1) for seed in range(20, 44, 2)]
-ARGUED = "Speech A is cleaner than Speech B, 1.0 to 1.0."
+ARGUED = "Speech A is cleaner than Speech B."
 A, B = PROMPTS.verdict_ids["A"], PROMPTS.verdict_ids["B"]
 
 
@@ -121,8 +122,9 @@ def test_the_argument_is_written_for_the_verdict_in_the_users_order() -> None:
         tokens = PROMPTS.argue(25, 50, comparison.a.ratings, comparison.b.ratings, comparison.winner).tokens
         assert asked(runner)[-1] == tokens
         assert comparison.description is not None
-        numbers = f"{comparison.a.ratings.mos:.1f} to {comparison.b.ratings.mos:.1f}."
-        assert comparison.description.endswith(numbers)
+        opening = conclusion(comparison.winner, comparison.a.ratings.mos, comparison.b.ratings.mos)
+        assert comparison.description.startswith(f"{opening} ")
+        assert comparison.description[len(opening) + 1 :] == ARGUED
 
 
 def test_each_clip_is_encoded_once() -> None:

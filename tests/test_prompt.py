@@ -17,6 +17,7 @@ from sqe_fast.prompt import (
     Read,
     Write,
     audio_tokens,
+    conclusion,
 )
 from sqe_fast.results import RATINGS, Ratings
 from tests.small_tokenizer import TEXTS, small_tokenizer
@@ -78,8 +79,9 @@ def test_prose_is_learnt_as_it_is_generated(prompts: PromptBuilder, description:
     given = (*prompts.line(A), *prompts.encode("\n"))
     assert prompts.rate_answer(A, description) == (*given, *prompts.encode(description), prompts.stop)
     argued = prompts.compare_answer(A, B, "B", description)
-    head = (*prompts.compare_head(A, B), prompts.verdict_ids["B"], *prompts.encode("\n"))
-    assert argued == (*head, *prompts.encode(description), prompts.stop)
+    opening = prompts.encode(f"\n{conclusion('B', A.mos, B.mos)}")
+    head = (*prompts.compare_head(A, B), prompts.verdict_ids["B"], *opening)
+    assert argued == (*head, *prompts.encode(f" {description}"), prompts.stop)
 
 
 @pytest.mark.parametrize("description", DESCRIPTIONS)
@@ -137,10 +139,11 @@ def test_every_program_continues_an_answer_as_it_was_learnt(prompts: PromptBuild
         *prompts.compare_prompt(3, 4),
         *prompts.compare_answer(A, B, "B", "Speech A is cleaner than Speech B."),
     )
-    assert (*arguing.tokens, *prose, prompts.stop) == learnt
+    reasons = prompts.encode(" Speech A is cleaner than Speech B.")
+    assert (*arguing.tokens, *reasons, prompts.stop) == learnt
     [write] = arguing.steps
     assert isinstance(write, Write)
-    assert write.numbers == (prompts.number_id(A.mos), prompts.number_id(B.mos))
+    assert not write.prose & set(prompts.number_ids), "the conclusion has stated them"
 
     asking = prompts.verdict(3, 4, A, B)
     assert asking.tokens == learnt[: len(asking.tokens)]
@@ -154,6 +157,7 @@ def test_the_verdict_is_the_probability_of_a(prompts: PromptBuilder) -> None:
     assert dict(zip(read.candidates, read.values, strict=True)) == {
         prompts.verdict_ids["A"]: 1.0,
         prompts.verdict_ids["B"]: 0.0,
+        prompts.verdict_ids["tie"]: 0.5,
     }
 
 

@@ -295,39 +295,30 @@ COMPARED: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def argue(a: Row, b: Row, rng: np.random.Generator) -> str:
-    """Why A or B is better, or why neither: one to three dimensions with an obvious gap, then the verdict."""
+    """The reasons that follow the conclusion: one to three dimensions with an obvious gap, the better clip first, and
+    what speaks against the verdict."""
     a, b = shown(a), shown(b)
     outcome = verdict(a["mos"], b["mos"])
     gaps = {name: float(a[name]) - float(b[name]) for name in DIMENSIONS}
-    obvious = sorted((n for n in DIMENSIONS if abs(gaps[n]) > CLEAR_GAP), key=lambda n: -abs(gaps[n]))[:3]
+    widest = sorted(DIMENSIONS, key=lambda name: -abs(gaps[name]))[:3]
+    obvious = [name for name in DIMENSIONS if name in widest and abs(gaps[name]) > CLEAR_GAP]
     sentences = [_compared(name, gaps[name], rng) for name in obvious]
     if not obvious:
         sentences.append(_pick(rng, ("No dimension differs clearly.", "The two are close in every dimension.")))
     winner, loser = ("A", "B") if outcome == "A" else ("B", "A")
-    against = [n for n in obvious if outcome != "tie" and (gaps[n] > 0) != (outcome == "A")]
-    if against:
-        sentences.append(f"That point goes to Speech {loser}, but it weighs less than the rest.")
-    numbers = f"a MOS of {a['mos']:.1f} for Speech A against {b['mos']:.1f} for Speech B"
-    if outcome == "tie":
-        sentences.append(f"Overall they are level: {numbers}.")
-    else:
-        sentences.append(
-            _pick(rng, ("Speech {w} is preferred: ", "Overall Speech {w} is better: ")).format(w=winner) + numbers + "."
-        )
+    points = {"A" if gaps[name] > 0 else "B" for name in obvious}
+    if outcome == "tie" and points == {"A", "B"}:
+        sentences.append("These points cancel out.")
+    elif outcome != "tie" and loser in points:
+        weighed = f"What speaks for Speech {loser} weighs less than what speaks for Speech {winner}."
+        sentences.append(weighed if winner in points else f"Small differences elsewhere decide for Speech {winner}.")
     return " ".join(sentences)
 
 
 def _compared(name: str, gap: float, rng: np.random.Generator) -> str:
     better, worse = _pick(rng, COMPARED[name])
     first, second = ("A", "B") if gap > 0 else ("B", "A")
-    much = "clearly " if abs(gap) > 1.5 and not better.startswith(("has", "is")) else ""
-    return _pick(
-        rng,
-        (
-            f"Speech {first} {much}{better}, while Speech {second} {worse}.",
-            f"Speech {second} {worse}; Speech {first} {better}.",
-        ),
-    )
+    return f"Speech {first} {better}, while Speech {second} {worse}."
 
 
 def _clause(row: Row, name: str, rng: np.random.Generator) -> str:

@@ -67,7 +67,7 @@ def ab_accuracy(evaluator: Evaluator, clips: Clips, pairs: int) -> dict[str, Any
         comparison = evaluator.compare(*heard, describe=False)
         if comparison.winner is not None:
             asked += 1
-            right += comparison.winner == captions.verdict(a["mos"], b["mos"])
+            right += comparison.winner == captions.verdict(*(captions.shown(row)["mos"] for row in (a, b)))
     return {"pairs": asked, "right": right}
 
 
