@@ -172,11 +172,14 @@ class Evaluator:
         return [result.reads["verdict"].mean for result in results]
 
     def _argument(self, a: _Side, b: _Side, winner: Winner) -> str:
+        opening = conclusion(winner, a.ratings.mos, b.ratings.mos)
+        if a.key == b.key:
+            return f"{opening} Both are the same recording."  # nothing to ask: any difference would be made up
         program = self._prompts.argue(a.heard.tokens, b.heard.tokens, a.ratings, b.ratings, winner)
         [result] = self._flow.ask([Request(program, (a.heard.audio, b.heard.audio))])
         if result.error is not None:
             raise result.error
-        return f"{conclusion(winner, a.ratings.mos, b.ratings.mos)} {self._prompts.text(result.text_tokens)}"
+        return f"{opening} {self._prompts.text(result.text_tokens)}"
 
 
 def _winner(probability: float) -> Winner:

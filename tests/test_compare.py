@@ -127,6 +127,15 @@ def test_the_argument_is_written_for_the_verdict_in_the_users_order() -> None:
         assert comparison.description[len(opening) + 1 :] == ARGUED
 
 
+def test_nothing_is_made_up_about_a_clip_beside_itself() -> None:
+    """Reasons why a clip is better than itself."""
+    comparison = fake_evaluator(arguing()).compare(sound(20), sound(20))
+    assert comparison.winner == "tie"
+    assert comparison.description is not None
+    assert comparison.description.startswith("Neither is preferred")
+    assert ARGUED not in comparison.description
+
+
 def test_each_clip_is_encoded_once() -> None:
     """Rated alone, asked in both orders and argued about: four uses of one embedding."""
     runner = arguing()

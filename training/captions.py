@@ -263,6 +263,13 @@ def claims(text: str) -> list[tuple[str, int]]:
     return [(dimension, category) for _, dimension, category in sorted(found)]
 
 
+def preferences(text: str) -> list[tuple[str, str]]:
+    """What an argument says: (dimension, better clip) of each comparison it holds."""
+    aspects = {aspect: dimension for dimension, aspect in ASPECTS.items()}
+    pattern = re.compile(rf"({'|'.join(map(re.escape, aspects))}) Speech ([AB])")
+    return [(aspects[match[1]], match[2]) for match in pattern.finditer(text)]
+
+
 @cache
 def _claim_patterns() -> dict[str, list[re.Pattern[str]]]:
     named = (*NOISE_CAUSES.values(), *OTHER_CAUSES.values(), *DIMENSION_WORDS.values())
@@ -282,6 +289,13 @@ def verdict(mos_a: float, mos_b: float) -> Literal["A", "B", "tie"]:
     return "A" if mos_a > mos_b else "B"
 
 
+ASPECTS = {
+    "noisiness": "As for noise,",
+    "coloration": "In timbre,",
+    "discontinuity": "In flow,",
+    "loudness": "In volume,",
+}
+"""The dimension before the clip: which clip is better can be told only once it is known in what."""
 COMPARED: dict[str, tuple[tuple[str, str], ...]] = {
     # (better, worse)
     "noisiness": (("has the cleaner background", "carries more noise"), ("is less noisy", "is noisier")),
@@ -318,7 +332,7 @@ def argue(a: Row, b: Row, rng: np.random.Generator) -> str:
 def _compared(name: str, gap: float, rng: np.random.Generator) -> str:
     better, worse = _pick(rng, COMPARED[name])
     first, second = ("A", "B") if gap > 0 else ("B", "A")
-    return f"Speech {first} {better}, while Speech {second} {worse}."
+    return f"{ASPECTS[name]} Speech {first} {better}, while Speech {second} {worse}."
 
 
 def _clause(row: Row, name: str, rng: np.random.Generator) -> str:

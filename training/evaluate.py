@@ -56,19 +56,25 @@ def interval(of: Callable[[Values, Values], float], read: Values, true: Values, 
 
 
 def ab_accuracy(evaluator: Evaluator, clips: Clips, pairs: int) -> dict[str, Any]:
-    """Share of pairs with |ΔMOS| ≥ 0.5 in which the clip with the higher MOS wins."""
+    """Over pairs with |ΔMOS| ≥ 0.5: how often the clip with the higher MOS wins; how often the compared dimension is
+    indeed better by the model's own ratings; and whether the swapped question has the mirrored answer."""
     rng = np.random.default_rng(1)
-    right, asked = 0, 0
+    right = asked = reasons = true_reasons = mirrored = 0
     while asked < pairs:
         a, b = (clips.rows[int(i)] for i in rng.choice(len(clips), 2, replace=False))
         if abs(a["mos"] - b["mos"]) < captions.CLEAR_GAP:
             continue
         heard = [(clips.samples(row), SAMPLE_RATE) for row in (a, b)]
-        comparison = evaluator.compare(*heard, describe=False)
-        if comparison.winner is not None:
-            asked += 1
-            right += comparison.winner == captions.verdict(*(captions.shown(row)["mos"] for row in (a, b)))
-    return {"pairs": asked, "right": right}
+        comparison, swapped = evaluator.compare(*heard), evaluator.compare(*heard[::-1], describe=False)
+        if comparison.winner is None or comparison.a.ratings is None or comparison.b.ratings is None:
+            raise ValueError(f"a pair could not be compared: {comparison.to_row()}")
+        asked += 1
+        right += comparison.winner == captions.verdict(*(captions.shown(row)["mos"] for row in (a, b)))
+        mirrored += swapped.probability is not None and comparison.probability == 1.0 - swapped.probability
+        for dimension, better in captions.preferences(comparison.description or ""):
+            gap = comparison.a.ratings[dimension] - comparison.b.ratings[dimension]
+            reasons, true_reasons = reasons + 1, true_reasons + ((gap > 0) == (better == "A"))
+    return {"pairs": asked, "right": right, "mirrored": mirrored, "reasons": reasons, "reasons_true": true_reasons}
 
 
 def word_agreement(evaluator: Evaluator, clips: Clips, described: int) -> dict[str, Any]:

@@ -27,8 +27,8 @@ from training.examples import IGNORED, Batch, Sampler, Task, audio_example, text
 from training.loop import Losses, Schedule, train
 
 TASKS: dict[Task, float] = {"line": 0.4, "describe": 0.4, "compare": 0.2}
-READ_TASKS: dict[Task, float] = {"describe": 0.6, "compare": 0.4}
-READ_SHARE = 0.4
+READ_TASKS: dict[Task, float] = {"describe": 0.4, "compare": 0.6}
+READ_SHARE = 0.5
 """Share of the steps that go on with the expert's text task, so that learning to listen does not cost the prose: how
 words follow from the line is the same in both, and a text step is cheap."""
 READ_BATCH = 2.5

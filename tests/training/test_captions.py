@@ -76,7 +76,7 @@ def test_reasons_name_the_better_clip_of_each_obvious_gap_and_swap_with_the_clip
         forward = captions.argue(good, bad, np.random.default_rng(seed))
         backward = captions.argue(bad, good, np.random.default_rng(seed))
         assert forward.count("Speech A ") == forward.count("Speech B ") == 2
-        assert all(sentence.startswith("Speech A ") for sentence in forward.split(". "))
+        assert captions.preferences(forward) == [("noisiness", "A"), ("coloration", "A")]
         swapped = forward.replace("Speech A", "?").replace("Speech B", "Speech A").replace("?", "Speech B")
         assert backward == swapped
         assert not re.search(r"\d", forward)
