@@ -42,6 +42,15 @@ CONCLUSIONS: dict[str, str] = {
     "tie": "Neither is preferred",
 }
 
+ASPECTS = {
+    "noisiness": "As for noise,",
+    "coloration": "In timbre,",
+    "discontinuity": "In flow,",
+    "loudness": "In volume,",
+}
+"""How a reason opens: " In timbre, Speech A …". The dimension comes first, so that the better clip follows from the
+ratings."""
+
 RATE_TASK = "Rate this speech."
 COMPARE_TASK = "Which speech is better?"
 
@@ -83,6 +92,8 @@ class Write:
     number_ids: frozenset[int]
     prose: frozenset[int]
     """Every token that prose may hold, number tokens included. Anything else but `stop` spoils the answer."""
+    forced: tuple[tuple[tuple[int, ...], int], ...] = ()
+    """Pairs of a context and a token: wherever the prose ends in the context, the token comes next."""
     max_tokens: int = MAX_DESCRIPTION_TOKENS
     """With the stop."""
 
@@ -133,6 +144,7 @@ class PromptBuilder:
         self.stop = self._single(IM_END)
         self.number_ids = tuple(self._single(token) for token in NUMBER_TOKENS)
         self.verdict_ids = {verdict: self._single(token) for verdict, token in VERDICTS.items()}
+        self.clip_ids = {clip: self._single(f" {clip}") for clip in "AB"}
         self.prose_ids = self._prose_ids()
 
     def _single(self, token: str) -> int:
@@ -240,13 +252,17 @@ class PromptBuilder:
     def argue(
         self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings, verdict: Literal["A", "B", "tie"]
     ) -> Program:
-        """Write the reasons, which follow `conclusion` and hold no numbers."""
+        """Write the reasons, which follow `conclusion` and hold no numbers. Which clip is ahead in a dimension is
+        forced to the ratings; equal ones leave it to the model."""
         tokens = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.argued_head(a, b, verdict))
-        return Program(tokens, (self._write(),))
+        ahead = {name: "A" if a[name] > b[name] else "B" for name in ASPECTS if a[name] != b[name]}
+        forced = tuple((self.encode(f" {ASPECTS[name]} Speech"), self.clip_ids[clip]) for name, clip in ahead.items())
+        return Program(tokens, (self._write(forced=forced),))
 
-    def _write(self, *numbers: str | int) -> Write:
+    def _write(self, *numbers: str | int, forced: tuple[tuple[tuple[int, ...], int], ...] = ()) -> Write:
         number_ids = frozenset(self.number_ids)
-        return Write(numbers, self.stop, number_ids, self.prose_ids if numbers else self.prose_ids - number_ids)
+        prose = self.prose_ids if numbers else self.prose_ids - number_ids
+        return Write(numbers, self.stop, number_ids, prose, forced)
 
     def text(self, tokens: Sequence[int]) -> str:
         """Prose from generated token ids."""

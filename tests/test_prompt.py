@@ -7,6 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from sqe_fast.prompt import (
+    ASPECTS,
     AUDIO_TOKEN,
     IM_END,
     NUMBER_TOKENS,
@@ -144,6 +145,8 @@ def test_every_program_continues_an_answer_as_it_was_learnt(prompts: PromptBuild
     [write] = arguing.steps
     assert isinstance(write, Write)
     assert not write.prose & set(prompts.number_ids), "the conclusion has stated them"
+    ahead = {prompts.text(context): prompts.text([token]) for context, token in write.forced}
+    assert ahead == {f"{ASPECTS[n]} Speech": "A" if A[n] > B[n] else "B" for n in ASPECTS if A[n] != B[n]}
 
     asking = prompts.verdict(3, 4, A, B)
     assert asking.tokens == learnt[: len(asking.tokens)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -126,7 +125,7 @@ def evaluate(
     from training.corpus import Clips
 
     found = stage.report(Evaluator.from_pretrained(model), Clips.open(run / "corpus" / "test"), data)
-    typer.echo(json.dumps(found, indent=2))
+    typer.echo(stage.markdown(found))
     if output:
         stage.write(found, output)
 

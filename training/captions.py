@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sqe_fast.prompt import ASPECTS
 from sqe_fast.results import DIMENSIONS, RATINGS
 
 Row = Mapping[str, Any]
@@ -289,13 +290,6 @@ def verdict(mos_a: float, mos_b: float) -> Literal["A", "B", "tie"]:
     return "A" if mos_a > mos_b else "B"
 
 
-ASPECTS = {
-    "noisiness": "As for noise,",
-    "coloration": "In timbre,",
-    "discontinuity": "In flow,",
-    "loudness": "In volume,",
-}
-"""The dimension before the clip: which clip is better can be told only once it is known in what."""
 COMPARED: dict[str, tuple[tuple[str, str], ...]] = {
     # (better, worse)
     "noisiness": (("has the cleaner background", "carries more noise"), ("is less noisy", "is noisier")),

@@ -98,6 +98,34 @@ def word_agreement(evaluator: Evaluator, clips: Clips, described: int) -> dict[s
     return {"descriptions": texts, "clauses": clauses} | {name: round(share, 3) for name, share in shares.items()}
 
 
+def markdown(found: dict[str, Any]) -> str:
+    """The tables of a model card."""
+    ab, words = found["ab"], found["words"]
+    lines = [f"| {found['clips']} clips | {' | '.join(RATINGS)} |", f"| --- |{' --- |' * len(RATINGS)}"]
+    for metric in METRICS:
+        figures = (found["accuracy"][name][metric] for name in RATINGS)
+        cells = (f"{value:.3f} ({lower:.3f}–{upper:.3f})" for value, lower, upper in figures)
+        lines.append(f"| {metric.upper()} | {' | '.join(cells)} |")
+    lines += ["", "| words and comparisons | |", "| --- | --- |"]
+    lines += [
+        f"| A/B, pairs with ΔMOS ≥ 0.5: the higher MOS wins | {ab['right']} of {ab['pairs']} |",
+        f"| A/B swapped: exactly the mirrored answer | {ab['mirrored']} of {ab['pairs']} |",
+        f"| A/B reasons that agree with the model's own ratings | {ab['reasons_true']} of {ab['reasons']} |",
+        f"| clauses of the category of their rating | {words['clauses_right']:.1%} of {words['clauses']} |",
+        f"| clauses at most one category off | {words['clauses_within_one']:.1%} |",
+        f"| descriptions that open with the worst dimension | {words['worst_first']:.1%} of {words['descriptions']} |",
+        f"| descriptions whose label fits the MOS | {words['mos_label_right']:.1%} |",
+        "",
+        "| ladder, mild → severe | matching dimension | MOS |",
+        "| --- | --- | --- |",
+    ]
+    for row in found["ladders"]:
+        dimension = ladder.LADDERS[row["ladder"]][0]
+        steps = (" → ".join(f"{value:.2f}" for value in row[name]) for name in (dimension, "mos"))
+        lines.append(f"| {row['ladder']} | {dimension} {' | '.join(steps)} |")
+    return "\n".join(lines)
+
+
 def write(found: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=2) + "\n")

@@ -99,3 +99,13 @@ def test_numbers_count_anew_in_a_retry() -> None:
     [result] = Engine(FakeRunner(script=second_time)).run([Request(program, ())])
     assert result.error is None
     assert result.text_tokens == (NUMBERS[3], NUMBERS[6])
+
+
+def test_a_token_is_forced_wherever_its_context_was_just_written() -> None:
+    """A model that names the wrong clip after "In timbre, Speech"; a context that reaches back into the prompt."""
+    contexts = (((20, 21), 30), ((7, 22), 31))
+    program = Program((1, 20, 7), (write(NUMBERS[0], forced=contexts),))
+    said = saying(22, 20, 21, 25, 20, 21, 25, STOP)
+    [result] = Engine(FakeRunner(script=said)).run([Request(program, ())])
+    assert result.error is None
+    assert result.text_tokens == (22, 20, 21, 30, 20, 21, 30)
