@@ -10,10 +10,11 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from sqe_fast.manifest import MANIFEST_FILE, read_manifest
+from sqe_fast.model.config import WEIGHTS_FILE
 from sqe_fast.prompt import TEMPLATE, PromptBuilder
 from sqe_fast.results import UnusableError
 
-WEIGHTS_FILE, TOKENIZER_FILE = "model.safetensors", "tokenizer.json"
+TOKENIZER_FILE = "tokenizer.json"
 BUNDLED = Path(__file__).parent / "models"
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
 from sqe_fast import audio
 from sqe_fast.checkpoint import open_checkpoint
-from sqe_fast.engine import Engine, EngineStats, Request
-from sqe_fast.flow import Flow, Heard, InputStats, Job, Source
+from sqe_fast.engine import Engine, Request
+from sqe_fast.flow import Flow, Heard, Job, Source
 from sqe_fast.prompt import PromptBuilder, conclusion
 from sqe_fast.results import RATINGS, ClipError, Comparison, Evaluation, Ratings, Trace, Winner
 from sqe_fast.runners import DEFAULT_SLOTS, open_runner
@@ -110,7 +110,7 @@ class Evaluator:
 
     def trace(self) -> Trace:
         """What the last call has cost so far, stage by stage."""
-        return Trace(**vars(self._flow.stats), **vars(self._engine.stats))
+        return replace(self._engine.stats)
 
     def info(self) -> dict[str, Any]:
         """The model, who runs it, and its sizes."""
@@ -129,8 +129,7 @@ class Evaluator:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _restart_trace(self) -> None:
-        self._engine.stats = EngineStats()
-        self._flow.stats = InputStats()
+        self._engine.stats = Trace()
 
     def _evaluation(self, job: Job) -> Evaluation:
         return Evaluation(

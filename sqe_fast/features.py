@@ -32,6 +32,11 @@ class LogMel(NamedTuple):
     """L = ceil(samples / 160)."""
 
 
+def frame_count(samples: int) -> int:
+    """L, the frames that hold audio of a clip of so many samples."""
+    return -(-samples // HOP)
+
+
 def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80) -> LogMel:
     """Log-mel of `samples` [n], mono at 16 kHz, 1 ≤ n ≤ 480,000 (30 s); `n_mels` is 80 or 128.
 
@@ -41,4 +46,4 @@ def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80) -> LogMel:
     Raises ValueError for samples of another dtype, shape, layout or length, for NaN or infinity, and for another
     `n_mels`; TypeError for what is not an array.
     """
-    return LogMel(_native.log_mel(samples, n_mels), -(-samples.size // HOP))
+    return LogMel(_native.log_mel(samples, n_mels), frame_count(samples.size))

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -20,8 +18,9 @@ import numpy.typing as npt
 
 from sqe_fast import audio
 from sqe_fast.engine import AudioInput, Engine, ReadOut, Request, Result
-from sqe_fast.features import HOP, SAMPLE_RATE, log_mel
-from sqe_fast.prompt import Program, PromptBuilder, audio_tokens
+from sqe_fast.features import SAMPLE_RATE, frame_count, log_mel
+from sqe_fast.model.config import audio_tokens
+from sqe_fast.prompt import Program, PromptBuilder
 from sqe_fast.results import RATINGS, ClipError, ErrorCode, Flag, Ratings
 from sqe_fast.signal_flags import SILENCE_DBFS
 from sqe_fast.windows import Score, combine, typical
@@ -84,23 +83,6 @@ class _Unit:
     seconds: float = 0.0
 
 
-@dataclass
-class InputStats:
-    """What came in; beside `EngineStats`."""
-
-    clips: int = 0
-    audio_seconds: float = 0.0
-    load_ms: float = 0.0
-
-    @contextmanager
-    def loading(self) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.load_ms += (time.perf_counter() - start) * 1e3
-
-
 class Flow:
     """Owns the engine's lock: several threads may each take from their own `rate`, and share its passes."""
 
@@ -108,7 +90,6 @@ class Flow:
         self.engine = engine
         self.prompts = prompts
         self.limits = limits
-        self.stats = InputStats()
         self._lock = threading.Lock()
         self._look_ahead = 2 * engine.runner.info.slots
 
@@ -137,14 +118,14 @@ class Flow:
             self.engine.cancel(tickets)
 
     def hear(self, clip: audio.Clip) -> Heard:
-        frames = -(-len(clip.samples) // HOP)
+        frames = frame_count(len(clip.samples))
         mel = partial(log_mel, clip.samples, self.engine.runner.info.n_mels)
         return Heard(AudioInput(clip.digest, mel), audio_tokens(frames))
 
     def typical(self, job: Job) -> Heard:
         """The window that stands for a rated job. It is read again: keeping every window would not be flat."""
         assert job.recording is not None
-        with self.stats.loading():
+        with self.engine.stats.timed("load_ms"):
             clip = next(islice(job.recording.windows(), typical(job.scores), None))
         return self.hear(clip)
 
@@ -165,8 +146,8 @@ class Flow:
 
     def _open(self, source: Source) -> Job:
         job = Job(name_of(source))
-        self.stats.clips += 1
-        with self.stats.loading():
+        self.engine.stats.clips += 1
+        with self.engine.stats.timed("load_ms"):
             try:
                 job.recording = audio.load(source, limits=self.limits)
                 silent = Flag.SILENT in job.recording.flags
@@ -180,7 +161,7 @@ class Flow:
         a recording, and a pause weighs nothing in the recording's ratings."""
         clip = None
         if job.windows is not None:
-            with self.stats.loading():
+            with self.engine.stats.timed("load_ms"):
                 try:
                     clip = next(job.windows, None)
                 except ClipError as error:
@@ -192,7 +173,7 @@ class Flow:
         index, job.pulled = job.pulled, job.pulled + 1
         if _silent(clip):
             return
-        self.stats.audio_seconds += clip.duration
+        self.engine.stats.audio_seconds += clip.duration
         heard = self.hear(clip)
         program = self.prompts.rate(heard.tokens, describe=describe and not job.windowed)
         job.in_flight += 1

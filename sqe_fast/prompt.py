@@ -109,18 +109,6 @@ class Program:
     steps: tuple[Step, ...]
 
 
-def audio_tokens(frames: int) -> int:
-    """Audio embeddings of a clip of `frames` 10 ms frames: stride-2 convolution, then average pool of 2.
-
-    Raises ValueError below 3 frames, which leave nothing after the pool.
-    """
-    convolved = (frames - 1) // 2 + 1
-    pooled = (convolved - 2) // 2 + 1
-    if pooled < 1:
-        raise ValueError(f"{frames} frames are too few for one audio token")
-    return pooled
-
-
 def number_index(value: float) -> int:
     """Where a rating, rounded to 0.1 and clipped to 1.0–5.0, stands among `NUMBER_TOKENS`."""
     return round(min(max(value, RATING_MIN), RATING_MAX) * 10) - round(RATING_MIN * 10)

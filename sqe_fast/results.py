@@ -6,6 +6,9 @@ because published tables disagree on the order of coloration and discontinuity.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -159,9 +162,9 @@ class Comparison:
         }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Trace:
-    """What the last call cost, stage by stage."""
+    """What a call cost, stage by stage; counted up while it runs. Times are in milliseconds."""
 
     clips: int = 0
     audio_seconds: float = 0.0
@@ -177,6 +180,16 @@ class Trace:
     """Forward passes of the decoder after prefill; one pass may serve many sequences."""
     decode_tokens: int = 0
     kv_bytes: int = 0
+    """Most KV memory held at once."""
+
+    @contextmanager
+    def timed(self, field: str) -> Iterator[None]:
+        """Add the time spent inside to one of the `_ms` fields, also where it ends in an exception."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, field, getattr(self, field) + (time.perf_counter() - start) * 1e3)
 
     def to_row(self) -> dict[str, Any]:
         return asdict(self)

@@ -18,8 +18,9 @@ from sqe_fast.checkpoint import BUNDLED
 from sqe_fast.engine import AudioInput, Engine, Request
 from sqe_fast.export import export
 from sqe_fast.features import log_mel
+from sqe_fast.model.config import audio_tokens
 from sqe_fast.model.qwen2_audio import Qwen2Audio, save_checkpoint
-from sqe_fast.prompt import Program, Write, audio_tokens
+from sqe_fast.prompt import Program, Write
 from sqe_fast.results import RATINGS, Evaluation
 from sqe_fast.runners import open_runner
 from tests.fake_evaluator import PROMPTS

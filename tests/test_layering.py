@@ -39,15 +39,23 @@ ARROWS: dict[str, set[str]] = {
     "windows": {"results"},
     "prompt": {"results"},
     "manifest": {"results"},
-    "checkpoint": {"manifest", "prompt", "results"},
+    "model.config": {"results"},  # sizes and file names; needs no torch
+    "checkpoint": {"manifest", "model.config", "prompt", "results"},
     # The model, and what serves it.
-    "model": {"kernels", "results"},
-    "runners": {"runners.base", "manifest", "model", "results"},
+    "model": {"model.config", "kernels", "results"},
+    "runners": {"runners.base", "manifest", "model", "model.config", "results"},
     "engine": {"runners.base", "audio", "features", "prompt", "results"},
     # The public API and what stands on it.
-    "flow": {"engine", "audio", "features", "prompt", "results", "signal_flags", "windows"},
+    "flow": {"engine", "model.config", "audio", "features", "prompt", "results", "signal_flags", "windows"},
     "evaluator": {"flow", "engine", "runners", "runners.base", "checkpoint", "audio", "features", "prompt", "results"},
-    "export": {"model", "runners", "runners.base", "manifest", "results"},  # the parity report runs both runners
+    "export": {
+        "model",
+        "model.config",
+        "runners",
+        "runners.base",
+        "manifest",
+        "results",
+    },  # the parity report runs both runners
     # Batch jobs and the command line.
     "inputs": {"results"},
     "rows": {"results"},
@@ -58,7 +66,7 @@ ARROWS: dict[str, set[str]] = {
 }
 
 # Names taken from a layer that is otherwise out of reach: runners say that they are unusable, and nothing else.
-ONLY_NAMES = {("runners", "results"): {"UnusableError"}, ("model", "results"): {"UnusableError"}}
+ONLY_NAMES = {(layer, "results"): {"UnusableError"} for layer in ("runners", "model", "model.config")}
 
 # Heavy packages → the layers that may import them at all. Hugging Face's classes judge ours in the tests; none is used.
 HOMES: dict[str, set[str]] = {

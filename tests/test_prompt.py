@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from sqe_fast.model.config import audio_tokens
 from sqe_fast.prompt import (
     ASPECTS,
     AUDIO_TOKEN,
@@ -17,7 +18,6 @@ from sqe_fast.prompt import (
     PromptBuilder,
     Read,
     Write,
-    audio_tokens,
     conclusion,
 )
 from sqe_fast.results import RATINGS, Ratings

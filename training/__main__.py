@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from tokenizers import Tokenizer
 
+from sqe_fast.checkpoint import TOKENIZER_FILE
 from sqe_fast.prompt import PromptBuilder
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -131,7 +132,7 @@ def evaluate(
 
 
 def _prompts(run: Path) -> PromptBuilder:
-    return PromptBuilder(Tokenizer.from_file(str(run / "tokenizer" / "tokenizer.json")))
+    return PromptBuilder(Tokenizer.from_file(str(run / "tokenizer" / TOKENIZER_FILE)))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+from sqe_fast.checkpoint import TOKENIZER_FILE
 from sqe_fast.export import ExportReport, export
 from sqe_fast.features import HOP, N_FFT, SAMPLE_RATE
 from sqe_fast.manifest import MANIFEST_FILE
 from sqe_fast.model.config import CONFIG_FILE, WEIGHTS_FILE, Qwen2AudioConfig
 from sqe_fast.prompt import TEMPLATE
 
-COPIED = (CONFIG_FILE, WEIGHTS_FILE, "tokenizer.json", "tokenizer_config.json")
+COPIED = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, "tokenizer_config.json")
 
 
 def write(checkpoint: Path, folder: Path, name: str) -> ExportReport:

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqe_fast.prompt import PromptBuilder, audio_tokens
+from sqe_fast.features import frame_count
+from sqe_fast.model.config import audio_tokens
+from sqe_fast.prompt import PromptBuilder
 from sqe_fast.results import RATINGS
 from training import captions, expert_text
 
@@ -44,7 +46,7 @@ class Batch:
 
 def audio_example(prompts: PromptBuilder, task: Task, rows: Sequence[Row], rng: np.random.Generator) -> Example:
     """What the audio model learns from `rows` (two of them for "compare")."""
-    counts = [audio_tokens(-(-row["samples"] // 160)) for row in rows]
+    counts = [audio_tokens(frame_count(row["samples"])) for row in rows]
     if task == "compare":
         return _compared(prompts, prompts.compare_prompt(*counts), rows, rng)
     answer = prompts.line(rows[0]) if task == "line" else prompts.rate_answer(rows[0], captions.describe(rows[0], rng))

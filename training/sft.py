@@ -48,11 +48,16 @@ class Listener:
         self.number_ids = torch.tensor(prompts.number_ids)
         self.values = torch.tensor(NUMBER_VALUES)
 
-    def losses(self, batch: Batch) -> Losses:
-        """Of the ratings line (spread targets and squared error of the expectation) and of the other tokens."""
+    def listen(self, batch: Batch) -> Tensor:
+        """Encode the batch's clips and read its tokens: hidden states [B, T, hidden]."""
         heard = [log_mel(self.clips.samples(row), self.model.config.audio.n_mels) for row in batch.rows]
         audio = self.model.encode_batch([(torch.from_numpy(mel.data), mel.frames) for mel in heard])
-        hidden = self.model(batch.tokens, audio)
+        hidden: Tensor = self.model(batch.tokens, audio)
+        return hidden
+
+    def losses(self, batch: Batch) -> Losses:
+        """Of the ratings line (spread targets and squared error of the expectation) and of the other tokens."""
+        hidden = self.listen(batch)
         rated = ~batch.ratings.isnan()
         line = self.model.logits(hidden[rated]).float()
         cross_entropy, squared = self._line(line, batch.ratings[rated])
@@ -84,10 +89,8 @@ class Listener:
         pairs = []
         for step in range(sampler.batches_per_epoch):
             batch = sampler(step)
-            heard = [log_mel(self.clips.samples(row), self.model.config.audio.n_mels) for row in batch.rows]
-            audio = self.model.encode_batch([(torch.from_numpy(mel.data), mel.frames) for mel in heard])
             rated = ~batch.ratings.isnan()
-            read = self.expectation(self.model.logits(self.model(batch.tokens, audio)[rated]).float())
+            read = self.expectation(self.model.logits(self.listen(batch)[rated]).float())
             pairs.append(torch.stack([read, batch.ratings[rated]]).reshape(2, -1, len(RATINGS)))
         read, true = torch.cat(pairs, 1).numpy()
         report = {}

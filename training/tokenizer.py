@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from sqe_fast.checkpoint import TOKENIZER_FILE
 from sqe_fast.prompt import COMPARE_TASK, END_OF_TEXT, IM_END, NUMBER_TOKENS, RATE_TASK, SPECIAL_TOKENS
 from training import captions, expert_text
 from training.corpus import Clips
@@ -49,7 +50,7 @@ def _texts(clips: Clips, texts_per_clip: int) -> Any:
 def save(tokenizer: Tokenizer, folder: Path) -> None:
     """tokenizer.json and the tokenizer_config.json with which transformers loads it."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / TOKENIZER_FILE))
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": IM_END,

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from transformers import Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
 
-from sqe_fast.features import HOP, SAMPLE_RATE
-from sqe_fast.prompt import MAX_DESCRIPTION_TOKENS, PromptBuilder, audio_tokens
+from sqe_fast.features import SAMPLE_RATE, frame_count
+from sqe_fast.model.config import audio_tokens
+from sqe_fast.prompt import MAX_DESCRIPTION_TOKENS, PromptBuilder
 from sqe_fast.results import RATINGS
 
 
@@ -24,7 +25,7 @@ class HuggingFace:
     def answer(self, samples: np.ndarray, *, describe: bool, given: Sequence[int] = ()) -> tuple[int, ...]:
         """The greedy answer to the rating prompt, after the tokens `given`: numbers and, where asked, prose."""
         features = self._extractor(samples, sampling_rate=SAMPLE_RATE, return_attention_mask=True, return_tensors="pt")
-        prompt = (*self._prompts.rate_prompt(audio_tokens(-(-len(samples) // HOP))), *given)
+        prompt = (*self._prompts.rate_prompt(audio_tokens(frame_count(len(samples)))), *given)
         written = self._model.generate(
             input_ids=torch.tensor([prompt]),
             attention_mask=torch.ones(1, len(prompt), dtype=torch.long),

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 
 from sqe_fast.engine.encoder_cache import EncoderCache
 from sqe_fast.engine.request import AudioInput, Distribution, Request, Result, Sequence
 from sqe_fast.engine.scheduler import Entry, Scheduler
-from sqe_fast.results import ClipError, ErrorCode
+from sqe_fast.results import ClipError, ErrorCode, Trace
 from sqe_fast.runners.base import FloatArray, Row, Runner, StepOutput
 
 ENCODER_CACHE_BYTES = 32 << 20
@@ -21,29 +18,6 @@ ENCODER_CACHE_BYTES = 32 << 20
 MAX_RIDING = 8
 """Forced tokens ride along in decode passes, which cost little beside other rows. A longer run of them is prefilled.
 The choice looks at the sequence alone, never at its neighbours, so that they cannot change its arithmetic."""
-
-
-@dataclass
-class EngineStats:
-    """Counted and timed since the object was made; times in milliseconds."""
-
-    mel_ms: float = 0.0
-    encode_ms: float = 0.0
-    prefill_ms: float = 0.0
-    decode_ms: float = 0.0
-    encoded_clips: int = 0
-    encoder_cache_hits: int = 0
-    prefill_tokens: int = 0
-    decode_steps: int = 0
-    decode_tokens: int = 0
-    kv_bytes: int = 0
-    """Most KV memory held at once."""
-
-    @contextmanager
-    def timed(self, field: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        setattr(self, field, getattr(self, field) + (time.perf_counter() - start) * 1e3)
 
 
 class Engine:
@@ -57,7 +31,7 @@ class Engine:
 
     def __init__(self, runner: Runner, *, cache_bytes: int = ENCODER_CACHE_BYTES) -> None:
         self.runner = runner
-        self.stats = EngineStats()
+        self.stats = Trace()
         self._info = runner.info
         self._cache = EncoderCache(cache_bytes)
         self._scheduler = Scheduler(self._info.slots)

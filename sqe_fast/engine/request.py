@@ -152,7 +152,7 @@ class Sequence:
     def _choose(self, step: Write, draft: _Draft, seen: Distribution, written: int) -> int | None:
         token: int | None
         for context, following in step.forced:
-            if tuple(self.tokens[draft.start :][-len(context) :]) == context:
+            if tuple(self.tokens[max(draft.start, len(self.tokens) - len(context)) :]) == context:
                 return following
         if draft.rng is None:
             token = greedy(seen.top_tokens)

@@ -164,8 +164,14 @@ def positions(frames: int) -> int:
 
 
 def audio_tokens(frames: int) -> int:
-    """Audio tokens (40 ms) of a clip of `frames` mel frames (10 ms)."""
-    return positions(frames) // POSITIONS_PER_TOKEN
+    """Audio tokens (40 ms) of a clip of `frames` mel frames (10 ms).
+
+    Raises ValueError below 3 frames, which leave nothing after the pool.
+    """
+    tokens = positions(frames) // POSITIONS_PER_TOKEN
+    if tokens < 1:
+        raise ValueError(f"{frames} frames are too few for one audio token")
+    return tokens
 
 
 def _audio(fields: Mapping[str, Any]) -> AudioConfig:

@@ -10,7 +10,7 @@ import numpy as np
 
 from sqe_fast.engine import AudioInput
 from sqe_fast.features import LogMel
-from sqe_fast.prompt import audio_tokens
+from sqe_fast.model.config import audio_tokens
 from sqe_fast.runners.base import TOP_K, FloatArray, Row, RunnerInfo, StepOutput
 
 VOCAB, HIDDEN, AUDIO_TOKEN = 100, 4, 99

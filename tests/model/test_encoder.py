@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from sqe_fast.model.config import audio_tokens
-from sqe_fast.prompt import audio_tokens as prompt_audio_tokens
 from tests.model.small import SMALL, random_clip, small_model
 
 LENGTHS = (3, 50, 51, 333, 204)  # the shortest, both parities of frames and of positions
@@ -46,7 +45,7 @@ def test_positions_are_not_trained() -> None:
 def test_the_number_of_tokens(frames: int) -> None:
     """The prompt must hold exactly as many audio tokens as the encoder gives embeddings."""
     tokens = len(small_model().encode(*random_clip(frames)))
-    assert tokens == audio_tokens(frames) == prompt_audio_tokens(frames)
+    assert tokens == audio_tokens(frames)
 
 
 def test_the_two_columns_beyond_the_clip_matter() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sqe_fast.prompt import NUMBER_VALUES, PromptBuilder, audio_tokens
+from sqe_fast.model.config import audio_tokens
+from sqe_fast.prompt import NUMBER_VALUES, PromptBuilder
 from sqe_fast.results import RATINGS
 from tests.small_tokenizer import small_tokenizer
 from training.examples import IGNORED, Sampler, audio_example, collate, text_example
