@@ -1,208 +1,48 @@
 """A simulated corpus: clean speech, noise and rooms in; degraded clips with ratings and causes out.
 
-A clip follows from (split, index) alone. Speakers, noises, rooms and seeds of validation and test occur in no other
-split. Samples lie in one flat int16 file beside `rows.jsonl`; captions are written when they are used, so that no clip
-is described twice in the same words.
+A clip follows from (split, index) alone; its seed names it in the table of labels. Samples lie in one flat int16 file
+beside `rows.jsonl`. Captions are written when they are used, so that no clip is described twice in the same words, or
+lie in `captions.jsonl` where a language model wrote them (writers.py).
 """
 
 from __future__ import annotations
 
-import csv
 import json
-import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from types import TracebackType
+from typing import IO, Any
 
 import numpy as np
-import soundfile as sf
 from rich.progress import track
 
-from training import raters
-from training.measures import SAMPLE_RATE, Signal, active_level
-from training.simulate import CODECS, STAGES, Materials, Params, apply
+from training import labels, raters
+from training.measures import SAMPLE_RATE, Signal, a_weighted_gap, active_level
+from training.recipes import draw_recipe
+from training.simulate import trace
+from training.sources import SPLITS, Library, Speech, Split, library, read
+from training.stage import Materials, Params
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-
-TEST_SOURCES = ("librispeech_test_other",)
-HELD_OUT_NOISES = {
-    "test": ("9a12b4b8", "dishes_04", "dishes_05", "kitchen_06", "bg_noise8", "bike_03"),
-    "validation": ("a7b4879b", "dishes_03", "kitchen_07", "bg_noise9", "bike_02"),
-}
-CATEGORIES = {"street/urban": "street", "room/microphone background": "room"}
-
-CODEC_RATES: dict[str, tuple[int | None, ...]] = {
-    "opus": (6_000, 8_000, 10_000, 12_000, 16_000, 24_000),
-    "mp3": (8_000, 16_000, 24_000, 32_000),
-    "aac": (8_000, 12_000, 16_000, 24_000),
-    "amr-nb": (4_750, 5_900, 7_950, 12_200),
-    "g722": (64_000,),
-    "g711": (None,),
-}
-assert CODEC_RATES.keys() == CODECS.keys()
+QUIETEST_DB = -50.0
+"""An excerpt whose active level lies below is nothing but a pause."""
 
 
 @dataclass(frozen=True)
-class Speech:
-    file: str
-    speaker: str
-    source: raters.Source
+class Excerpt:
+    speech: Speech
+    start: int
+    samples: Signal
+    gap_db: float
 
 
-@dataclass(frozen=True)
-class Library:
-    """All sources of one split."""
-
-    root: Path
-    speech: tuple[Speech, ...]
-    noises: tuple[tuple[str, str], ...]  # (file, category)
-    rooms: tuple[str, ...]
-
-
-@cache
-def library(root: Path, split: Split) -> Library:
-    """Sources of `split` from the folder's three sources.csv."""
-    speech = tuple(
-        Speech(
-            row["file"],
-            row["speaker"] if row["speaker"].startswith("LS") else row["file"],
-            raters.Source(float(row["level_db"]), float(row["gap_db"]), _bandwidth(row)),
-        )
-        for row in _table(root / "clean")
-        if _speech_split(row) == split
-    )
-    noises = tuple(
-        (row["file"], CATEGORIES.get(row["category"].split(":")[0], row["category"].split(":")[0]))
-        for row in _table(root / "noise")
-        if _noise_split(row["file"]) == split
-    )
-    rooms = tuple(row["file"] for row in _table(root / "rir") if _room_split(row["file"]) == split)
-    return Library(root, speech, noises, rooms)
-
-
-def _table(folder: Path) -> list[dict[str, str]]:
-    with (folder / "sources.csv").open(newline="") as handle:
-        return list(csv.DictReader(handle))
-
-
-def _bandwidth(row: dict[str, str]) -> float:
-    return 7000.0 if "G.722" in row["note"] else float(row["bw_hz"])
-
-
-def _speech_split(row: dict[str, str]) -> Split:
-    if row["source"] in TEST_SOURCES:
-        return "test"
-    held_out = row["speaker"].startswith("LS") and zlib.crc32(row["speaker"].encode()) % 10 == 0
-    return "validation" if held_out else "train"
-
-
-def _noise_split(file: str) -> Split:
-    for split, names in HELD_OUT_NOISES.items():
-        if any(name in file for name in names):
-            return split  # type: ignore[return-value]
-    return "train"
-
-
-def _room_split(file: str) -> Split:
-    if "seminar" in file:
-        return "test"
-    return "validation" if zlib.crc32(file.encode()) % 6 == 0 else "train"
-
-
-# --- recipes ------------------------------------------------------------------------------------------
-
-NOISINESS, COLORATION, DISCONTINUITY, LOUDNESS = 0.38, 0.4, 0.33, 0.3
-"""How often each dimension is degraded; independently, so that every mixture occurs, and clips without any fault."""
-
-
-def draw_recipe(lib: Library, rng: np.random.Generator) -> tuple[Params, ...]:
-    """Stages in the order of a call. Severities are drawn evenly over the *rating* they cause."""
-    stages: list[Params] = []
-    if rng.random() < COLORATION:
-        stages += [_draw_coloration(lib, rng) for _ in range(2 if rng.random() < 0.25 else 1)]
-    if rng.random() < NOISINESS:
-        stages.append(_draw_noise(lib, rng))
-    if rng.random() < DISCONTINUITY:
-        stages.append(_draw_discontinuity(rng))
-    stages.append({"stage": "level", "level_dbov": _draw_level(rng)})
-    order = list(STAGES)
-    return tuple(sorted(stages, key=lambda stage: order.index(stage["stage"])))
-
-
-def _severity(knots: Sequence[tuple[float, float]], rng: np.random.Generator, best: float = 4.7) -> float:
-    """The measure at which a curve takes a rating drawn evenly from 1 to `best`."""
-    ascending = sorted((rating, measure) for measure, rating in knots)
-    return float(np.interp(rng.uniform(1.0, best), [r for r, _ in ascending], [m for _, m in ascending]))
-
-
-def _draw_noise(lib: Library, rng: np.random.Generator) -> Params:
-    snr = _severity(raters.NOISE, rng)
-    lot = rng.random()
-    if lot < 0.4:
-        return {"stage": "noise", "kind": str(rng.choice(["white", "pink", "hum", "hiss"])), "snr_db": snr}
-    if lot < 0.55:
-        talkers = [int(i) for i in rng.integers(len(lib.speech), size=int(rng.integers(4, 9)))]
-        return {"stage": "noise", "kind": "babble", "source": "babble", "talkers": talkers, "snr_db": snr}
-    category = str(rng.choice(sorted({category for _, category in lib.noises})))
-    file = str(rng.choice([file for file, kind in lib.noises if kind == category]))
-    return {"stage": "noise", "kind": category, "source": file, "snr_db": snr}
-
-
-def _draw_coloration(lib: Library, rng: np.random.Generator) -> Params:
-    stage = str(rng.choice(["reverb", "mnru", "clip", "band", "codec"], p=[0.18, 0.15, 0.22, 0.27, 0.18]))
-    match stage:
-        case "reverb" if rng.random() < 0.35:
-            return {"stage": stage, "kind": "real", "source": str(rng.choice(lib.rooms))}
-        case "reverb":
-            direct = float(rng.uniform(-6, 12))
-            return {"stage": stage, "kind": "simulated", "rt60_s": float(rng.uniform(0.2, 1.5)), "direct_db": direct}
-        case "mnru":
-            return {"stage": stage, "q_db": _severity(raters.DISTORTION, rng)}
-        case "clip":
-            return {"stage": stage, "headroom_db": float(rng.uniform(-12, 11))}
-        case "band":
-            lot = rng.random()
-            low = 300.0 if lot < 0.2 else _severity(raters.HIGH_PASS, rng) if lot > 0.85 else 0.0
-            high = 3400.0 if lot < 0.2 else 8000.0 if lot > 0.85 else _severity(raters.LOW_PASS, rng)
-            return {"stage": stage, "low_hz": low, "high_hz": high}
-    kind = str(rng.choice(list(CODEC_RATES)))
-    rate = CODEC_RATES[kind][int(rng.integers(len(CODEC_RATES[kind])))]
-    return {"stage": "codec", "kind": kind, "bit_rate": rate}
-
-
-def _draw_discontinuity(rng: np.random.Generator) -> Params:
-    share = _severity(raters.LOST_SHARE, rng, best=4.5)
-    if rng.random() < 0.2:
-        return {"stage": "stutter", "piece_s": float(rng.uniform(0.04, 0.12)), "per_second": min(share * 12, 5.0)}
-    kind = str(rng.choice(["silence", "repeat"], p=[0.7, 0.3]))
-    return {"stage": "loss", "kind": kind, "rate": min(share, 0.5), "burst": float(rng.uniform(1.2, 5))}
-
-
-def _draw_level(rng: np.random.Generator) -> float:
-    if rng.random() < LOUDNESS:
-        falling = [knot for knot in raters.LEVEL if knot[0] <= -20]
-        return _severity(falling, rng)
-    return float(rng.uniform(-29, -16))
-
-
-# --- clips ------------------------------------------------------------------------------------------
-
-
-def read(path: Path) -> Signal:
-    samples, rate = sf.read(path, dtype="float32")
-    if rate != SAMPLE_RATE or samples.ndim != 1:
-        raise ValueError(f"{path} must be 16 kHz mono")
-    return np.asarray(samples, np.float32)
-
-
-def _draw_speech(lib: Library, rng: np.random.Generator) -> tuple[Signal, raters.Source, str]:
+def _draw_excerpt(lib: Library, rng: np.random.Generator) -> Excerpt:
     """One utterance cut to 1.2–6 s; sometimes the same speaker's (or the same clip's) joined to up to 29 s."""
     speech = lib.speech[int(rng.integers(len(lib.speech)))]
     samples = read(lib.root / "clean" / speech.file)
+    gap = a_weighted_gap(samples)
     lot = rng.random()
     seconds = rng.uniform(1.2, 6) if lot < 0.84 else rng.uniform(6, 12) if lot < 0.97 else rng.uniform(12, 29)
     wanted = int(seconds * SAMPLE_RATE)
@@ -211,10 +51,10 @@ def _draw_speech(lib: Library, rng: np.random.Generator) -> tuple[Signal, raters
         while samples.size < wanted:
             samples = np.concatenate([samples, read(lib.root / "clean" / same[int(rng.integers(len(same)))].file)])
     start = int(rng.integers(max(1, samples.size - wanted + 1)))
-    return samples[start : start + wanted], speech.source, speech.speaker
+    return Excerpt(speech, start, samples[start : start + wanted], gap)
 
 
-def _materials(lib: Library, recipe: Sequence[Params], rng: np.random.Generator) -> Materials:
+def _materials(lib: Library, recipe: Sequence[Params]) -> Materials:
     noises, rooms = {}, {}
     for params in recipe:
         if params["stage"] == "noise" and "talkers" in params:
@@ -233,47 +73,106 @@ def _babble(lib: Library, talkers: Sequence[int]) -> Signal:
     return np.asarray(mixed, np.float32) * 0.05
 
 
-def make_clip(root: Path, split: Split, index: int) -> tuple[Signal, dict[str, Any]]:
-    """Clip `index` of `split`: samples and its row. Raises nothing for a valid source folder."""
+def make_clip(root: Path, split: Split, index: int, table: labels.Table) -> tuple[Signal, dict[str, Any]]:
+    """Clip `index` of `split`: float32 samples [n] and its row. What `table` does not hold is judged (judges.py)."""
     lib = library(root, split)
     seed = SPLITS.index(split) * 10_000_000 + index
     rng = np.random.default_rng(seed)
-    clean, source, speaker = _draw_speech(lib, rng)
-    if active_level(clean) < -50:  # an excerpt of nothing but a pause
-        return make_clip(root, split, index + 5_000_000)
+    excerpt = _draw_excerpt(lib, rng)
+    if active_level(excerpt.samples) < QUIETEST_DB:
+        return make_clip(root, split, index + 5_000_000, table)
     recipe = draw_recipe(lib, rng)
-    degraded, causes = apply(clean, recipe, _materials(lib, recipe, rng), seed)
+    steps = trace(excerpt.samples, recipe, _materials(lib, recipe), seed)
+    recorded = labels.checksum(recipe, excerpt.speech.file, excerpt.start, excerpt.samples.size)
+    known, label = table.get(seed, (None, None))
+    if label is None or known != recorded:
+        label = labels.judge(steps)
+    causes = [step.cause for step in steps]
+    source = raters.Source(excerpt.gap_db, excerpt.speech.bandwidth_hz)
+    ratings, alone = raters.rate(source, causes, label)
     row = {
         "split": split,
         "seed": seed,
-        "speaker": speaker,
+        "speaker": excerpt.speech.speaker,
         "rated_by": "simulated",
-        **raters.rate(source, causes),
-        "causes": [{**cause.to_row(), "rating": round(raters.rate_cause(cause), 2)} for cause in causes],
+        "condition": None,
+        **ratings,
+        "causes": [{**cause.to_row(), "rating": rating} for cause, rating in zip(causes, alone, strict=True)],
+        "recipe": recorded,
+        "label": asdict(label),
     }
-    return degraded, row
+    return steps[-1].after, row
 
 
-def _make_int16(job: tuple[Path, Split, int]) -> tuple[bytes, dict[str, Any]]:
-    samples, row = make_clip(*job)
-    return np.round(samples * 32767).astype(np.int16).tobytes(), row
+@cache
+def _table() -> labels.Table:
+    return labels.read(labels.TABLE)
+
+
+def _make(job: tuple[Path, Split, int]) -> tuple[Signal, dict[str, Any]]:
+    return make_clip(*job, _table())
 
 
 def build(root: Path, output: Path, split: Split, count: int, workers: int = 2) -> None:
     """Write `count` clips of `split` to OUTPUT/<split>/; goes on where an earlier run stopped."""
-    folder = output / split
-    folder.mkdir(parents=True, exist_ok=True)
-    done = sum(1 for _ in (folder / "rows.jsonl").open()) if (folder / "rows.jsonl").exists() else 0
-    jobs = [(root, split, index) for index in range(done, count)]
-    with (
-        (folder / "audio.i16").open("ab") as audio,
-        (folder / "rows.jsonl").open("a") as rows,
-        ProcessPoolExecutor(workers) as pool,
-    ):
-        for samples, row in track(pool.map(_make_int16, jobs, chunksize=16), split, len(jobs)):
-            offset = audio.tell() // 2
-            audio.write(samples)
-            rows.write(json.dumps({**row, "offset": offset, "samples": len(samples) // 2}) + "\n")
+    with SplitWriter(output / split) as writer, ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
+        jobs = [(root, split, index) for index in range(writer.count, count)]
+        for samples, row in track(pool.map(_make, jobs, chunksize=8), split, len(jobs)):
+            writer.add(samples, row)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def collect_labels(folders: Sequence[Path]) -> int:
+    """Keep the labels of built splits in the table, beside those it has; returns how many it holds then."""
+    table = dict(labels.read(labels.TABLE))
+    for row in (row for folder in folders for row in Clips.open(folder) if "label" in row):
+        opinions = tuple(raters.Opinion(**opinion) for opinion in row["label"]["opinions"])
+        table[row["seed"]] = (row["recipe"], raters.Label(row["label"]["distill_mos"], opinions))
+    labels.write(((seed, recipe, label) for seed, (recipe, label) in table.items()), labels.TABLE)
+    return len(table)
+
+
+class SplitWriter:
+    """Appends clips to FOLDER/audio.i16 and FOLDER/rows.jsonl. A run that was cut off goes on after the last whole
+    row. Use as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.count = 0
+
+    def __enter__(self) -> SplitWriter:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._rows: IO[str] = (self.folder / "rows.jsonl").open("a+")
+        self._audio: IO[bytes] = (self.folder / "audio.i16").open("ab")
+        self._rows.seek(0)
+        kept, end = 0, 0
+        for line in self._rows:
+            if not line.endswith("\n"):
+                break
+            row = json.loads(line)
+            self.count, kept, end = self.count + 1, kept + len(line.encode()), row["offset"] + row["samples"]
+        self._rows.truncate(kept)
+        self._audio.truncate(2 * end)
+        self._audio.seek(0, 2)
+        return self
+
+    def add(self, samples: Signal, row: dict[str, Any]) -> None:
+        """`samples`: float32 [n] within ±1, 16 kHz. The row gains `offset` and `samples`."""
+        place = {"offset": self._audio.tell() // 2, "samples": samples.size}
+        self._audio.write(np.round(samples * 32767).astype(np.int16).tobytes())
+        self._audio.flush()
+        self._rows.write(json.dumps({**row, **place}) + "\n")
+        self._rows.flush()
+        self.count += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._rows.close()
+        self._audio.close()
 
 
 @dataclass(frozen=True)

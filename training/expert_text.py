@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from sqe_fast.prompt import COMPARE_TASK, RATE_TASK, PromptBuilder
-from sqe_fast.results import RATINGS
-from training.captions import NOISE_CAUSES, OTHER_CAUSES, shown
-
-Row = Mapping[str, Any]
+from sqe_fast.results import DIMENSIONS, RATINGS
+from training.causes import audible
+from training.scale import Row, shown
 
 
 def tuple_text(row: Row) -> str:
-    """ "noisiness 2.8, …, mos 3.7. Causes: kitchen noise 2.8." — a cause with the rating it alone would give."""
+    """ "noisiness 2.8, …, mos 3.7. Causes: clatter 2.8." — a cause with the rating it alone would leave."""
     row = shown(row)
     ratings = ", ".join(f"{name} {row[name]:.1f}" for name in RATINGS)
-    causes = ", ".join(f"{cause_name(c)} {c['rating']:.1f}" for c in row["causes"] if c["stage"] != "level")
+    heard = [cause for dimension in DIMENSIONS for cause in audible(row, dimension)]
+    causes = ", ".join(f"{cause['name']} {max(cause['rating'], 1.0):.1f}" for cause in heard)
     return f"{ratings}. Causes: {causes or 'none'}."
-
-
-def cause_name(cause: Row) -> str:
-    if cause["stage"] == "noise":
-        return NOISE_CAUSES[cause["kind"]][0]
-    return OTHER_CAUSES[cause["kind"] if cause["stage"] == "band" else cause["stage"]][0]
 
 
 def rate_prompt(prompts: PromptBuilder, row: Row) -> tuple[int, ...]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from sqe_fast.evaluator import Evaluator
-from training.corpus import Library, library, read
+from training.sources import Library, library, read
 from training.measures import SAMPLE_RATE, Signal, active_level
-from training.simulate import Materials, Params, apply
+from training.simulate import apply
+from training.stage import Materials, Params
 
 SPEAKERS = 8
 SECONDS = (2.5, 8.0)

@@ -59,14 +59,31 @@ def active_frames(signal: Signal) -> npt.NDArray[np.bool_]:
     return active
 
 
-def a_weighted_power(signal: Signal) -> float:
-    """Mean power after the A-weighting curve of IEC 61672, so that rumble counts as little as it is heard."""
-    spectrum = np.abs(np.fft.rfft(signal.astype(np.float64))) ** 2
-    squared = np.fft.rfftfreq(signal.size, 1 / SAMPLE_RATE) ** 2
+def _a_weighting(size: int) -> npt.NDArray[np.float64]:
+    """Power gain of IEC 61672's A curve at the bins of a real FFT of `size`."""
+    squared = np.fft.rfftfreq(size, 1 / SAMPLE_RATE) ** 2
     gain = (12194.0**2 * squared**2) / (
         (squared + 20.6**2) * np.sqrt((squared + 107.7**2) * (squared + 737.9**2)) * (squared + 12194.0**2)
     )
-    return float(2 * np.sum(spectrum * (gain * 1.2589) ** 2) / signal.size**2)
+    weighting: npt.NDArray[np.float64] = (gain * 1.2589) ** 2
+    return weighting
+
+
+def a_weighted_power(signal: Signal) -> float:
+    """Mean power after A-weighting, so that rumble counts as little as it is heard."""
+    spectrum = np.abs(np.fft.rfft(signal.astype(np.float64))) ** 2
+    return float(2 * np.sum(spectrum * _a_weighting(signal.size)) / signal.size**2)
+
+
+def a_weighted_gap(signal: Signal) -> float:
+    """dB between active speech and the recording's own floor, both A-weighted; at most 75.
+
+    The floor is the 5 % quantile of 20 ms frames. White noise gives within 1 dB the figure that `a_weighted_snr` does.
+    """
+    frames = signal[: signal.size // _FRAME * _FRAME].reshape(-1, _FRAME).astype(np.float64) * np.hanning(_FRAME)
+    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2 @ _a_weighting(_FRAME)
+    speech = np.mean(power[power > np.quantile(power, 0.95) * 10**-2.5])
+    return min(decibel(speech / power.size) - decibel(np.quantile(power, 0.05) / power.size), 75.0)
 
 
 def a_weighted_snr(speech: Signal, noise: Signal) -> float:

@@ -1,16 +1,27 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from tests.training.speech import SAMPLE_RATE, talk
-from training import raters
-from training.measures import a_weighted_snr, active_level, signal_to_distortion, spectral_distance
-from training.simulate import CODECS, FRAME, STAGES, Materials, apply, transcode
+from training.measures import (
+    a_weighted_gap,
+    a_weighted_snr,
+    active_frames,
+    active_level,
+    frame_power,
+    signal_to_distortion,
+    spectral_distance,
+)
+from training.network import CONCEALMENTS, FRAME
+from training.simulate import apply, trace
+from training.speech_codecs import CODECS, transcode
+from training.stage import Cause, Materials
 
 NONE = Materials({}, {})
-CLEAN = raters.Source(level_db=-20, gap_db=70, bandwidth_hz=8000)
 
 
-def degrade(stage: str, **params: object) -> tuple[np.ndarray, raters.Cause]:
+def degrade(stage: str, **params: object) -> tuple[np.ndarray, Cause]:
     samples, (cause,) = apply(talk(), ({"stage": stage, **params},), NONE, seed=3)
     return samples, cause
 
@@ -93,40 +104,85 @@ def test_measures_know_identity() -> None:
     assert a_weighted_snr(speech, speech * 0.01) > 35
 
 
-MILD_TO_SEVERE = {
-    "noise": ("noisiness", [{"kind": "white", "snr_db": s} for s in (40, 25, 10, 0)]),
-    "mnru": ("coloration", [{"q_db": q} for q in (35, 24, 16, 6)]),
-    "clip": ("coloration", [{"headroom_db": h} for h in (10, 4, -2, -8)]),
-    "band": ("coloration", [{"low_hz": 0, "high_hz": f} for f in (7000, 4000, 2500, 1200)]),
-    "reverb": ("coloration", [{"kind": "simulated", "rt60_s": 0.9, "direct_db": d} for d in (15, 8, 2, -6)]),
-    "loss": ("discontinuity", [{"kind": "silence", "rate": r, "burst": 2.0} for r in (0.02, 0.08, 0.2, 0.4)]),
-    "stutter": ("discontinuity", [{"piece_s": 0.08, "per_second": p} for p in (0.5, 1.5, 3, 6)]),
-    "level": ("loudness", [{"level_dbov": v} for v in (-22, -35, -47, -60)]),
-}
+def test_the_floor_of_a_recording_reads_as_the_snr_of_the_noise_it_is() -> None:
+    speech = talk(8.0)
+    noise = (1e-3 * np.random.default_rng(0).standard_normal(speech.size)).astype(np.float32)
+    assert a_weighted_gap(speech + noise) == pytest.approx(a_weighted_snr(speech, noise), abs=2.5)
+    assert a_weighted_gap(speech + 10 * noise) < a_weighted_gap(speech + noise) - 15
 
 
-@pytest.mark.parametrize("stage", sorted(MILD_TO_SEVERE))
-def test_a_stronger_degradation_rates_lower_in_its_dimension_alone(stage: str) -> None:
-    dimension, steps = MILD_TO_SEVERE[stage]
-    rated = [raters.rate(CLEAN, [degrade(stage, **params)[1]]) for params in steps]
-    assert [r[dimension] for r in rated] == sorted((r[dimension] for r in rated), reverse=True)
-    assert rated[0][dimension] - rated[-1][dimension] > 1
-    assert rated[0]["mos"] > rated[-1]["mos"] + 0.7
-    untouched = {"noisiness", "discontinuity", "loudness"} - {dimension}
-    assert all(rated[0][name] == rated[-1][name] for name in untouched)
+@pytest.mark.parametrize("kind", sorted(CONCEALMENTS))
+def test_concealment_touches_lost_packets_only_and_never_looks_ahead(kind: str) -> None:
+    speech = talk(6.0)
+    recipe = ({"stage": "loss", "kind": kind, "rate": 0.2, "burst": 2.0},)
+    whole, early = apply(speech, recipe, NONE, 1)[0], apply(speech[: 3 * SAMPLE_RATE], recipe, NONE, 1)[0]
+    lost = (whole != speech)[: speech.size // FRAME * FRAME].reshape(-1, FRAME).any(1)
+    assert 0.05 < lost.mean() < 0.4
+    assert np.array_equal(whole[: early.size], early)
 
 
-def test_every_stage_is_rated() -> None:
-    assert set(MILD_TO_SEVERE) | {"codec"} == set(STAGES)
+def test_concealed_packets_hold_more_than_silent_ones() -> None:
+    def energy(kind: str) -> float:
+        lossy, _ = degrade("loss", kind=kind, rate=0.3, burst=1.5)
+        return float(np.sum(lossy**2))
+
+    assert energy("pitch") > energy("silence")
+    assert energy("repeat") > energy("silence")
 
 
-def test_a_defect_of_the_source_is_rated_too() -> None:
-    assert raters.rate(raters.Source(-20, 25, 8000), [])["noisiness"] < raters.rate(CLEAN, [])["noisiness"]
-    assert raters.rate(raters.Source(-20, 70, 3400), [])["coloration"] < 4
-    assert raters.rate(raters.Source(-45, 70, 8000), [])["loudness"] < 3
+def test_crackle_is_short_bursts_and_hum_is_steady() -> None:
+    speech = talk(level=0.01)
+    added = [
+        apply(speech, ({"stage": "noise", "kind": k, "snr_db": 10.0},), NONE, 3)[0] - speech for k in ("crackle", "hum")
+    ]
+    spread = [np.std(10 * np.log10(frame_power(noise) + 1e-12)) for noise in added]
+    assert spread[0] > 3 * spread[1]
 
 
-def test_the_worst_dimension_counts_twice() -> None:
-    even = dict.fromkeys(("noisiness", "coloration", "discontinuity", "loudness"), 3.5)
-    uneven = {**even, "noisiness": 1.5, "coloration": 5.0, "discontinuity": 4.0, "loudness": 3.5}
-    assert raters.overall(uneven) < raters.overall(even) - 0.3
+def test_pumping_moves_the_level_and_keeps_its_mean() -> None:
+    speech = talk(8.0, level=0.01)
+    pumped, (cause,) = apply(speech, ({"stage": "pumping", "depth_db": 10.0},), NONE, 3)
+    active = active_frames(speech)
+    gain = 10 * np.log10(frame_power(pumped)[active] / frame_power(speech)[active])
+    assert np.std(gain) == pytest.approx(cause.measure, rel=0.35)
+    assert active_level(pumped) == pytest.approx(active_level(speech), abs=0.2)
+
+
+def test_suppression_clears_pauses_and_says_by_how_much() -> None:
+    speech = talk(8.0)
+    noisy = speech + (0.004 * np.random.default_rng(0).standard_normal(speech.size)).astype(np.float32)
+    recipe = ({"stage": "suppress", "over": 4.0, "depth_db": 25.0, "floor_db": -40.0},)
+    cleaned, (cause,) = apply(noisy, recipe, NONE, 0)
+    assert a_weighted_gap(cleaned) > a_weighted_gap(noisy) + 0.5 * cause.reduction_db
+    assert cause.reduction_db > 5
+
+
+def test_a_level_beyond_full_scale_is_recorded_as_clipping() -> None:
+    samples, causes = apply(talk(), ({"stage": "level", "level_dbov": -3.0},), NONE, 0)
+    assert [cause.name for cause in causes] == ["high level", "clipping"]
+    assert np.abs(samples).max() <= 1
+    assert [cause.name for cause in apply(talk(), ({"stage": "level", "level_dbov": -26.0},), NONE, 0)[1]] == [
+        "low level"
+    ]
+
+
+def test_a_longer_room_is_less_clear() -> None:
+    near, far = (degrade("reverb", kind="simulated", rt60_s=t, distance_m=d)[1] for t, d in ((0.2, 0.4), (1.2, 3.0)))
+    assert near.measure > far.measure + 8
+
+
+def test_the_trace_is_what_apply_does_step_by_step() -> None:
+    recipe = (
+        {"stage": "noise", "kind": "pink", "snr_db": 15.0},
+        {"stage": "codec", "kind": "opus", "bit_rate": 8_000},
+        {"stage": "level", "level_dbov": -30.0},
+    )
+    steps = trace(talk(), recipe, NONE, 5)
+    assert [step.cause.stage for step in steps] == ["noise", "codec", "level"]
+    assert all(later.before is earlier.after for earlier, later in pairwise(steps))
+    assert np.array_equal(steps[-1].after, apply(talk(), recipe, NONE, 5)[0])
+
+
+def test_a_cause_nobody_knows_is_refused() -> None:
+    with pytest.raises(ValueError, match="no cause"):
+        Cause("noise", "white", "sunspots", 10.0)

@@ -1,0 +1,52 @@
+"""The 1–5 scale in words: which category a rating falls into, which words fit it, and which of two MOS is higher.
+
+The corpus, its validator and the evaluation share these rules, so that "words agree with numbers" means one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from sqe_fast.results import RATINGS
+
+Row = Mapping[str, Any]
+"""A clip: the five ratings by name, and `causes`, a list of mappings as in a corpus row."""
+
+LABELS = ("bad", "poor", "fair", "good", "excellent")
+"""The absolute category rating scale, ITU-T P.800."""
+SLACK = 0.15
+"""How far over the border between two categories the words of the other one still fit: 2.6 is fair, nearly poor."""
+CLEAR_GAP = 0.5
+"""Two ratings further apart than this differ obviously (paper.md)."""
+TIE = 0.1
+"""MOS values this near, as shown, are a tie."""
+
+
+def shown(row: Row) -> dict[str, Any]:
+    """The row with its ratings as a line states them, to 0.1: words follow from the numbers that stand beside them."""
+    return {**row, **{name: round(row[name] * 10) / 10 for name in RATINGS}}
+
+
+def label(rating: float) -> int:
+    """0 … 4: the category that `rating` rounds to."""
+    return int(np.clip(np.floor(rating + 0.5) - 1, 0, 4))
+
+
+def fits(category: int, rating: float) -> bool:
+    """Whether words of `category` (0 … 4) may be said of `rating`."""
+    return abs(np.clip(rating, 1, 5) - (category + 1)) <= 0.5 + SLACK + 1e-9
+
+
+def fitting(rating: float) -> tuple[int, ...]:
+    """The one or two categories whose words fit `rating`."""
+    return tuple(category for category in range(len(LABELS)) if fits(category, rating))
+
+
+def verdict(mos_a: float, mos_b: float) -> Literal["A", "B", "tie"]:
+    """The clip with the higher MOS; both as shown, to 0.1."""
+    if abs(mos_a - mos_b) < TIE + 0.05:  # tenths apart, whatever their binary fractions
+        return "tie"
+    return "A" if mos_a > mos_b else "B"
