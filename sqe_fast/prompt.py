@@ -168,19 +168,20 @@ class PromptBuilder:
             *self.encode(f"{IM_END}\n{IM_START}assistant\n"),
         )
 
-    def _slot(self, count: int) -> tuple[int, ...]:
+    def slot(self, count: int) -> tuple[int, ...]:
+        """The place of one clip's `count` audio embeddings."""
         return (*self.encode(AUDIO_BOS), *[self.audio_token_id] * count, *self.encode(AUDIO_EOS))
 
     def rate_prompt(self, audio_token_count: int) -> tuple[int, ...]:
-        return self.turn((*self._slot(audio_token_count), *self.encode(f"\n{RATE_TASK}")))
+        return self.turn((*self.slot(audio_token_count), *self.encode(f"\n{RATE_TASK}")))
 
     def compare_prompt(self, audio_tokens_a: int, audio_tokens_b: int) -> tuple[int, ...]:
         return self.turn(
             (
                 *self.encode("A:"),
-                *self._slot(audio_tokens_a),
+                *self.slot(audio_tokens_a),
                 *self.encode("\nB:"),
-                *self._slot(audio_tokens_b),
+                *self.slot(audio_tokens_b),
                 *self.encode(f"\n{COMPARE_TASK}"),
             )
         )

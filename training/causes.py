@@ -28,7 +28,7 @@ KINDS: dict[str, Kind] = {
         ("steady hiss", "a constant rush of noise", "broadband noise", "steady background hiss"),
         r"\bhiss\w*|broadband noise|white noise|pink noise|rush of (?:steady )?noise|static\b|steady noise",
     ),
-    "hum": Kind("noisiness", ("mains hum", "a low electrical hum", "hum"), r"\bhum\b|\bhumming|\bbuzz\w*|mains"),
+    "hum": Kind("noisiness", ("mains hum", "an electrical hum", "hum"), r"\bhum\b|\bhumming|\bbuzz\w*|\bmains\b"),
     "babble": Kind(
         "noisiness",
         ("babble of other voices", "chatter in the background", "the talk of other people"),
@@ -91,7 +91,7 @@ KINDS: dict[str, Kind] = {
     ),
     "grain": Kind(
         "coloration",
-        ("grainy distortion", "noise that follows the speech", "signal-modulated noise"),
+        ("grainy distortion", "a grain that follows the speech", "signal-modulated distortion"),
         r"\bgrain\w*|follows the speech|modulated|quanti[sz]\w*|granular",
     ),
     "noise suppression": Kind(

@@ -1,131 +1,208 @@
-"""Accuracy of a checkpoint on clips it never saw: per rating LCC, SRCC, MSE with bootstrap intervals; A/B; ladders."""
+"""How good is a checkpoint? Ratings, descriptions and comparisons on sets it never saw, each set by itself.
+
+Everything is asked of the public `Evaluator`, as a user would. A set whose rows hold all five ratings is also described
+and compared; one with fewer (P.835) is only rated.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
-from scipy import stats
 
 from sqe_fast.evaluator import Evaluator
-from sqe_fast.results import DIMENSIONS, RATINGS
-from training import captions, ladder
-from training.corpus import Clips
-from training.measures import SAMPLE_RATE
+from sqe_fast.prompt import conclusion
+from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
+from training import captions, ladder, plots, prose_scores, reading, scores, validator
+from training.agreement import spelt
+from training.rated_sets import RatedSet, Row, accuracy
+from training.scale import shown, verdict
 
-Values = npt.NDArray[np.float64]
+
+class Writer(Protocol):
+    """Who wrote the corpus: the texts that the model's are compared with."""
+
+    def describe(self, row: Row, rng: np.random.Generator) -> str: ...
+    def argue(self, a: Row, b: Row, rng: np.random.Generator) -> str: ...
 
 
-def report(evaluator: Evaluator, clips: Clips, data: Path, pairs: int = 100, described: int = 150) -> dict[str, Any]:
-    """Everything the model card states. `clips` is a built split; `data` holds the held-out speakers."""
-    evaluations = evaluator.evaluate([(clips.samples(row), SAMPLE_RATE) for row in clips], describe=False)
-    kept = [(row, e.ratings) for row, e in zip(clips, evaluations, strict=True) if e.ratings]
-    accuracy = {}
-    for name in RATINGS:
-        read = np.array([ratings[name] for _, ratings in kept])
-        true = np.array([row[name] for row, _ in kept])
-        accuracy[name] = {metric: interval(of, read, true) for metric, of in METRICS.items()}
+@dataclass(frozen=True)
+class Plan:
+    """How much is asked of each set."""
+
+    described: int = 600
+    """Clips that are described; the others are only rated."""
+    pairs_per_bucket: int = 50
+    """Pairs that are compared for each range of |ΔMOS| in scores.BUCKETS."""
+    seed: int = 0
+    """Which pairs."""
+
+
+def report(
+    evaluator: Evaluator,
+    sets: Sequence[RatedSet],
+    *,
+    writer: Writer = captions,
+    plan: Plan | None = None,
+    ladder_data: Path | None = None,
+    plot_folder: Path | None = None,
+) -> dict[str, Any]:
+    """Everything a model card states, as JSON holds it.
+
+    `ladder_data` is the folder with the held-out speakers, for the ladders; `plot_folder` takes one PNG a set.
+    """
+    plan = plan or Plan()
+    found: dict[str, Any] = {"model": evaluator.model, "plan": asdict(plan), "sets": {}}
+    for rated in sets:
+        evaluations = hear(evaluator, rated, plan.described if rated.complete else 0)
+        entry = {"domain": rated.domain, "rated_by": rated.rated_by, **rating_scores(rated, evaluations)}
+        if rated.complete and plan.described:
+            entry["descriptions"] = description_scores(rated, evaluations, writer)
+        if rated.complete and plan.pairs_per_bucket:
+            entry["comparisons"] = comparison_scores(evaluator, rated, writer, plan)
+        if plot_folder:
+            entry["plot"] = plot(rated, evaluations, entry["files"], plot_folder).name
+        found["sets"][rated.name] = entry
+    if ladder_data:
+        found["ladders"] = [step.to_row() for step in ladder.climb(evaluator, ladder_data)]
+    return found
+
+
+def hear(evaluator: Evaluator, rated: RatedSet, described: int) -> list[Evaluation]:
+    """The evaluation of every recording; the first `described` with descriptions."""
+    first, rest = rated.sources[:described], rated.sources[described:]
+    return evaluator.evaluate(first) + evaluator.evaluate(rest, describe=False)
+
+
+# --- ratings ------------------------------------------------------------------------------------------
+
+
+def rating_scores(rated: RatedSet, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+    """Accuracy per rating, over files and, where the rows name conditions that hold several, over conditions."""
+    answered = [index for index, evaluation in enumerate(evaluations) if evaluation.ratings]
+    read = {name: _read(evaluations, name)[answered] for name in rated.ratings}
     return {
-        "model": evaluator.model,
-        "clips": len(kept),
-        "refused": len(clips) - len(kept),
-        "accuracy": accuracy,
-        "ab": ab_accuracy(evaluator, clips, pairs),
-        "words": word_agreement(evaluator, clips, described),
-        "ladders": [step.to_row() for step in ladder.climb(evaluator, data)],
+        "clips": len(answered),
+        "refused": dict(Counter(_reason(e) for e in evaluations if e.ratings is None)),
+        **accuracy(rated, read, answered),
     }
 
 
-METRICS: dict[str, Callable[[Values, Values], float]] = {
-    "lcc": lambda read, true: float(stats.pearsonr(read, true).statistic),
-    "srcc": lambda read, true: float(stats.spearmanr(read, true).statistic),
-    "mse": lambda read, true: float(np.mean((read - true) ** 2)),
-}
+def _read(evaluations: Sequence[Evaluation], name: str) -> scores.Values:
+    return np.array([e.ratings[name] if e.ratings else np.nan for e in evaluations])
 
 
-def interval(of: Callable[[Values, Values], float], read: Values, true: Values, draws: int = 500) -> list[float]:
-    """[value, lower, upper]: the figure and its 95 % bootstrap interval over clips."""
-    rng = np.random.default_rng(0)
-    samples = [of(read[i], true[i]) for i in (rng.integers(len(read), size=len(read)) for _ in range(draws))]
-    lower, upper = np.quantile(samples, [0.025, 0.975])
-    return [round(value, 3) for value in (of(read, true), float(lower), float(upper))]
+def _reason(evaluation: Evaluation) -> str:
+    return evaluation.error.code.value if evaluation.error else "silent"
 
 
-def ab_accuracy(evaluator: Evaluator, clips: Clips, pairs: int) -> dict[str, Any]:
-    """Over pairs with |ΔMOS| ≥ 0.5: how often the clip with the higher MOS wins; how often the compared dimension is
-    indeed better by the model's own ratings; and whether the swapped question has the mirrored answer."""
-    rng = np.random.default_rng(1)
-    right = asked = reasons = true_reasons = mirrored = 0
-    while asked < pairs:
-        a, b = (clips.rows[int(i)] for i in rng.choice(len(clips), 2, replace=False))
-        if abs(a["mos"] - b["mos"]) < captions.CLEAR_GAP:
+def plot(rated: RatedSet, evaluations: Sequence[Evaluation], files: dict[str, Any], folder: Path) -> Path:
+    answered = [index for index, evaluation in enumerate(evaluations) if evaluation.ratings]
+    panels = {
+        name: plots.Panel(
+            _read(evaluations, name)[answered], rated.true(name)[answered], scores.Figure.from_row(files[name]["lcc"])
+        )
+        for name in rated.ratings
+    }
+    path = folder / f"{plots.file_name(rated.name)}.png"
+    plots.scatter(f"{rated.name} ({rated.domain}, rated by: {rated.rated_by})", panels, path)
+    return path
+
+
+# --- descriptions -------------------------------------------------------------------------------------
+
+
+def description_scores(rated: RatedSet, evaluations: Sequence[Evaluation], writer: Writer) -> dict[str, Any]:
+    """BLEU beside its ceiling; whether words follow the model's own numbers; whether the causes named were there."""
+    pairs = zip(rated.rows, evaluations, strict=True)
+    written = [(row, e.ratings, e.description) for row, e in pairs if e.ratings and e.description]
+    rows, own = [row for row, _, _ in written], [said(row, ratings) for row, ratings, _ in written]
+    texts = [text for _, _, text in written]
+    likeness = prose_scores.likeness(texts, lambda index, rng: writer.describe(rows[index], rng))
+    problems = [validator.problems(text, row) for text, row in zip(texts, own, strict=True)]
+    found = {
+        "texts": len(texts),
+        "failed": sum(e.ratings is not None and e.error is not None for e in evaluations),
+        "distinct": len(set(texts)),
+        "bleu": likeness.to_row(),
+        "agreement": prose_scores.agreement(texts, problems).to_row(),
+    }
+    if any(row["causes"] for row in rows):
+        found["causes"] = prose_scores.cause_scores(rows, [named_causes(text) for text in texts]).to_row()
+    return found
+
+
+def named_causes(text: str) -> set[str]:
+    """The kinds of cause that a text claims; one that it denies ("no hum") is not claimed."""
+    return {name for name, claimed, _ in reading.read(spelt(text)).causes if claimed}
+
+
+def said(row: Row, ratings: Ratings) -> Row:
+    """The row as the model rated it: what its words must agree with. The causes are still those recorded."""
+    return {**row, **{name: ratings[name] for name in RATINGS}}
+
+
+# --- comparisons --------------------------------------------------------------------------------------
+
+
+def comparison_scores(evaluator: Evaluator, rated: RatedSet, writer: Writer, plan: Plan) -> dict[str, Any]:
+    """A/B accuracy by |ΔMOS|; the mirrored answer to the swapped question; arguments, judged as descriptions are."""
+    true = [shown(row) for row in rated.rows]
+    pairs = scores.draw_pairs(
+        np.array([row["mos"] for row in true]), plan.pairs_per_bucket, np.random.default_rng(plan.seed)
+    )
+    asked, outcomes, refused = [], [], 0
+    for a, b in pairs:
+        comparison = evaluator.compare(rated.sources[a], rated.sources[b])
+        swapped = evaluator.compare(rated.sources[b], rated.sources[a], describe=False)
+        if comparison.winner is None or comparison.probability is None:
+            refused += 1
             continue
-        heard = [(clips.samples(row), SAMPLE_RATE) for row in (a, b)]
-        comparison, swapped = evaluator.compare(*heard), evaluator.compare(*heard[::-1], describe=False)
-        if comparison.winner is None or comparison.a.ratings is None or comparison.b.ratings is None:
-            raise ValueError(f"a pair could not be compared: {comparison.to_row()}")
-        asked += 1
-        right += comparison.winner == captions.verdict(*(captions.shown(row)["mos"] for row in (a, b)))
-        mirrored += swapped.probability is not None and comparison.probability == 1.0 - swapped.probability
-        for dimension, better in captions.preferences(comparison.description or ""):
-            gap = comparison.a.ratings[dimension] - comparison.b.ratings[dimension]
-            reasons, true_reasons = reasons + 1, true_reasons + ((gap > 0) == (better == "A"))
-    return {"pairs": asked, "right": right, "mirrored": mirrored, "reasons": reasons, "reasons_true": true_reasons}
+        mos = true[a]["mos"], true[b]["mos"]
+        asked.append((a, b, comparison))
+        outcomes.append(
+            scores.Outcome(
+                mos[0] - mos[1], verdict(*mos), comparison.winner, comparison.probability, swapped.probability
+            )
+        )
+    return {
+        "pairs": len(asked),
+        "refused": refused,
+        "accuracy": scores.rows(scores.ab_shares(outcomes)),
+        "mirrored": scores.mirrored(outcomes).to_row(),
+        **argument_scores(rated, asked, writer),
+    }
 
 
-def word_agreement(evaluator: Evaluator, clips: Clips, described: int) -> dict[str, Any]:
-    """Do the words follow the model's own numbers? Over clauses: the category they claim against that of the rating;
-    over descriptions: whether the first clause is about the worst dimension (within 0.2), and the label of the MOS."""
-    heard = [(clips.samples(row), SAMPLE_RATE) for row in clips.rows[:described]]
-    right = near = clauses = first = label = texts = 0
-    for evaluation in evaluator.evaluate(heard):
-        if evaluation.ratings is None or evaluation.description is None:
-            continue
-        rated = captions.shown({name: evaluation.ratings[name] for name in RATINGS})
-        claims = captions.claims(evaluation.description)
-        apart = [abs(captions.label(rated[dimension]) - category) for dimension, category in claims]
-        texts, clauses = texts + 1, clauses + len(apart)
-        right, near = right + apart.count(0), near + apart.count(0) + apart.count(1)
-        worst = min(rated[name] for name in DIMENSIONS)
-        first += bool(claims) and rated[claims[0][0]] <= worst + 0.2
-        label += captions.LABELS[captions.label(rated["mos"])] in evaluation.description
-    shares = {"clauses_right": right / clauses, "clauses_within_one": near / clauses}
-    shares |= {"worst_first": first / texts, "mos_label_right": label / texts}
-    return {"descriptions": texts, "clauses": clauses} | {name: round(share, 3) for name, share in shares.items()}
-
-
-def markdown(found: dict[str, Any]) -> str:
-    """The tables of a model card."""
-    ab, words = found["ab"], found["words"]
-    lines = [f"| {found['clips']} clips | {' | '.join(RATINGS)} |", f"| --- |{' --- |' * len(RATINGS)}"]
-    for metric in METRICS:
-        figures = (found["accuracy"][name][metric] for name in RATINGS)
-        cells = (f"{value:.3f} ({lower:.3f}–{upper:.3f})" for value, lower, upper in figures)
-        lines.append(f"| {metric.upper()} | {' | '.join(cells)} |")
-    lines += ["", "| words and comparisons | |", "| --- | --- |"]
-    lines += [
-        f"| A/B, pairs with ΔMOS ≥ 0.5: the higher MOS wins | {ab['right']} of {ab['pairs']} |",
-        f"| A/B swapped: exactly the mirrored answer | {ab['mirrored']} of {ab['pairs']} |",
-        f"| A/B reasons that agree with the model's own ratings | {ab['reasons_true']} of {ab['reasons']} |",
-        f"| clauses of the category of their rating | {words['clauses_right']:.1%} of {words['clauses']} |",
-        f"| clauses at most one category off | {words['clauses_within_one']:.1%} |",
-        f"| descriptions that open with the worst dimension | {words['worst_first']:.1%} of {words['descriptions']} |",
-        f"| descriptions whose label fits the MOS | {words['mos_label_right']:.1%} |",
-        "",
-        "| ladder, mild → severe | matching dimension | MOS |",
-        "| --- | --- | --- |",
+def argument_scores(rated: RatedSet, asked: Sequence[tuple[int, int, Comparison]], writer: Writer) -> dict[str, Any]:
+    """BLEU of the arguments against the writer's for the rows as they were rated, and whether words follow numbers."""
+    argued = [(a, b, c.a.ratings, c.b.ratings, c.description) for a, b, c in asked]
+    kept = [
+        (rated.rows[a], rated.rows[b], ra, rb, text) for a, b, ra, rb, text in argued if ra and rb and text is not None
     ]
-    for row in found["ladders"]:
-        dimension = ladder.LADDERS[row["ladder"]][0]
-        steps = (" → ".join(f"{value:.2f}" for value in row[name]) for name in (dimension, "mos"))
-        lines.append(f"| {row['ladder']} | {dimension} {' | '.join(steps)} |")
-    return "\n".join(lines)
+
+    def write(index: int, rng: np.random.Generator) -> str:
+        return argument(kept[index][0], kept[index][1], writer, rng)
+
+    texts = [text for *_, text in kept]
+    problems = [validator.argument_problems(text, said(a, ra), said(b, rb)) for a, b, ra, rb, text in kept]
+    return {
+        "bleu": prose_scores.likeness(texts, write).to_row(),
+        "agreement": prose_scores.agreement(texts, problems).to_row(),
+    }
 
 
-def write(found: dict[str, Any], path: Path) -> None:
+def argument(a: Row, b: Row, writer: Writer, rng: np.random.Generator) -> str:
+    """What the corpus holds for a pair: the conclusion, which the engine forces, and the writer's reasons."""
+    mos = shown(a)["mos"], shown(b)["mos"]
+    return f"{conclusion(verdict(*mos), *mos)} {writer.argue(a, b, rng)}"
+
+
+def save(found: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=2) + "\n")
+    path.write_text(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from sqe_fast.evaluator import Evaluator
-from training.sources import Library, library, read
 from training.measures import SAMPLE_RATE, Signal, active_level
 from training.simulate import apply
+from training.sources import Library, library, read
 from training.stage import Materials, Params
 
 SPEAKERS = 8

@@ -1,21 +1,33 @@
-"""One training loop for every stage: AdamW, warm-up and cosine, JSONL log, checkpoints from which a run goes on."""
+"""One training loop for every stage: AdamW, warm-up and cosine, logs, checkpoints from which a run goes on.
+
+Under `torchrun` (or `accelerate launch`) the processes share the batches and torch's DistributedDataParallel averages
+their gradients; the first process logs, saves and validates. Batch `index` belongs to process `index % size`, so N
+processes do in a step what one does with `accumulate=N`.
+"""
 
 from __future__ import annotations
 
+import atexit
+import importlib.util
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
-Losses = dict[str, Tensor]
-"""Named scalars; "loss" is the one that is minimised."""
+PATIENCE = timedelta(hours=12)
+"""How long a process waits for the others: the first may be sampling or validating."""
 
 
 @dataclass(frozen=True)
@@ -26,67 +38,116 @@ class Schedule:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: autocast of matrix products; pays only on CPUs with AVX512-BF16 or AMX."""
+    """bf16: autocast of matrix products; on a CPU it pays only with AVX512-BF16 or AMX."""
+    accumulate: int = 1
+    """Batches of each process in a step."""
+    device: Literal["cpu", "cuda"] = "cpu"
     log_every: int = 20
     save_every_s: float = 150.0
 
 
+@dataclass(frozen=True)
+class World:
+    """The processes of a run."""
+
+    rank: int
+    size: int
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Until every process has come this far."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def join(schedule: Schedule) -> World:
+    """Meet the other processes of this run, if `torchrun` started any. May be called again."""
+    if "RANK" not in os.environ:
+        return World(0, 1)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if schedule.device == "cuda" else "gloo", timeout=PATIENCE)
+        atexit.register(dist.destroy_process_group)
+    return World(dist.get_rank(), dist.get_world_size())
+
+
+def device_of(schedule: Schedule) -> torch.device:
+    """This process's own device."""
+    if schedule.device == "cuda":
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device(schedule.device)
+
+
 def train(
-    model: nn.Module,
+    objective: nn.Module,
     groups: Sequence[dict[str, Any]],
-    loss_of: Callable[[int], Losses],
+    batches: Callable[[int], Any],
     folder: Path,
     schedule: Schedule,
     validate: Callable[[], dict[str, float]] | None = None,
     validate_every: int = 400,
 ) -> None:
-    """Minimise `loss_of(step)` over `schedule.steps`; `groups` are AdamW's, each with its peak `lr`.
+    """Minimise the "loss" among the named scalars that `objective(batches(index))` returns, over `schedule.steps`.
 
-    Writes FOLDER/log.jsonl and FOLDER/state.pt (own checkpoint, weights only); goes on from the latter where it exists.
+    `groups` are AdamW's, each with its peak `lr`. `objective.model` is what is saved. Writes FOLDER/log.jsonl,
+    FOLDER/state.pt (own checkpoint, weights only) and, where tensorboard is installed, its event files; goes on from
+    state.pt where it exists. Raises FloatingPointError where the gradient is not finite.
     """
+    world = join(schedule)
     folder.mkdir(parents=True, exist_ok=True)
+    objective.to(device_of(schedule))
+    model: nn.Module = objective.get_submodule("model")
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=schedule.weight_decay)
     peaks = [group["lr"] for group in optimizer.param_groups]
     start = _resume(model, optimizer, folder)
+    # A text step leaves the encoder without a gradient; whichever process draws one.
+    shared = DistributedDataParallel(objective, find_unused_parameters=True) if world.size > 1 else objective
     saved = time.monotonic()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns) as progress, (folder / "log.jsonl").open("a") as log:
+    with _Log(folder, start, world.leads) as log, _progress(world.leads) as progress:
         bar = progress.add_task(folder.name, total=schedule.steps, completed=start)
         for step in range(start, schedule.steps):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * _factor(step, schedule)
-            losses = _step(model, optimizer, lambda step=step: loss_of(step), schedule)
+            losses = _step(shared, optimizer, batches, step, schedule, world)
             progress.update(bar, advance=1, description=f"{folder.name} loss {losses['loss']:.3f}")
             if step % schedule.log_every == 0:
-                _write(log, {"step": step, **losses})
+                log.write(step, losses)
             last = step + 1 == schedule.steps
-            if validate and (last or (step + 1) % validate_every == 0):
-                _write(log, {"step": step, **validate()})
-                model.train()
-            if last or time.monotonic() - saved > schedule.save_every_s:
+            if validate and world.leads and (last or (step + 1) % validate_every == 0):
+                log.write(step, validate())
+            if world.leads and (last or time.monotonic() - saved > schedule.save_every_s):
                 _save(model, optimizer, step + 1, folder)
                 saved = time.monotonic()
 
 
 def _step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, loss_of: Callable[[], Losses], schedule: Schedule
+    objective: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Callable[[int], Any],
+    step: int,
+    schedule: Schedule,
+    world: World,
 ) -> dict[str, float]:
-    model.train()
-    with torch.autocast("cpu", torch.bfloat16, enabled=schedule.precision == "bf16"):
-        losses = loss_of()
+    """One update; the mean of each named loss over this process's batches."""
+    objective.train()
     optimizer.zero_grad(set_to_none=True)
-    losses["loss"].backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(model.parameters(), schedule.clip_norm)
+    seen: dict[str, list[float]] = {}
+    for micro in range(schedule.accumulate):
+        batch = batches((step * schedule.accumulate + micro) * world.size + world.rank)
+        waits = isinstance(objective, DistributedDataParallel) and micro + 1 < schedule.accumulate
+        with objective.no_sync() if waits else nullcontext():  # type: ignore[operator]
+            with torch.autocast(schedule.device, torch.bfloat16, enabled=schedule.precision == "bf16"):
+                losses = objective(batch)
+            (losses["loss"] / schedule.accumulate).backward()
+        for name, value in losses.items():
+            seen.setdefault(name, []).append(float(value.detach()))
+    norm = nn.utils.clip_grad_norm_(objective.parameters(), schedule.clip_norm)
     if not math.isfinite(float(norm)):
         raise FloatingPointError(f"gradient norm is {float(norm)}: lower the learning rate")
     optimizer.step()
-    return {name: round(float(value.detach()), 5) for name, value in losses.items()}
+    return {name: round(sum(values) / len(values), 5) for name, values in seen.items()}
 
 
 def _factor(step: int, schedule: Schedule) -> float:
@@ -97,9 +158,48 @@ def _factor(step: int, schedule: Schedule) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _write(log: Any, row: dict[str, Any]) -> None:
-    log.write(json.dumps({"time": round(time.time()), **row}) + "\n")
-    log.flush()
+def _progress(visible: bool) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, disable=not visible)
+
+
+class _Log:
+    """FOLDER/log.jsonl, a row a step, and the same for TensorBoard if it is installed."""
+
+    def __init__(self, folder: Path, start: int, leads: bool) -> None:
+        self._leads = leads
+        self._board = None
+        if not leads:
+            return
+        self._rows = (folder / "log.jsonl").open("a")
+        if importlib.util.find_spec("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder), purge_step=start)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        if not self._leads:
+            return
+        self._rows.write(json.dumps({"time": round(time.time()), "step": step, **values}) + "\n")
+        self._rows.flush()
+        if self._board:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._leads:
+            self._rows.close()
+        if self._board:
+            self._board.close()
 
 
 def _save(model: nn.Module, optimizer: torch.optim.Optimizer, step: int, folder: Path) -> None:

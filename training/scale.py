@@ -37,7 +37,7 @@ def label(rating: float) -> int:
 
 def fits(category: int, rating: float) -> bool:
     """Whether words of `category` (0 … 4) may be said of `rating`."""
-    return abs(np.clip(rating, 1, 5) - (category + 1)) <= 0.5 + SLACK + 1e-9
+    return abs(min(max(rating, 1.0), 5.0) - (category + 1)) <= 0.5 + SLACK + 1e-9
 
 
 def fitting(rating: float) -> tuple[int, ...]:

@@ -1,98 +1,82 @@
-"""Warm-up of the audio model: encoder, projector and decoder together, on three tasks.
+"""Warm-up of the audio model (the paper's SFT): encoder, projector and decoder together, on ratings, prose and A/B.
 
-"line": the five ratings only; "describe": ratings, then prose; "compare": two clips, verdict and argument. Between
-them the expert's text task goes on.
-
-Ratings are ordinal, so a rating token is not simply right or wrong: its target is spread over its neighbours
-(`SPREAD`), and the expectation, which is what inference reads, is pulled to the exact rating by a squared error.
+Tasks are those of `examples.py`. Between them the expert's text task goes on, so that learning to listen does not cost
+the prose: how words follow from the line is the same in both, and a text step is cheap.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from sqe_fast.features import log_mel
-from sqe_fast.model.qwen2_audio import Qwen2Audio, save_checkpoint
-from sqe_fast.prompt import NUMBER_VALUES, PromptBuilder
+from sqe_fast.model.config import CONFIG_FILE
+from sqe_fast.model.qwen2_audio import Qwen2Audio, load_checkpoint, save_checkpoint
+from sqe_fast.prompt import PromptBuilder
 from sqe_fast.results import RATINGS
-from training import architecture, expert, tokenizer, whisper
+from training import architecture, expert, lora, tokenizer, whisper
+from training.answer_loss import AnswerLoss, Losses
 from training.corpus import Clips
-from training.examples import IGNORED, Batch, Sampler, Task, audio_example, text_example
-from training.loop import Losses, Schedule, train
+from training.examples import Batch, Row, Sampler, Task, audio_example, text_example
+from training.loop import Schedule, join, train
 
-TASKS: dict[Task, float] = {"line": 0.4, "describe": 0.4, "compare": 0.2}
+TASKS: dict[Task, float] = {"line": 0.3, "describe": 0.35, "compare": 0.15, "aspect": 0.1, "which": 0.1}
 READ_TASKS: dict[Task, float] = {"describe": 0.4, "compare": 0.6}
-READ_SHARE = 0.5
-"""Share of the steps that go on with the expert's text task, so that learning to listen does not cost the prose: how
-words follow from the line is the same in both, and a text step is cheap."""
+READ_SHARE = 0.35
+"""Share of the batches that go on with the expert's text task."""
 READ_BATCH = 2.5
-"""Rows of a text step for each clip of an audio step: about the same time."""
+"""Rows of a text batch for each clip of an audio batch: about the same time."""
 ENCODER_RATE, PROJECTOR_RATE, DECODER_RATE = 2e-4, 1e-3, 4e-4
-SPREAD = 0.15
-"""Standard deviation, in rating points, of the target around a rating."""
-LINE_WEIGHT, SQUARED_WEIGHT, PROSE_WEIGHT = 1.0, 1.0, 1.0
 
 
-class Listener:
-    """The model in training, and what it hears."""
+class Listener(nn.Module):
+    """The model in training, and what it hears. Called with a batch it gives the batch's losses."""
 
     def __init__(self, model: Qwen2Audio, clips: Clips, prompts: PromptBuilder) -> None:
+        super().__init__()
         self.model = model
         self.clips = clips
-        self.number_ids = torch.tensor(prompts.number_ids)
-        self.values = torch.tensor(NUMBER_VALUES)
+        self.answer_loss = AnswerLoss(prompts)
 
-    def listen(self, batch: Batch) -> Tensor:
-        """Encode the batch's clips and read its tokens: hidden states [B, T, hidden]."""
-        heard = [log_mel(self.clips.samples(row), self.model.config.audio.n_mels) for row in batch.rows]
-        audio = self.model.encode_batch([(torch.from_numpy(mel.data), mel.frames) for mel in heard])
-        hidden: Tensor = self.model(batch.tokens, audio)
-        return hidden
-
-    def losses(self, batch: Batch) -> Losses:
-        """Of the ratings line (spread targets and squared error of the expectation) and of the other tokens."""
-        hidden = self.listen(batch)
-        rated = ~batch.ratings.isnan()
-        line = self.model.logits(hidden[rated]).float()
-        cross_entropy, squared = self._line(line, batch.ratings[rated])
-        told = (batch.targets != IGNORED) & ~rated
-        losses = {"line": cross_entropy, "squared": squared}
-        if told.any():
-            losses["prose"] = F.cross_entropy(self.model.logits(hidden[told]).float(), batch.targets[told])
-        losses["loss"] = (
-            LINE_WEIGHT * cross_entropy + SQUARED_WEIGHT * squared + PROSE_WEIGHT * losses.get("prose", torch.zeros(()))
-        )
+    def forward(self, batch: Batch) -> Losses:
+        batch = batch.to(self.device)
+        losses: Losses = self.answer_loss(self.model.logits, self.listen(batch), batch)
         return losses
 
-    def _line(self, logits: Tensor, ratings: Tensor) -> tuple[Tensor, Tensor]:
-        if not len(ratings):
-            return torch.zeros(()), torch.zeros(())
-        near = torch.softmax(-((self.values - ratings[:, None]) ** 2) / (2 * SPREAD**2), -1)
-        cross_entropy = -(near * torch.log_softmax(logits, -1)[:, self.number_ids]).sum(-1).mean()
-        squared = (self.expectation(logits) - ratings).square().mean()
-        return cross_entropy, squared
+    @property
+    def device(self) -> torch.device:
+        return self.model.decoder.head.weight.device
 
-    def expectation(self, logits: Tensor) -> Tensor:
-        """Logits [N, vocabulary] → expected rating [N] over the number tokens."""
-        return torch.softmax(logits[:, self.number_ids], -1) @ self.values
+    def encode(self, rows: tuple[Row, ...]) -> tuple[Tensor, ...]:
+        """Audio embeddings [tokens, hidden] of each clip; of none, none."""
+        if not rows:
+            return ()
+        heard = [log_mel(self.clips.samples(row), self.model.config.audio.n_mels) for row in rows]
+        return self.model.encode_batch([(torch.from_numpy(mel.data).to(self.device), mel.frames) for mel in heard])
+
+    def listen(self, batch: Batch) -> Tensor:
+        """Encode the batch's clips, if it has any, and read its tokens: hidden states [B, T, hidden]."""
+        hidden: Tensor = self.model(batch.tokens, self.encode(batch.rows))
+        return hidden
 
     @torch.inference_mode()
     def validate(self, sampler: Sampler) -> dict[str, float]:
         """Mean squared error and correlation of each rating, each read after the true ones before it."""
-        self.model.eval()
+        self.eval()
         pairs = []
-        for step in range(sampler.batches_per_epoch):
-            batch = sampler(step)
+        for index in range(sampler.batches_per_epoch):
+            batch = sampler(index).to(self.device)
             rated = ~batch.ratings.isnan()
-            read = self.expectation(self.model.logits(self.listen(batch)[rated]).float())
+            read = self.answer_loss.expectation(self.model.logits(self.listen(batch)[rated]).float())
             pairs.append(torch.stack([read, batch.ratings[rated]]).reshape(2, -1, len(RATINGS)))
-        read, true = torch.cat(pairs, 1).numpy()
+        read, true = torch.cat(pairs, 1).cpu().numpy()
         report = {}
         for i, name in enumerate(RATINGS):
             report[f"{name}_mse"] = round(float(np.mean((read[:, i] - true[:, i]) ** 2)), 4)
@@ -104,7 +88,7 @@ def run(
     clips: Clips,
     held_out: Clips,
     prompts: PromptBuilder,
-    expert_folder: Path,
+    expert_folder: Path | None,
     folder: Path,
     schedule: Schedule,
     batch_size: int,
@@ -112,48 +96,88 @@ def run(
     encoder_layers: int = architecture.ENCODER_LAYERS,
     start: Path | None = None,
     rate: float = 1.0,
+    tasks: Mapping[Task, float] = TASKS,
+    read_share: float = READ_SHARE,
+    diverse: bool = True,
+    lora_rank: int = 0,
+    train_encoder: bool = True,
 ) -> None:
     """Train into FOLDER/state.pt, and write the finished checkpoint (weights and tokenizer) to FOLDER/checkpoint.
 
-    Starts from Whisper's encoder and the text expert, or where `start` is given from that run's weights. `rate` scales
-    the learning rates.
+    Starts from Whisper's encoder and the text expert, or where `start` is given from the checkpoint of that run's
+    folder, or of a Hugging Face folder. `rate` scales the learning rates; `lora_rank` > 0 trains adapters in the
+    decoder instead of its weights; `train_encoder=False` freezes encoder and projector.
     """
     torch.manual_seed(seed)
-    model = Qwen2Audio(architecture.tiny(prompts.tokenizer, encoder_layers))
-    if start:
-        model.load_state_dict(torch.load(start / "state.pt", weights_only=True)["model"])
-    else:
-        whisper.initialise(model.encoder)
-        expert.load(expert_folder, model.decoder)
+    model = start_model(start) if start else _new_model(prompts, expert_folder, encoder_layers)
+    groups = parameter_groups(model, rate, lora_rank, train_encoder)
     listener = Listener(model, clips, prompts)
-    sampler = Sampler(clips.rows, prompts, audio_example, TASKS, batch_size, seed)
+    hear = Sampler(clips.rows, prompts, partial(audio_example, diverse=diverse), dict(tasks), batch_size, seed)
+    text_batch = round(READ_BATCH * batch_size)
+    read = Sampler(clips.rows, prompts, partial(text_example, diverse=diverse), READ_TASKS, text_batch, seed)
+
+    def batches(index: int) -> Batch:
+        reads = np.random.default_rng([seed, index]).random() < read_share
+        return read(index) if reads else hear(index)
+
+    train(listener, groups, batches, folder, schedule, validation(model, held_out, prompts, seed))
+    if join(schedule).leads:
+        facts = {"clips": len(clips), "start": start and start.name, "lora_rank": lora_rank, "diverse": diverse}
+        write_checkpoint(model, prompts, folder, schedule, batch_size, seed, facts)
+
+
+def _new_model(prompts: PromptBuilder, expert_folder: Path | None, encoder_layers: int) -> Qwen2Audio:
+    if expert_folder is None:
+        raise ValueError("without `start` the decoder's weights come from a text expert: give its folder")
+    model = Qwen2Audio(architecture.tiny(prompts.tokenizer, encoder_layers))
+    whisper.initialise(model.encoder)
+    expert.load(expert_folder, model.decoder)
+    return model
+
+
+def start_model(folder: Path) -> Qwen2Audio:
+    """The float32 model of a finished run, or of a Hugging Face folder. Raises FileNotFoundError for any other."""
+    for checkpoint in (folder / "checkpoint", folder):
+        if (checkpoint / CONFIG_FILE).exists():
+            return load_checkpoint(checkpoint)[0].train()
+    raise FileNotFoundError(f"{folder} holds no checkpoint: finish that run first")
+
+
+def parameter_groups(model: Qwen2Audio, rate: float, lora_rank: int, train_encoder: bool) -> list[dict[str, Any]]:
+    """AdamW's groups, each with its peak learning rate; injects adapters and freezes what is not to be trained."""
+    if lora_rank:
+        lora.inject(model.decoder, lora_rank)
+    if not train_encoder:
+        model.encoder.requires_grad_(False)
+        model.projector.requires_grad_(False)
+    parts = ((model.encoder, ENCODER_RATE), (model.projector, PROJECTOR_RATE), (model.decoder, DECODER_RATE))
+    trained = [([p for p in part.parameters() if p.requires_grad], peak) for part, peak in parts]
+    return [{"params": parameters, "lr": rate * peak} for parameters, peak in trained if parameters]
+
+
+def validation(model: Qwen2Audio, held_out: Clips, prompts: PromptBuilder, seed: int) -> Any:
+    """Rates every held-out clip, whenever it is called."""
     watcher = Listener(model, held_out, prompts)
     unseen = Sampler(held_out.rows, prompts, audio_example, {"line": 1.0}, 16, seed)
-    groups = [
-        {"params": [p for p in model.encoder.parameters() if p.requires_grad], "lr": rate * ENCODER_RATE},
-        {"params": list(model.projector.parameters()), "lr": rate * PROJECTOR_RATE},
-        {"params": list(model.decoder.parameters()), "lr": rate * DECODER_RATE},
-    ]
-    reader = Sampler(clips.rows, prompts, text_example, READ_TASKS, round(READ_BATCH * batch_size), seed)
 
-    def loss_of(step: int) -> Losses:
-        if np.random.default_rng([seed, step]).random() < READ_SHARE:
-            return {"loss": expert.answer_loss(model.decoder, reader(step))}
-        return listener.losses(sampler(step))
+    def validate() -> dict[str, float]:
+        return watcher.to(model.decoder.head.weight.device).validate(unseen)
 
-    train(model, groups, loss_of, folder, schedule, lambda: watcher.validate(unseen))
+    return validate
+
+
+def write_checkpoint(
+    model: Qwen2Audio,
+    prompts: PromptBuilder,
+    folder: Path,
+    schedule: Schedule,
+    batch_size: int,
+    seed: int,
+    facts: Mapping[str, object],
+) -> None:
+    """FOLDER/checkpoint: plain fp16 weights, adapters merged; the tokenizer; training.json says how it came about."""
+    lora.merge(model.decoder)
     save_checkpoint(model, folder / "checkpoint")
     tokenizer.save(prompts.tokenizer, folder / "checkpoint")
-    (folder / "checkpoint" / "training.json").write_text(
-        json.dumps(
-            {
-                "steps": schedule.steps,
-                "batch_size": batch_size,
-                "seed": seed,
-                "clips": len(clips),
-                "start": start and start.name,
-            },
-            indent=2,
-        )
-        + "\n"
-    )
+    told = {"steps": schedule.steps, "batch_size": batch_size, "seed": seed, **facts}
+    (folder / "checkpoint" / "training.json").write_text(json.dumps(told, indent=2) + "\n")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -13,12 +13,15 @@ from sqe_fast.checkpoint import TOKENIZER_FILE
 from sqe_fast.prompt import COMPARE_TASK, END_OF_TEXT, IM_END, NUMBER_TOKENS, RATE_TASK, SPECIAL_TOKENS
 from training import captions, expert_text
 from training.corpus import Clips
+from training.examples import ASPECT_TASKS, NO_CAUSE, WHICH_TASK
 
 VOCABULARY = 2_048
+CLIPS, TEXTS_PER_CLIP = 2_000, 4
+"""The first clips of the corpus, so that a larger one does not change the tokenizer."""
 
 
-def train(clips: Clips, texts_per_clip: int = 2) -> Tokenizer:
-    """Learn merges from captions of `clips` and of pairs of them, and from the expert's prompts."""
+def train(clips: Clips) -> Tokenizer:
+    """Learn merges from captions of `clips` and of pairs of them, and from the prompts."""
     tokenizer = Tokenizer(models.BPE())
     # No single rating leaks into a merge: numbers are cut out before the byte-level split, digits stay single.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -31,17 +34,28 @@ def train(clips: Clips, texts_per_clip: int = 2) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_texts(clips, texts_per_clip), trainer)
+    tokenizer.train_from_iterator(_texts(clips), trainer)
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in NUMBER_TOKENS])
     return tokenizer
 
 
-def _texts(clips: Clips, texts_per_clip: int) -> Any:
+def _texts(clips: Clips) -> Iterator[str]:
     rng = np.random.default_rng(0)
-    yield from (RATE_TASK, COMPARE_TASK, "user", "assistant", "A:", "B:")
-    for row in clips:
-        other = clips.rows[int(rng.integers(len(clips)))]
-        for _ in range(texts_per_clip):
+    yield from (
+        RATE_TASK,
+        COMPARE_TASK,
+        WHICH_TASK,
+        *ASPECT_TASKS.values(),
+        f" {NO_CAUSE}",
+        "user",
+        "assistant",
+        "A:",
+        "B:",
+    )
+    rows = clips.rows[:CLIPS]
+    for row in rows:
+        other = rows[int(rng.integers(len(rows)))]
+        for _ in range(TEXTS_PER_CLIP):
             yield captions.describe(row, rng)
         yield captions.argue(row, other, rng)
         yield expert_text.tuple_text(row)

@@ -1,99 +1,222 @@
+"""What the offline writer says follows from ratings and recorded causes, whatever the draw."""
+
+from __future__ import annotations
+
 import re
+from collections import Counter
+from functools import cache
+from itertools import permutations
 
 import numpy as np
 import pytest
 
 from sqe_fast.results import DIMENSIONS
-from training import captions, raters
-
-WORST_FIRST = {
-    "noisiness": ({"stage": "noise", "kind": "kitchen", "rating": 1.7}, "kitchen"),
-    "coloration": ({"stage": "reverb", "kind": "real", "rating": 1.7}, "reverb|echo"),
-    "discontinuity": ({"stage": "loss", "kind": "silence", "rating": 1.7}, "packet"),
-}
+from training import captions, composition
+from training.causes import KINDS, audible
+from training.scale import LABELS, Row, fits, label, shown, verdict
 
 
-def row(causes: list[dict[str, object]] | None = None, **ratings: float) -> dict[str, object]:
+def cause(name: str, rating: float) -> dict[str, object]:
+    return {"stage": "any", "kind": "any", "name": name, "measure": 0.0, "low": 0.0, "high": 8e3, "rating": rating}
+
+
+def row(*causes: dict[str, object], **ratings: float) -> dict[str, object]:
     values = {**dict.fromkeys(DIMENSIONS, 4.7), **ratings}
-    return {**values, "mos": round(raters.overall(values), 2), "causes": causes or []}
+    mos = 0.23 * sum(values[name] for name in DIMENSIONS) + 0.47 * min(values[name] for name in DIMENSIONS) - 1.34
+    return {"mos": round(float(np.clip(mos, 1, 5)), 2), **values, "causes": list(causes)}
 
 
-@pytest.mark.parametrize("dimension", sorted(WORST_FIRST))
-def test_the_first_sentence_names_the_recorded_cause_of_the_worst_dimension(dimension: str) -> None:
-    cause, words = WORST_FIRST[dimension]
-    for seed in range(40):
-        text = captions.describe(row([cause], **{dimension: 1.7}), np.random.default_rng(seed))
-        assert re.search(words, text.split(".")[0]), text
+@cache
+def drawn(count: int) -> list[tuple[Row, str]]:
+    """Rows of all kinds, a third of their dimensions without fault, with up to two causes a fault; and their texts."""
+    rng, found = np.random.default_rng(7), []
+    for _ in range(count):
+        ratings = {n: float(rng.uniform(4.3, 4.8) if rng.random() < 0.35 else rng.uniform(1, 4.8)) for n in DIMENSIONS}
+        causes = []
+        for dimension, rating in ratings.items():
+            names = [name for name, kind in KINDS.items() if kind.dimension == dimension]
+            for name in rng.permutation(names)[: rng.integers(0, 3)]:
+                causes.append(cause(str(name), round(min(4.8, rating + float(rng.uniform(0, 1.5))), 2)))
+        sampled = row(*causes, **ratings)
+        found.append((sampled, captions.describe(sampled, rng)))
+    return found
 
 
-def test_no_cause_is_named_that_was_not_recorded() -> None:
-    named = [p for phrases in (*captions.NOISE_CAUSES.values(), *captions.OTHER_CAUSES.values()) for p in phrases]
-    named = [phrase for phrase in named if phrase not in ("a muffled, band-limited sound",)]
+def test_two_thousand_descriptions_are_all_different_and_of_a_readable_length() -> None:
+    texts = [text for _, text in drawn(2000)]
+    assert len(set(texts)) == 2000
+    words = [len(text.split()) for text in texts]
+    assert min(words) >= 45
+    assert max(words) <= 95
+    assert len({word for text in texts for word in re.findall(r"[a-z'-]+", text.lower())}) < 1500
+
+
+def shared(texts: list[str], n: int) -> float:
+    """Mean over ordered pairs of the share of one text's n-grams that the other one has too (BLEU's precision)."""
+    words = [re.findall(r"[a-z'-]+", text.lower()) for text in texts]
+    grams = [Counter(zip(*(text[i:] for i in range(n)), strict=False)) for text in words]
+    return float(np.mean([(a & b).total() / a.total() for a, b in permutations(grams, 2)]))
+
+
+def test_descriptions_share_less_than_those_of_the_first_grammar() -> None:
+    """The first grammar, some 120 clauses, shared 13.4 % of bigrams and 4.6 % of 4-grams on rows like these, and 16 %
+    of 4-grams between descriptions of one row."""
+    texts = [text for _, text in drawn(2000)][:80]
+    assert shared(texts, 2) < 0.12
+    assert shared(texts, 4) < 0.025
+    alike = [captions.describe(row(), np.random.default_rng(seed)) for seed in range(50)]
+    assert len(set(alike)) == 50
+    assert shared(alike, 4) < 0.1
+
+
+def test_every_clause_fits_its_rating_and_the_worst_dimension_comes_first() -> None:
+    for described, text in drawn(2000)[:100]:
+        rated, claims = shown(described), captions.claims(text)
+        assert sorted(name for name, _ in claims) == sorted(DIMENSIONS), text
+        assert all(fits(category, rated[name]) for name, category in claims), text
+        assert rated[claims[0][0]] == min(rated[name] for name in DIMENSIONS), text
+        said = sorted(claims, key=lambda claim: (rated[claim[0]], claim[1]))
+        assert [category for _, category in said] == sorted(category for _, category in said), text
+
+
+def test_only_recorded_causes_that_can_be_heard_are_named() -> None:
+    named = 0
+    for described, text in drawn(2000)[:400]:
+        heard = {c["name"] for name in DIMENSIONS for c in audible(described, name)}
+        assert set(captions.named_causes(text)) <= heard, text
+        named += len(captions.named_causes(text))
+    assert named > 250
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("rating", [1.2, 2.1, 2.9, 3.8])
+def test_the_first_sentence_names_the_cause_of_the_worst_dimension(name: str, rating: float) -> None:
+    described = row(cause(name, rating + 0.1), **{KINDS[name].dimension: rating})
+    for seed in range(5):
+        text = captions.describe(described, np.random.default_rng(seed))
+        assert captions.named_causes(text.split(".")[0]) == [name], text
+
+
+def test_a_cause_too_slight_to_explain_the_rating_is_not_named() -> None:
+    described = row(cause("hum", 3.6), noisiness=1.5)
+    assert not any(captions.named_causes(captions.describe(described, np.random.default_rng(i))) for i in range(20))
+
+
+def test_two_causes_of_one_dimension_may_be_named_the_worse_one_always() -> None:
+    described = row(cause("hum", 2.6), cause("babble", 2.3), noisiness=2.0)
+    named = [captions.named_causes(captions.describe(described, np.random.default_rng(seed))) for seed in range(40)]
+    assert {tuple(names) for names in named} == {("babble",), ("hum", "babble")}
+
+
+def test_without_recorded_causes_none_is_named() -> None:
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        values = {name: float(rng.uniform(1, 4.8)) for name in DIMENSIONS}
-        text = captions.describe(row([], **values), rng)
-        assert not [phrase for phrase in named if phrase in text], text
+        text = captions.describe(row(**{name: float(rng.uniform(1, 4.8)) for name in DIMENSIONS}), rng)
+        assert captions.named_causes(text) == [], text
 
 
-def test_the_only_number_is_the_mos_and_the_label_fits_it() -> None:
-    for seed in range(200):
-        rng = np.random.default_rng(seed)
-        rated = row([], **{name: float(rng.uniform(1, 4.8)) for name in DIMENSIONS})
-        text = captions.describe(rated, rng)
-        mos = captions.shown(rated)["mos"]
-        assert re.findall(r"\d+\.\d+", text) == [str(mos)]
-        assert re.search(rf"\b{captions.LABELS[captions.label(mos)]}\b", text)
+@pytest.mark.parametrize("name", ["high level", "pumping"])
+def test_a_loud_clip_is_never_called_quiet(name: str) -> None:
+    quiet = re.compile(r"\b(weak|soft|softly|quiet|quieter|inaudible|low|louder|faint)\b")
+    for rating in (1.2, 2.0, 3.0, 4.0):
+        for seed in range(15):
+            text = captions.describe(row(cause(name, rating), loudness=rating), np.random.default_rng(seed))
+            assert not quiet.search(text.split(".")[0]), text
 
 
-@pytest.mark.parametrize(("rating", "label"), [(1.0, 0), (1.49, 0), (1.5, 1), (2.5, 2), (3.49, 2), (4.5, 4), (5.0, 4)])
-def test_labels_are_the_nearest_category(rating: float, label: int) -> None:
-    assert captions.label(rating) == label
+def test_the_only_number_is_the_mos_and_its_label_is_that_of_the_shown_number() -> None:
+    for described, text in drawn(2000)[:400]:
+        mos = shown(described)["mos"]
+        assert re.findall(r" \d\.\d\b|\d+", text) == [f" {mos:.1f}"]
+        assert re.findall(rf"\b({'|'.join(LABELS)}) quality\b", text) in ([], [LABELS[label(mos)]])
+        assert re.search(rf"\b{LABELS[label(mos)]}\b", text), text
 
 
-def test_descriptions_of_one_clip_differ() -> None:
-    texts = {captions.describe(row(noisiness=2.0), np.random.default_rng(seed)) for seed in range(50)}
-    assert len(texts) == 50
-
-
-def test_the_argued_winner_has_the_higher_mos_and_near_ties_are_ties() -> None:
-    assert captions.verdict(3.0, 2.0) == "A"
-    assert captions.verdict(2.0, 3.0) == "B"
-    assert captions.verdict(3.0, 3.1) == captions.verdict(3.1, 3.0) == "tie"
-    assert captions.verdict(3.0, 3.2) == "B"
-
-
-@pytest.mark.parametrize(("mos", "words"), [(2.46, "fair"), (2.44, "poor"), (3.45, "fair")])
-def test_words_follow_from_the_number_as_it_is_shown(mos: float, words: str) -> None:
+@pytest.mark.parametrize(("mos", "word"), [(2.46, "fair"), (2.44, "poor"), (3.45, "fair")])
+def test_words_follow_from_the_number_as_it_is_shown(mos: float, word: str) -> None:
     """2.46 stands in the line as 2.5, which is fair, though 2.46 itself would be poor."""
     text = captions.describe({**row(), "mos": mos}, np.random.default_rng(0))
-    assert re.search(rf"\b{words}\b", text), text
+    assert re.search(rf"\b{word}\b", text), text
+
+
+def test_near_a_border_words_of_either_category_are_used() -> None:
+    said = set()
+    for seed in range(40):
+        said.add(dict(captions.claims(captions.describe(row(noisiness=2.5), np.random.default_rng(seed))))["noisiness"])
+    assert said == {1, 2}
+
+
+def test_where_one_side_fails_among_good_ones_the_text_hedges() -> None:
+    hedges = {h for voice in captions.VOICES for h in captions.stock().phrases[f"hedge {voice}"]}
+    stems = [hedge.split("{")[0][:25] for hedge in hedges]
+    for seed in range(20):
+        split = captions.describe(row(discontinuity=1.3), np.random.default_rng(seed))
+        assert any(stem in split for stem in stems), split
+        united = captions.describe(row(**dict.fromkeys(DIMENSIONS, 1.3)), np.random.default_rng(seed))
+        assert not any(stem in united for stem in stems), united
+
+
+# --- arguments --------------------------------------------------------------------------------------------------------
 
 
 def test_reasons_name_the_better_clip_of_each_obvious_gap_and_swap_with_the_clips() -> None:
-    good, bad = row(), row([], noisiness=1.5, coloration=3.0)
+    good, bad = row(), row(noisiness=1.5, coloration=3.0)
     for seed in range(30):
         forward = captions.argue(good, bad, np.random.default_rng(seed))
         backward = captions.argue(bad, good, np.random.default_rng(seed))
-        assert forward.count("Speech A ") == forward.count("Speech B ") == 2
         assert captions.preferences(forward) == [("noisiness", "A"), ("coloration", "A")]
         swapped = forward.replace("Speech A", "?").replace("Speech B", "Speech A").replace("?", "Speech B")
         assert backward == swapped
         assert not re.search(r"\d", forward)
 
 
-def test_what_speaks_against_the_verdict_is_said() -> None:
-    better, worse = row(noisiness=3.0), row([], discontinuity=1.5)
-    assert captions.verdict(better["mos"], worse["mos"]) == "A"
-    text = captions.argue(better, worse, np.random.default_rng(0))
-    assert "What speaks for Speech B weighs less than what speaks for Speech A." in text
+def test_only_the_worse_clips_recorded_cause_is_named() -> None:
+    good, bad = row(cause("hum", 3.9), noisiness=3.8), row(cause("street noise", 1.9), noisiness=1.8)
+    named = {tuple(captions.named_causes(captions.argue(good, bad, np.random.default_rng(i)))) for i in range(20)}
+    assert named == {(), ("street noise",)}
 
 
-def test_claims_are_read_back_from_every_description() -> None:
-    for seed in range(100):
-        rng = np.random.default_rng(seed)
-        rated = row([], **{name: float(rng.uniform(1, 4.8)) for name in DIMENSIONS})
-        labels = {name: captions.label(captions.shown(rated)[name]) for name in DIMENSIONS}
-        claims = captions.claims(captions.describe(rated, rng))
-        assert sorted(claims) == sorted(labels.items())
-        assert captions.shown(rated)[claims[0][0]] == min(captions.shown(rated)[name] for name in DIMENSIONS)
+def test_at_most_three_dimensions_are_argued_and_only_obvious_gaps() -> None:
+    a, b = row(), row(noisiness=4.2, coloration=4.1, discontinuity=2.0, loudness=4.1)
+    assert [name for name, _ in captions.preferences(captions.argue(a, b, np.random.default_rng(0)))] == [
+        "discontinuity",
+        "coloration",
+        "loudness",
+    ]
+    far = row(**dict.fromkeys(DIMENSIONS, 1.5))
+    assert len(captions.preferences(captions.argue(a, far, np.random.default_rng(0)))) == 3
+
+
+def test_what_speaks_against_the_verdict_is_said_to_weigh_less() -> None:
+    better, worse = row(noisiness=3.0), row(discontinuity=1.5)
+    assert verdict(better["mos"], worse["mos"]) == "A"
+    for seed in range(20):
+        text = captions.argue(better, worse, np.random.default_rng(seed))
+        assert "weighs less than" in text, text
+        weighed = text.split(". ")[-1]
+        assert weighed.index("noise") < weighed.index("flow"), text  # the lesser point comes first
+
+
+def test_ties_are_said_to_be_level() -> None:
+    one = {**row(noisiness=2.5), "mos": 3.3}
+    for other in ({**row(coloration=2.4), "mos": 3.4}, {**row(), "mos": 3.3}, {**row(noisiness=2.4), "mos": 3.2}):
+        for seed in range(10):
+            assert "the MOS values are level" in captions.argue(one, other, np.random.default_rng(seed))
+    clear = captions.argue(row(noisiness=2.5), row(), np.random.default_rng(0))
+    assert "level" not in clear.split(". ")[-1]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "key"),
+    [
+        (row(), row(noisiness=2.0), "agree"),
+        (row(noisiness=3.0), row(discontinuity=1.5), "weigh"),
+        ({**row(), "mos": 3.0}, {**row(noisiness=3.5), "mos": 4.0}, "small"),
+        ({**row(), "mos": 4.0}, {**row(), "mos": 3.0}, "none"),
+        ({**row(), "mos": 4.0}, {**row(), "mos": 4.1}, "even"),
+        ({**row(noisiness=2.0), "mos": 3.0}, {**row(coloration=2.0), "mos": 3.0}, "cancel"),
+        ({**row(noisiness=2.0), "mos": 3.0}, {**row(), "mos": 3.0}, "slight"),
+    ],
+)
+def test_how_points_are_weighed_follows_from_gaps_and_verdict(a: Row, b: Row, key: str) -> None:
+    assert composition.summary(a, b)[0] == composition.summary(b, a)[0] == key

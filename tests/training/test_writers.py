@@ -1,0 +1,347 @@
+"""Writers against a fake endpoint and a tiny random model; captions on disk: checked, counted, resumed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sqe_fast.prompt import IM_END, IM_START
+from sqe_fast.results import RATINGS
+from tests.small_tokenizer import small_tokenizer
+from training import paper_prompts
+from training.captioning import (
+    Tally,
+    ask,
+    description_problems,
+    draw_pairs,
+    read_captions,
+    reasons_problems,
+    write_captions,
+)
+from training.scale import Row
+from training.validator import Problem
+from training.writers import EndpointWriter, GrammarWriter, LocalWriter, Sampling, Unusable, WriterError
+
+KEY = "SQE_TEST_API_KEY"
+TRUE = "The noise is strong, the rest is good. Overall it is fair, with a MOS of 3.2."
+LIE = "The background is silent. Overall it is fair, with a MOS of 3.2."
+
+
+def row(seed: int, noisiness: float = 2.0, mos: float = 3.2) -> dict[str, Any]:
+    return {**dict.fromkeys(RATINGS, 4.5), "noisiness": noisiness, "mos": mos, "causes": [], "seed": seed}
+
+
+@dataclass(frozen=True)
+class Shown:
+    row: Row
+    text: str
+
+
+DEMONSTRATIONS = [Shown(row(k, mos=1 + k / 10), f"Demonstration {k}.") for k in range(8)]
+
+
+# --- a fake endpoint ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Endpoint:
+    """Answers each request with the next of `answers` (a text, a status, or bytes), the last one for ever."""
+
+    answers: list[str | int | bytes]
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    url: str = ""
+
+    def next(self, body: dict[str, Any], key: str) -> str | int | bytes:
+        with self.lock:
+            self.requests.append(body)
+            self.keys.append(key)
+            return self.answers[min(len(self.requests), len(self.answers)) - 1]
+
+
+def handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            answer = endpoint.next(body, self.headers.get("Authorization", ""))
+            status, content = (answer, b'{"error": {"message": "no"}}') if isinstance(answer, int) else (200, b"")
+            if isinstance(answer, bytes):
+                content = answer
+            elif isinstance(answer, str):
+                choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answer}}
+                completion = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+                content = json.dumps(completion).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("retry-after-ms", "1")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler
+
+
+Serve = Callable[..., Endpoint]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start an endpoint on the loopback address with the answers that it shall give."""
+    servers = []
+
+    def start(*answers: str | int | bytes) -> Endpoint:
+        endpoint = Endpoint(list(answers))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler(endpoint))
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        servers.append(server)
+        endpoint.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+        return endpoint
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def writer_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], EndpointWriter]:
+    monkeypatch.setenv(KEY, "secret")
+    return lambda url: EndpointWriter(url, "some-model", DEMONSTRATIONS, api_key_env=KEY, timeout_s=5, retries=2)
+
+
+def test_a_description_is_asked_for_as_in_the_paper(serve: Serve, writer_at: Callable[[str], EndpointWriter]) -> None:
+    endpoint = serve(f'  "{TRUE}"\n')
+    writer = writer_at(endpoint.url)
+    for seed in range(12):
+        assert writer.describe(row(1), np.random.default_rng(seed)) == TRUE
+    assert set(endpoint.keys) == {"Bearer secret"}
+    assert {request["model"] for request in endpoint.requests} == {"some-model"}
+    assert {request["temperature"] for request in endpoint.requests} == {0.9, 1.1}
+    assert all(0.85 <= request["top_p"] <= 0.95 for request in endpoint.requests)
+    assert len({request["top_p"] for request in endpoint.requests}) == 12
+    turns = [request["messages"] for request in endpoint.requests]
+    assert {(len(messages) - 2) // 2 for messages in turns} == {3, 4, 5}
+    assert all(messages[-1]["content"] == paper_prompts.tuple_text(row(1)) for messages in turns)
+    assert len({messages[1]["content"] for messages in turns}) > 1
+
+
+def test_an_argument_takes_two_calls_and_the_second_must_find_the_higher_mos(
+    serve: Serve, writer_at: Callable[[str], EndpointWriter]
+) -> None:
+    a, b, rng = row(1, 4.6, 4.4), row(2), np.random.default_rng(0)
+    right = serve("As for noise, Speech A is cleaner.", "[SpeechA]")
+    assert writer_at(right.url).argue(a, b, rng) == "As for noise, Speech A is cleaner."
+    assert right.requests[1]["messages"][-1]["content"] == "As for noise, Speech A is cleaner."
+    assert right.requests[1]["temperature"] == 0
+    for answer in ("[SpeechB]", "[Tie]", "I cannot say", "[SpeechA] or [SpeechB]"):
+        with pytest.raises(Unusable, match="preference"):
+            writer_at(serve("As for noise, Speech A is cleaner.", answer).url).argue(a, b, rng)
+
+
+def test_what_fails_for_a_while_is_asked_again(serve: Serve, writer_at: Callable[[str], EndpointWriter]) -> None:
+    endpoint = serve(500, 429, TRUE)
+    assert writer_at(endpoint.url).describe(row(1), np.random.default_rng(0)) == TRUE
+    assert len(endpoint.requests) == 3
+
+
+@pytest.mark.parametrize(("status", "advice"), [(401, "API key"), (404, "model's name"), (503, "try later")])
+def test_an_error_names_endpoint_and_model_and_says_what_to_do(
+    serve: Serve, writer_at: Callable[[str], EndpointWriter], status: int, advice: str
+) -> None:
+    endpoint = serve(status)
+    with pytest.raises(WriterError, match=advice) as caught:
+        writer_at(endpoint.url).describe(row(1), np.random.default_rng(0))
+    assert endpoint.url in str(caught.value)
+    assert "some-model" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_nobody_at_home_is_an_error(serve: Serve, writer_at: Callable[[str], EndpointWriter]) -> None:
+    with pytest.raises(WriterError, match="cannot be reached"):
+        writer_at("http://127.0.0.1:9/v1").describe(row(1), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("answer", [b"no json", b"{}", b'{"choices": []}', b"[]", "", " \n"])
+def test_a_malformed_answer_is_unusable(
+    serve: Serve, writer_at: Callable[[str], EndpointWriter], answer: str | bytes
+) -> None:
+    with pytest.raises(Unusable):
+        writer_at(serve(answer).url).describe(row(1), np.random.default_rng(0))
+
+
+def test_a_missing_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KEY, raising=False)
+    with pytest.raises(WriterError, match=KEY):
+        EndpointWriter("http://127.0.0.1:9/v1", "m", DEMONSTRATIONS, api_key_env=KEY)
+
+
+def test_few_demonstrations_are_an_error() -> None:
+    with pytest.raises(ValueError, match="demonstrations"):
+        EndpointWriter("http://127.0.0.1:9/v1", "m", DEMONSTRATIONS[:4])
+
+
+# --- a local model ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+    folder = tmp_path_factory.mktemp("causal-lm")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=small_tokenizer(), eos_token=IM_END, pad_token=IM_END)
+    tokenizer.chat_template = (
+        "{% for m in messages %}" + IM_START + "{{ m.role }}\n{{ m.content }}" + IM_END + "\n{% endfor %}"
+        "{% if add_generation_prompt %}" + IM_START + "assistant\n{% endif %}"
+    )
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=16_384,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_local_model_writes_the_same_for_the_same_seed(local_folder: Path) -> None:
+    writer = LocalWriter(local_folder, DEMONSTRATIONS, sampling=Sampling(max_tokens=8))
+    texts = [writer.describe(row(1), np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+    assert "assistant" not in texts[0]
+
+
+def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(WriterError, match=r"config\.json"):
+        LocalWriter(tmp_path, DEMONSTRATIONS)
+
+
+def test_a_base_model_is_an_error(local_folder: Path, tmp_path: Path) -> None:
+    for file in local_folder.iterdir():
+        if file.name != "chat_template.jinja":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(WriterError, match="chat template"):
+        LocalWriter(tmp_path, DEMONSTRATIONS)
+
+
+# --- captions on disk ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Scripted:
+    """A writer that lies at first, and fails for good at a call if told to."""
+
+    lies: int = 0
+    fails_at: int | None = None
+    calls: int = 0
+
+    def describe(self, row: Row, rng: np.random.Generator) -> str:
+        self.calls += 1
+        if self.calls == self.fails_at:
+            raise WriterError("the model at nowhere is gone")
+        if self.calls <= self.lies:
+            return LIE
+        return f"{TRUE.replace('strong', str(rng.choice(['strong', 'heavy'])))}"
+
+    def argue(self, a: Row, b: Row, rng: np.random.Generator) -> str:
+        self.calls += 1
+        return "The two are close in every dimension."
+
+
+def test_asking_ends_with_a_text_or_with_all_rejections() -> None:
+    answers = iter([LIE, TRUE, LIE])
+    check: Callable[[str], list[Problem]] = lambda text: description_problems(text, row(1))  # noqa: E731
+    asked = ask(lambda: next(answers), check, 3)
+    assert asked.text == TRUE
+    assert [rejection.kinds for rejection in asked.rejected] == [("words",)]
+    given_up = ask(lambda: LIE, check, 3)
+    assert given_up.text is None
+    assert len(given_up.rejected) == 3
+    tally = Tally()
+    tally.add(asked)
+    tally.add(given_up)
+    assert (tally.written, tally.given_up, dict(tally.rejected)) == (1, 1, {"words": 4})
+
+
+def test_the_mos_is_the_only_figure() -> None:
+    assert description_problems(TRUE, row(1)) == []
+    for text in (TRUE.replace(" 3.2", ""), f"Noise at 2.0. {TRUE}", TRUE.replace("of 3.2", "of (3.2)")):
+        assert "form" in {problem.kind for problem in description_problems(text, row(1))}
+    assert reasons_problems("As for noise, Speech B is less noisy.", row(1), row(2, 4.0, 4.4)) == []
+    assert reasons_problems("As for noise, Speech A is less noisy.", row(1), row(2, 4.0, 4.4))
+    assert reasons_problems("The MOS of Speech B is 4.4.", row(1), row(2, 4.0, 4.4))
+
+
+def test_captions_are_checked_counted_and_read_back(tmp_path: Path) -> None:
+    rows = [row(seed) for seed in (11, 12, 13)]
+    tally = write_captions(rows, Scripted(lies=2), tmp_path, per_clip=2, pairs=2, seed=3)
+    texts, arguments = read_captions(tmp_path)
+    assert (tally.written, tally.given_up, tally.rejected["words"]) == (8, 0, 2)
+    assert {seed: len(of_clip) for seed, of_clip in texts.items()} == {11: 2, 12: 2, 13: 2}
+    assert [argument.verdict for argument in arguments] == ["tie", "tie"]
+    assert all(argument.a != argument.b for argument in arguments)
+    rejected = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
+    assert [(entry["seed"], entry["text"]) for entry in rejected] == [(11, LIE), (11, LIE)]
+
+
+def test_a_clip_without_a_true_text_is_left_out(tmp_path: Path) -> None:
+    tally = write_captions([row(1)], Scripted(lies=100), tmp_path, per_clip=1, pairs=0, seed=3, tries=4)
+    assert (tally.written, tally.given_up, tally.rejected["words"]) == (0, 1, 4)
+    assert read_captions(tmp_path) == ({}, ())
+
+
+def test_a_stopped_run_goes_on_and_ends_like_one_that_was_not(tmp_path: Path) -> None:
+    rows = [row(seed) for seed in range(20, 40)]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    write_captions(rows, Scripted(), whole, per_clip=1, pairs=3, seed=5)
+    with pytest.raises(WriterError):
+        write_captions(rows, Scripted(fails_at=13), parts, per_clip=1, pairs=3, seed=5)
+    done = (parts / "captions.jsonl").read_text()
+    assert 0 < done.count("\n") < 20
+    (parts / "captions.jsonl").write_text(done[:-9])  # the last line was being written
+    rest = Scripted()
+    write_captions(rows, rest, parts, per_clip=1, pairs=3, seed=5, workers=4)
+    assert rest.calls == 20 - (done.count("\n") - 1) + 3
+    for name in ("captions.jsonl", "arguments.jsonl"):
+        assert (parts / name).read_text() == (whole / name).read_text()
+
+
+def test_several_requests_run_at_once(serve: Serve, writer_at: Callable[[str], EndpointWriter], tmp_path: Path) -> None:
+    endpoint = serve(TRUE)
+    rows = [row(seed) for seed in range(12)]
+    tally = write_captions(rows, writer_at(endpoint.url), tmp_path, per_clip=1, pairs=0, seed=1, workers=4)
+    assert tally.written == len(endpoint.requests) == 12
+    assert list(read_captions(tmp_path)[0]) == list(range(12))
+
+
+def test_pairs_are_different_and_of_different_clips() -> None:
+    pairs = draw_pairs(4, 100, seed=1)
+    assert len(set(pairs)) == len(pairs) == 12
+    assert all(a != b for a, b in pairs)
+    with pytest.raises(ValueError, match="two clips"):
+        write_captions([row(1)], Scripted(), Path("nowhere"), per_clip=1, pairs=1, seed=1)
+
+
+def test_the_grammar_writes_what_passes(tmp_path: Path) -> None:
+    rows = [row(1), row(2, 4.4, 4.5), row(3, 1.2, 2.4)]
+    tally = write_captions(rows, GrammarWriter(), tmp_path, per_clip=2, pairs=3, seed=1)
+    assert (tally.written, tally.given_up) == (9, 0)

@@ -1,0 +1,107 @@
+"""What a language model is asked when it writes the corpus, after the procedure of the paper.
+
+The model gets ratings as text and 3 to 5 demonstrations, and describes the speech along four dimensions, says how they
+make up the overall quality, and ends with the MOS. For an A/B test it gets two rating tuples, compares one to three
+dimensions with an obvious gap and states a preference, which a second call reduces to a marker. All wording is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sqe_fast.prompt import ASPECTS, VERDICTS
+from sqe_fast.results import DIMENSIONS
+from training.causes import KINDS
+from training.scale import CLEAR_GAP, LABELS, Row, shown, verdict
+
+Message = dict[str, str]
+"""{"role": "system" | "user" | "assistant", "content": …}, as chat endpoints and chat templates take it."""
+
+DEMONSTRATIONS = (3, 5)
+"""Fewest and most in one prompt (paper)."""
+
+MEANINGS = {
+    "noisiness": "background noise or other sounds that are not the talker (1 very noisy, 5 completely clean)",
+    "coloration": "distortion of the natural sound of the voice (1 severely distorted, 5 undistorted)",
+    "discontinuity": "breaks, stutters and drop-outs (1 severely broken, 5 without a break)",
+    "loudness": "perceived volume (1 far from a comfortable level, 5 ideal)",
+}
+
+
+class Demonstration(Protocol):
+    """A description written by hand for one row."""
+
+    @property
+    def row(self) -> Row: ...
+    @property
+    def text(self) -> str: ...
+
+
+SCALE = "; ".join(f"{name}: {meaning}" for name, meaning in MEANINGS.items())
+
+WORDS = ", ".join(f"{place} {word}" for place, word in enumerate(LABELS, 1))
+
+DESCRIBE_SYSTEM = f"""\
+You report on the quality of recorded speech. You are given ratings from 1 to 5, higher is better, each the mean over
+several listeners. {SCALE}; overall MOS: the quality as a whole ({WORDS}).
+You are also given the known causes of damage, each with the rating that it alone would lead to.
+
+Write one paragraph of 40 to 95 words in plain English:
+- Describe the speech along the four dimensions, the worst one first. Words have to fit the ratings: near 5 is a
+  strength, near 3 a moderate fault, near 1 a severe one.
+- Name a cause only if it is listed. Where none is listed for a dimension, speak of the dimension itself.
+- Then say how the dimensions together lead to the overall quality.
+- End with a sentence that states the overall quality in one of the five words and the MOS as the very last figure, with
+  one decimal. Write no other figure and no rating of a dimension.
+- A single listener never gives a fraction: the MOS is a mean, and is nobody's own vote.
+Write the paragraph alone: no heading, no list, no comment on the task."""
+
+OPENINGS = "; ".join(f'{name}: "{opening} Speech A …" or "{opening} Speech B …"' for name, opening in ASPECTS.items())
+ARGUE_SYSTEM = f"""\
+You compare two recordings of speech, Speech A and Speech B. Of each you are given ratings from 1 to 5, higher is
+better, and the known causes of damage. {SCALE}; overall MOS: the quality as a whole.
+
+Choose the one to three dimensions whose ratings differ most, by more than {CLEAR_GAP} where there are such. Give each
+one sentence, the better recording first, which begins with the words given here for its dimension: {OPENINGS}.
+Name a cause only for the recording that lists it. If a dimension speaks against the recording with the higher MOS, say
+what outweighs it. End with a sentence that prefers the recording with the higher MOS as a whole, for example "All in
+all, Speech B is preferred."; where the MOS differ by no more than 0.1, say instead that neither is preferred. Write no
+figures. Write these sentences alone: no heading, no list, no comment on the task."""
+
+VERDICT_SYSTEM = f"""\
+You are given a comparison of two recordings. Answer with the preference it states, as one marker and nothing else:
+{VERDICTS["A"]} if it prefers Speech A, {VERDICTS["B"]} if it prefers Speech B, {VERDICTS["tie"]} if neither."""
+
+
+def tuple_text(row: Row) -> str:
+    """Ratings to 0.1 and causes, as one line."""
+    row = shown(row)
+    ratings = ", ".join(f"{name} {row[name]:.1f}" for name in DIMENSIONS)
+    causes = ", ".join(f"{c['name']} ({KINDS[c['name']].dimension} {c['rating']:.1f})" for c in row["causes"])
+    return f"Ratings: {ratings}, overall MOS {row['mos']:.1f}. Causes: {causes or 'none listed'}."
+
+
+def describe_messages(row: Row, demonstrations: Sequence[Demonstration]) -> list[Message]:
+    """The prompt for a description; demonstrations stand as earlier turns of the same conversation."""
+    messages = [_message("system", DESCRIBE_SYSTEM)]
+    for shown_before in demonstrations:
+        messages += [_message("user", tuple_text(shown_before.row)), _message("assistant", shown_before.text)]
+    return [*messages, _message("user", tuple_text(row))]
+
+
+def argue_messages(a: Row, b: Row) -> list[Message]:
+    """The prompt for an A/B text."""
+    higher = {"A": "Speech A has the higher MOS.", "B": "Speech B has the higher MOS.", "tie": "The MOS are a tie."}
+    one, other = shown(a), shown(b)
+    pair = f"Speech A. {tuple_text(a)}\nSpeech B. {tuple_text(b)}\n{higher[verdict(one['mos'], other['mos'])]}"
+    return [_message("system", ARGUE_SYSTEM), _message("user", pair)]
+
+
+def verdict_messages(argument: str) -> list[Message]:
+    """The second call of an A/B test."""
+    return [_message("system", VERDICT_SYSTEM), _message("user", argument)]
+
+
+def _message(role: str, content: str) -> Message:
+    return {"role": role, "content": content}

@@ -1,0 +1,230 @@
+"""Figures with 95 % intervals: how well read ratings follow given ones, per file and per condition; A/B accuracy.
+
+Pure functions of arrays and lists. Continuous figures are bootstrapped over what was drawn independently (files, or
+conditions); shares carry Wilson's interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from sqe_fast.results import Winner
+
+Values = npt.NDArray[np.float64]
+
+DRAWS = 1000
+Z = 1.959963984540054
+"""The normal quantile of a two-sided 95 % interval."""
+FEWEST = 3
+"""Two points always lie on a line."""
+CONSTANT = 1e-12
+"""Ratings that vary no more than this are one rating."""
+AT_ONCE = 1_000_000
+"""Numbers drawn at once, to bound memory."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value and its 95 % interval; NaN where it is undefined, which is null in JSON."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_row(self) -> dict[str, float | None]:
+        return {k: None if math.isnan(v) else round(v, 4) for k, v in vars(self).items()}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, float | None]) -> Figure:
+        return cls(**{k: math.nan if v is None else v for k, v in row.items()})
+
+
+@dataclass(frozen=True)
+class Share:
+    """`right` of `of`, with Wilson's score interval (E. B. Wilson 1927), which holds near 0 and 1 too."""
+
+    right: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.right <= self.of:
+            raise ValueError(f"{self.right} of {self.of} is no share")
+
+    @property
+    def figure(self) -> Figure:
+        """All NaN where there was nothing to count."""
+        if not self.of:
+            return Figure(math.nan, math.nan, math.nan)
+        p, n = self.right / self.of, self.of
+        center = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
+        half = Z / (1 + Z**2 / n) * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
+        # At 0 and at n one border is p itself; rounding may put it a hair inside.
+        return Figure(p, min(center - half, p), max(center + half, p))
+
+    def to_row(self) -> dict[str, Any]:
+        return {"right": self.right, "of": self.of, **self.figure.to_row()}
+
+
+# Metrics take arrays [..., n] and give [...]: all resamples of a bootstrap at once.
+
+
+def lcc(read: Values, true: Values) -> Values:
+    """Pearson's linear correlation; NaN where either side is constant."""
+    x, y = (values - values.mean(axis=-1, keepdims=True) for values in (read, true))
+    power = np.sqrt((x * x).sum(axis=-1) * (y * y).sum(axis=-1))
+    found = np.full(power.shape, np.nan)
+    np.divide((x * y).sum(axis=-1), power, where=power > CONSTANT, out=found)
+    return found
+
+
+def srcc(read: Values, true: Values) -> Values:
+    """Spearman's rank correlation, tied ranks averaged."""
+    return lcc(stats.rankdata(read, axis=-1), stats.rankdata(true, axis=-1))
+
+
+def mse(read: Values, true: Values) -> Values:
+    return np.asarray(np.mean((read - true) ** 2, axis=-1))
+
+
+def rmse(read: Values, true: Values) -> Values:
+    return np.sqrt(mse(read, true))
+
+
+METRICS: dict[str, Callable[[Values, Values], Values]] = {"lcc": lcc, "srcc": srcc, "mse": mse, "rmse": rmse}
+
+
+def accuracy(read: Values, true: Values, draws: int = DRAWS, seed: int = 0) -> dict[str, Figure]:
+    """Every metric of `read` [n] against `true` [n], bootstrapped over the n items.
+
+    Raises ValueError for arrays of other shapes, fewer than three items, and values that are not finite.
+    """
+    read, true = np.asarray(read, np.float64), np.asarray(true, np.float64)
+    if read.shape != true.shape or read.ndim != 1 or read.size < FEWEST:
+        raise ValueError(f"need two arrays of one length, at least {FEWEST}, not {read.shape} and {true.shape}")
+    if not (np.isfinite(read).all() and np.isfinite(true).all()):
+        raise ValueError("ratings must be finite")
+    found: dict[str, list[Values]] = {name: [] for name in METRICS}
+    for chosen in _resamples(read.size, draws, seed):
+        for name, metric in METRICS.items():
+            found[name].append(metric(read[chosen], true[chosen]))
+    return {
+        name: Figure(float(metric(read, true)), *percentiles(np.concatenate(found[name])))
+        for name, metric in METRICS.items()
+    }
+
+
+def _resamples(count: int, draws: int, seed: int) -> Iterator[npt.NDArray[np.intp]]:
+    """Indices of `draws` resamples of `count` items, some at a time: [some, count]."""
+    rng = np.random.default_rng(seed)
+    step = max(1, AT_ONCE // count)
+    for start in range(0, draws, step):
+        yield rng.integers(count, size=(min(step, draws - start), count))
+
+
+def bootstrap(
+    of: Callable[[npt.NDArray[np.intp]], float], count: int, draws: int = DRAWS, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of any figure `of` the indices [count] of one resample of `count` items."""
+    return percentiles(np.array([of(chosen) for lot in _resamples(count, draws, seed) for chosen in lot]))
+
+
+def percentiles(found: Values) -> tuple[float, float]:
+    """The middle 95 % of a figure's resamples; those that leave it undefined (a correlation over one point drawn again
+    and again) don't count."""
+    defined = found[~np.isnan(found)]
+    if not defined.size:
+        return math.nan, math.nan
+    low, high = np.quantile(defined, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def condition_means(conditions: Sequence[str], *ratings: Values) -> tuple[Values, ...]:
+    """The mean of each array over the files of each condition, conditions in alphabetical order."""
+    names, index = np.unique(np.asarray(conditions), return_inverse=True)
+    counts = np.bincount(index, minlength=names.size)
+    return tuple(np.bincount(index, weights=values, minlength=names.size) / counts for values in ratings)
+
+
+# --- A/B tests ----------------------------------------------------------------------------------------
+
+BUCKETS: tuple[tuple[str, float], ...] = (
+    ("tie, ≤ 0.1", 0.0),
+    ("0.1–0.25", 0.15),
+    ("0.25–0.5", 0.25),
+    ("0.5–1", 0.5),
+    ("1–2", 1.0),
+    ("≥ 2", 2.0),
+)
+"""Name and lower border, inclusive, of each range of |ΔMOS|; MOS as shown, in tenths, so 0.15 parts 0.1 from 0.2."""
+CLEAR = "≥ 0.5, all"
+"""The pairs of DESIGN's target; its buckets are drawn evenly, not as often as they occur."""
+
+
+def bucket(gap: float) -> int:
+    """Which of `BUCKETS` the difference of two shown MOS lies in."""
+    size = round(abs(gap) * 10) / 10  # 3.4 − 2.9 is not quite 0.5
+    return max(index for index, (_, border) in enumerate(BUCKETS) if size >= border)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One comparison: the shown MOS of A minus that of B, the right verdict, and what the model said."""
+
+    gap: float
+    right: Winner
+    said: Winner
+    probability: float
+    """That A is better."""
+    swapped: float | None = None
+    """The probability that the clip in first place is better, when the same two were asked the other way round."""
+
+    @property
+    def mirrored(self) -> bool:
+        """Swapping the clips swaps the answer, to the last bit."""
+        return self.swapped is not None and self.swapped == 1.0 - self.probability
+
+
+def ab_shares(outcomes: Sequence[Outcome]) -> dict[str, Share]:
+    """How often the verdict is right, by bucket; then over all pairs with |ΔMOS| ≥ 0.5."""
+    lots: list[list[bool]] = [[] for _ in BUCKETS]
+    for outcome in outcomes:
+        lots[bucket(outcome.gap)].append(outcome.said == outcome.right)
+    shares = {name: Share(sum(lot), len(lot)) for (name, _), lot in zip(BUCKETS, lots, strict=True)}
+    clear = [right for (_, border), lot in zip(BUCKETS, lots, strict=True) if border >= 0.5 for right in lot]
+    return {**shares, CLEAR: Share(sum(clear), len(clear))}
+
+
+def mirrored(outcomes: Sequence[Outcome]) -> Share:
+    """Of the pairs that were asked both ways, those with the mirrored answer."""
+    asked = [outcome.mirrored for outcome in outcomes if outcome.swapped is not None]
+    return Share(sum(asked), len(asked))
+
+
+def draw_pairs(mos: Values, per_bucket: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Up to `per_bucket` pairs of clips for each bucket, by shown MOS; which clip comes first is left to chance.
+
+    Distinct pairs; a bucket that holds fewer gives all it has.
+    """
+    tenths = np.round(np.asarray(mos) * 10).astype(np.int64)
+    first, second = np.triu_indices(tenths.size, k=1)
+    borders = np.array([math.ceil(border * 10 - 1e-9) for _, border in BUCKETS])
+    lots = np.searchsorted(borders, np.abs(tenths[first] - tenths[second]), side="right") - 1
+    pairs = []
+    for lot in range(len(BUCKETS)):
+        candidates = np.flatnonzero(lots == lot)
+        for k in rng.permutation(candidates)[:per_bucket]:
+            pair = (int(first[k]), int(second[k]))
+            pairs.append(pair if rng.random() < 0.5 else pair[::-1])
+    return pairs
+
+
+def rows(figures: Mapping[str, Figure | Share]) -> dict[str, Any]:
+    """For JSON."""
+    return {name: figure.to_row() for name, figure in figures.items()}
