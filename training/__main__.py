@@ -6,6 +6,7 @@ commands share their batches among the processes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -103,7 +104,7 @@ def captions(
     workers: Annotated[int, typer.Option(help="Requests at once.")] = 8,
     seed: Seed = 1,
 ) -> None:
-    """Have a language model write the captions, and check each. Without this, the offline writer does as they are needed."""
+    """Have a language model write the captions, and check each. Else the offline writer does, as they are needed."""
     from training import captioning
     from training.corpus import Clips
     from training.demonstrations import plain
@@ -324,9 +325,12 @@ def ablate(
 
 
 def _clips(run: Path, split: str) -> Any:
+    from training import captioning
     from training.corpus import Clips
 
-    return Clips.open(run / "corpus" / split)
+    folder = run / "corpus" / split
+    clips = Clips.open(folder)
+    return replace(clips, rows=captioning.attach(clips.rows, folder))
 
 
 def _prompts(run: Path) -> PromptBuilder:

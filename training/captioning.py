@@ -205,24 +205,26 @@ def _resumed(path: Path) -> list[dict[str, Any]]:
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class WrittenArgument:
-    """Clips by seed; `text` are the reasons that follow the conclusion."""
+def attach(rows: Sequence[Mapping[str, Any]], folder: Path) -> tuple[dict[str, Any], ...]:
+    """The rows with what was written of them: `descriptions`, and `arguments` (reasons by the seed of clip B).
 
-    a: int
-    b: int
-    verdict: str
-    text: str
-
-
-def read_captions(folder: Path) -> tuple[Mapping[int, tuple[str, ...]], tuple[WrittenArgument, ...]]:
-    """Texts by the seed of their clip, and the arguments; clips and pairs without a text that passed are left out.
-
-    Raises FileNotFoundError where `write_captions` has not run.
+    The rows as they are where `write_captions` has not run on FOLDER.
     """
-    texts = {entry["seed"]: tuple(entry["texts"]) for entry in _entries(folder / CAPTIONS) if entry["texts"]}
-    arguments = tuple(WrittenArgument(**entry) for entry in _entries(folder / ARGUMENTS) if entry["text"])
-    return texts, arguments
+    if not (folder / CAPTIONS).exists():
+        return tuple(dict(row) for row in rows)
+    texts = {entry["seed"]: entry["texts"] for entry in _entries(folder / CAPTIONS) if entry["texts"]}
+    arguments: dict[int, dict[int, str]] = {}
+    for entry in _entries(folder / ARGUMENTS):
+        if entry["text"]:
+            arguments.setdefault(entry["a"], {})[entry["b"]] = entry["text"]
+    return tuple(
+        {
+            **row,
+            **({"descriptions": texts[row["seed"]]} if row["seed"] in texts else {}),
+            "arguments": arguments.get(row["seed"], {}),
+        }
+        for row in rows
+    )
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:

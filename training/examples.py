@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -129,6 +129,12 @@ def description(row: Row, rng: np.random.Generator) -> str:
     return str(stored[int(rng.integers(len(stored)))]) if stored else captions.describe(row, rng)
 
 
+def argument(a: Row, b: Row, rng: np.random.Generator) -> str:
+    """The stored reasons of this pair where a language model wrote them, else the grammar's."""
+    stored: dict[int, str] = a.get("arguments", {})
+    return stored[b["seed"]] if b["seed"] in stored else captions.argue(a, b, rng)
+
+
 def _rated(
     prompts: PromptBuilder, task: Task, prompt: tuple[int, ...], row: Row, words: np.random.Generator, *, heard: bool
 ) -> Example:
@@ -145,7 +151,7 @@ def _compared(
     prompts: PromptBuilder, prompt: tuple[int, ...], pair: Sequence[Row], words: np.random.Generator, *, heard: bool
 ) -> Example:
     a, b = pair
-    reasons = captions.argue(a, b, words)
+    reasons = argument(a, b, words)
     answer = prompts.compare_answer(a, b, verdict(shown(a)["mos"], shown(b)["mos"]), reasons)
     head = len(prompts.compare_head(a, b))
     scored = (False,) * head + (True,) * (len(answer) - head)
@@ -219,13 +225,19 @@ class Sampler:
         rng = np.random.default_rng([self.seed, index])
         task: Task = rng.choice(list(self.tasks), p=list(self.tasks.values()))
         rows = self._rows(index)
-        if task in PAIRS:
-            rows = rows[: len(rows) // 2 * 2]
-            mixed = [rows[int(i)] for i in rng.permutation(len(rows))]
-            groups = [mixed[i : i + 2] for i in range(0, len(mixed), 2)]
-        else:
-            groups = [[row] for row in rows]
+        groups = self._pairs(rows, rng) if task in PAIRS else [[row] for row in rows]
         return collate([self.make(self.prompts, task, group, rng) for group in groups])
+
+    def _pairs(self, rows: Sequence[Row], rng: np.random.Generator) -> list[list[Row]]:
+        """Of `rows` two and two; or half as many of the pairs that a language model argued, where there are any."""
+        if self.argued:
+            return [list(self.argued[int(i)]) for i in rng.integers(len(self.argued), size=len(rows) // 2)]
+        mixed = [rows[int(i)] for i in rng.permutation(len(rows) // 2 * 2)]
+        return [mixed[i : i + 2] for i in range(0, len(mixed), 2)]
+
+    @cached_property
+    def argued(self) -> list[tuple[Row, Row]]:
+        return argued_pairs(self.rows)
 
     def _rows(self, index: int) -> list[Row]:
         epoch = 0
@@ -237,6 +249,12 @@ class Sampler:
     @property
     def batches_per_epoch(self) -> int:
         return len(_epoch(self, 0))
+
+
+def argued_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """The pairs among `rows` with stored arguments."""
+    by_seed = {row["seed"]: row for row in rows if "arguments" in row}
+    return [(a, by_seed[b]) for a in by_seed.values() for b in a["arguments"] if b in by_seed]
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,7 @@ import torch
 from sqe_fast.prompt import ASPECTS, PromptBuilder
 from sqe_fast.results import RATINGS
 from training.corpus import Clips
-from training.examples import IGNORED, Batch, Example, audio_example, collate, cut, text_prompt
+from training.examples import IGNORED, Batch, Example, argued_pairs, audio_example, collate, cut, text_prompt
 from training.sampling import Job
 
 COMPARE_SHARE = 0.25
@@ -150,10 +150,15 @@ def _epoch(sampler: PairSampler, epoch: int) -> list[list[int]]:
 
 
 def make_jobs(clips: Clips, seed: int, limit: int | None = None) -> list[Job]:
-    """Every clip (or the first `limit`) to be described, and random pairs of them to be compared."""
+    """Every clip (or the first `limit`) to be described, and pairs of them to be compared: random ones, or some of
+    those that a language model argued."""
     rows = clips.rows[:limit]
     rng = np.random.default_rng([seed, 41])
-    pairs = round(COMPARE_SHARE * len(rows)) if len(rows) > 1 else 0
-    chosen = [rng.choice(len(rows), 2, replace=False) for _ in range(pairs)]
-    compared = [Job("compare", (rows[int(a)], rows[int(b)])) for a, b in chosen]
-    return [Job("describe", (row,)) for row in rows] + compared
+    argued = argued_pairs(rows)
+    count = round(COMPARE_SHARE * len(rows)) if len(rows) > 1 else 0
+    if argued:
+        pairs = [argued[int(i)] for i in rng.permutation(len(argued))[:count]]
+    else:
+        chosen = (rng.choice(len(rows), 2, replace=False) for _ in range(count))
+        pairs = [(rows[int(a)], rows[int(b)]) for a, b in chosen]
+    return [Job("describe", (row,)) for row in rows] + [Job("compare", pair) for pair in pairs]

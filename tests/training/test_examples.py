@@ -144,3 +144,18 @@ def test_an_epoch_shows_every_row_once_and_long_clips_share_less(prompts: Prompt
     assert len(seen) == len(set(seen))
     assert len(seen) >= len(every) - 20  # a batch of one is left out
     assert all(len(batch) * max(row["samples"] for row in batch) <= 8 * 96_000 for batch in batches if len(batch) > 2)
+
+
+def test_pairs_that_a_language_model_argued_are_asked_in_its_words(prompts: PromptBuilder) -> None:
+    clips = rows(6)
+    reasons = "In timbre, Speech A sounds more natural, while Speech B sounds harsh."
+    clips[4]["arguments"] = {clips[1]["seed"]: reasons}
+    clips[1]["arguments"] = {}
+    compare = Sampler(clips, prompts, audio_example, {"compare": 1.0}, 4, seed=1)
+    assert [(a["seed"], b["seed"]) for a, b in compare.argued] == [(4, 1)]
+    for index in range(3):
+        batch = compare(index)
+        assert {row["seed"] for row in batch.rows} == {4, 1}
+        tail = prompts.encode(f" {reasons}")
+        tokens = batch.tokens[0].tolist()
+        assert any(tuple(tokens[i : i + len(tail)]) == tail for i in range(len(tokens)))

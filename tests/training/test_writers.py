@@ -20,9 +20,9 @@ from training import paper_prompts
 from training.captioning import (
     Tally,
     ask,
+    attach,
     description_problems,
     draw_pairs,
-    read_captions,
     reasons_problems,
     write_captions,
 )
@@ -294,11 +294,12 @@ def test_the_mos_is_the_only_figure() -> None:
 def test_captions_are_checked_counted_and_read_back(tmp_path: Path) -> None:
     rows = [row(seed) for seed in (11, 12, 13)]
     tally = write_captions(rows, Scripted(lies=2), tmp_path, per_clip=2, pairs=2, seed=3)
-    texts, arguments = read_captions(tmp_path)
+    written = attach(rows, tmp_path)
     assert (tally.written, tally.given_up, tally.rejected["words"]) == (8, 0, 2)
-    assert {seed: len(of_clip) for seed, of_clip in texts.items()} == {11: 2, 12: 2, 13: 2}
-    assert [argument.verdict for argument in arguments] == ["tie", "tie"]
-    assert all(argument.a != argument.b for argument in arguments)
+    assert [len(one["descriptions"]) for one in written] == [2, 2, 2]
+    pairs = [(one["seed"], other) for one in written for other in one["arguments"]]
+    assert len(pairs) == 2
+    assert all(a != b and b in (11, 12, 13) for a, b in pairs)
     rejected = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
     assert [(entry["seed"], entry["text"]) for entry in rejected] == [(11, LIE), (11, LIE)]
 
@@ -306,7 +307,11 @@ def test_captions_are_checked_counted_and_read_back(tmp_path: Path) -> None:
 def test_a_clip_without_a_true_text_is_left_out(tmp_path: Path) -> None:
     tally = write_captions([row(1)], Scripted(lies=100), tmp_path, per_clip=1, pairs=0, seed=3, tries=4)
     assert (tally.written, tally.given_up, tally.rejected["words"]) == (0, 1, 4)
-    assert read_captions(tmp_path) == ({}, ())
+    assert attach([row(1)], tmp_path) == ({**row(1), "arguments": {}},)
+
+
+def test_rows_that_nobody_wrote_about_stay_as_they_are(tmp_path: Path) -> None:
+    assert attach([row(1)], tmp_path) == (row(1),)
 
 
 def test_a_stopped_run_goes_on_and_ends_like_one_that_was_not(tmp_path: Path) -> None:
@@ -330,7 +335,7 @@ def test_several_requests_run_at_once(serve: Serve, writer_at: Callable[[str], E
     rows = [row(seed) for seed in range(12)]
     tally = write_captions(rows, writer_at(endpoint.url), tmp_path, per_clip=1, pairs=0, seed=1, workers=4)
     assert tally.written == len(endpoint.requests) == 12
-    assert list(read_captions(tmp_path)[0]) == list(range(12))
+    assert all("descriptions" in one for one in attach(rows, tmp_path))
 
 
 def test_pairs_are_different_and_of_different_clips() -> None:
