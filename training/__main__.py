@@ -69,9 +69,9 @@ def corpus(
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
 ) -> None:
     """Rated clips: degraded ones with their causes recorded, or the NISQA corpus with human ratings."""
-    from training import corpus as simulated
-    from training import nisqa as human
-    from training.sources import SPLITS
+    from training.corpora import corpus as simulated
+    from training.corpora import nisqa as human
+    from training.simulation.sources import SPLITS
 
     if (data is None) == (nisqa is None):
         raise typer.BadParameter("give either --simulate FOLDER or --nisqa FOLDER")
@@ -85,7 +85,7 @@ def corpus(
 @app.command()
 def labels(run: Run = DEFAULT_RUN) -> None:
     """Keep what the judges said of a simulated corpus in training/labels.csv.gz, so that nobody asks them again."""
-    from training import corpus as stage
+    from training.corpora import corpus as stage
 
     folders = [folder for folder in sorted((run / "corpus").iterdir()) if folder.is_dir()]
     typer.echo(f"{stage.collect_labels(folders)} labels")
@@ -106,9 +106,9 @@ def captions(
 ) -> None:
     """Have a language model write the captions, and check each. Else the offline writer does, as they are needed."""
     from training import captioning
-    from training.corpus import Clips
+    from training.corpora.corpus import Clips
     from training.demonstrations import plain
-    from training.sources import SPLITS
+    from training.simulation.sources import SPLITS
     from training.writers import EndpointWriter, LocalWriter, Writer
 
     writer: Writer
@@ -128,7 +128,7 @@ def captions(
 @app.command()
 def tokenizer(run: Run = DEFAULT_RUN) -> None:
     """Learn the small tokenizer of `tiny` from captions of the corpus."""
-    from training import tokenizer as stage
+    from training.learning import tokenizer as stage
 
     stage.save(stage.train(_clips(run, "train")), run / "tokenizer")
 
@@ -143,7 +143,7 @@ def expert(
     seed: Seed = 1,
 ) -> None:
     """Train the text expert, which reads ratings and causes instead of hearing the clip."""
-    from training import expert as stage
+    from training.learning import expert as stage
 
     schedule = _schedule(steps, precision, device)
     stage.run(_clips(run, "train"), _prompts(run), run / "expert", schedule, batch_size, seed)
@@ -167,7 +167,7 @@ def sft(
     one_caption: OneCaption = False,
 ) -> None:
     """Warm up the audio model on ratings, descriptions, A/B tests and short tasks."""
-    from training import sft as stage
+    from training.learning import sft as stage
 
     stage.run(
         _clips(run, "train"),
@@ -214,7 +214,7 @@ def alld(
     freeze_encoder: FreezeEncoder = False,
 ) -> None:
     """Align the audio model with the text expert (ALLD)."""
-    from training import alld as stage
+    from training.learning import alld as stage
 
     stage.run(
         _clips(run, "train"),
@@ -247,7 +247,7 @@ def bundle(
     name: Annotated[str, typer.Option(help="Folder of the run inside --run.")] = "alld",
 ) -> None:
     """Write the checkpoint that ships, with ONNX graphs, hashes and a parity report."""
-    from training import bundle as stage
+    from training.learning import bundle as stage
 
     typer.echo(str(stage.write(run / name / "checkpoint", folder, folder.name)))
 
@@ -273,9 +273,9 @@ def evaluate(
 ) -> None:
     """How good is a checkpoint on what it never heard? Ratings, words, A/B; in-domain and out-of-domain apart."""
     from sqe_fast.evaluator import Evaluator
-    from training import evaluate as stage
-    from training import report
-    from training.rated_sets import gather
+    from training.evaluation import evaluate as stage
+    from training.evaluation import report
+    from training.evaluation.rated_sets import gather
 
     sets = gather(run / "corpus" / "test" if corpus else None, p835, nisqa, final)
     plan = stage.Plan(described=described, pairs_per_bucket=pairs)
@@ -290,9 +290,9 @@ def evaluate(
 @app.command()
 def baselines(run: Run = DEFAULT_RUN, p835: P835 = None, nisqa: Nisqa = None, final: Final = False) -> None:
     """Ridge regressions on signal statistics and on frozen layer-1 statistics, on the same splits."""
-    from training import baselines as stage
-    from training import report
-    from training.rated_sets import built, gather
+    from training.evaluation import baselines as stage
+    from training.evaluation import report
+    from training.evaluation.rated_sets import built, gather
 
     train, validation = (built(_clips(run, split), split) for split in ("train", "validation"))
     sets = gather(run / "corpus" / "test", p835, nisqa, final)
@@ -310,8 +310,8 @@ def ablate(
     arms: Annotated[list[str] | None, typer.Option("--arm", help="Repeat for several; all of them by default.")] = None,
 ) -> None:
     """Does the method work? Arms that differ in one thing each, on the same clips with the same budget."""
-    from training import ablate as stage
-    from training.rated_sets import built
+    from training.evaluation import ablate as stage
+    from training.evaluation.rated_sets import built
 
     budget = stage.Budget(clips, steps, batch_size, precision.value)
     test = built(_clips(run, "test"), "test")
@@ -326,7 +326,7 @@ def ablate(
 
 def _clips(run: Path, split: str) -> Any:
     from training import captioning
-    from training.corpus import Clips
+    from training.corpora.corpus import Clips
 
     folder = run / "corpus" / split
     clips = Clips.open(folder)
@@ -338,7 +338,7 @@ def _prompts(run: Path) -> PromptBuilder:
 
 
 def _schedule(steps: int, precision: Precision, device: Device, accumulate: int = 1) -> Any:
-    from training.loop import Schedule
+    from training.learning.loop import Schedule
 
     chosen: Literal["fp32", "bf16"] = precision.value
     return Schedule(steps, precision=chosen, device=device.value, accumulate=accumulate)

@@ -1,0 +1,56 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from training.evaluation import ablate
+
+
+def found(mos_mse: float, right: int) -> dict[str, object]:
+    def figure(value: float) -> dict[str, float]:
+        return {"value": value, "low": value, "high": value}
+
+    metrics = {name: figure(0.5) for name in ("lcc", "srcc", "rmse")}
+    entry = {
+        "files": {"noisiness": {**metrics, "mse": figure(1)}, "mos": {**metrics, "mse": figure(mos_mse)}},
+        "descriptions": {
+            "bleu": {"model": figure(20.0)},
+            "agreement": {"with_ratings": figure(0.9)},
+            "causes": {"precision": figure(0.7)},
+        },
+        "comparisons": {"accuracy": {ablate.scores.CLEAR: {"right": right, "of": 40, **figure(right / 40)}}},
+    }
+    return {"sets": {"test": entry}}
+
+
+def test_the_table_has_a_line_an_arm_and_the_mean_over_seeds(tmp_path: Path) -> None:
+    for name, seed, mse in (("sft", 1, 0.2), ("sft", 2, 0.4), ("kl", 1, 0.1), ("kl", 2, 0.2)):
+        (tmp_path / f"{name}-{seed}").mkdir()
+        (tmp_path / f"{name}-{seed}" / "found.json").write_text(json.dumps(found(mse, 30 + seed)))
+    table = ablate.table(tmp_path, ["sft", "kl"], [1, 2], ablate.Budget())
+    sft, kl = table.splitlines()[-2:]
+    assert sft.startswith("| SFT only |")
+    assert "0.300 (0.200, 0.400)" in sft
+    assert "0.150 (0.100, 0.200)" in kl
+    assert "0.788 (0.775, 0.800)" in kl
+
+
+def test_finished_arms_are_not_trained_again_and_the_warm_up_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[str] = []
+    monkeypatch.setattr(ablate, "_train", lambda arm, *_: trained.append(arm.title))
+    monkeypatch.setattr(ablate, "_evaluate", lambda *_: found(0.2, 30))
+    clips = ablate.Clips(({"seed": 1},), None)  # type: ignore[arg-type]
+    arguments = (clips, clips, None, None, tmp_path, tmp_path, ablate.Budget(), [1])
+    ablate.run(*arguments, arms=["kl", "sft"])  # type: ignore[arg-type]
+    assert trained == ["SFT only", "ALLD, token-level KL only"]
+    ablate.run(*arguments, arms=["kl", "sft", "one-caption"])  # type: ignore[arg-type]
+    assert trained[2:] == ["SFT only, one caption a clip"]
+
+
+def test_arms_of_the_alignment_differ_in_their_terms_alone() -> None:
+    aligned = {name: arm for name, arm in ablate.ARMS.items() if arm.aligns}
+    terms = {(arm.preference, arm.kl, arm.anchor) for arm in aligned.values()}
+    assert len(terms) == len(aligned) == 4
+    assert {(arm.length, arm.encoder_layers, arm.diverse) for arm in aligned.values()} == {(1, 2, True)}

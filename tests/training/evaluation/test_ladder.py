@@ -1,0 +1,34 @@
+"""Does the bundled model hear what was done? Held-out speakers, one degradation at a time, five rising steps."""
+
+from pathlib import Path
+
+import pytest
+
+from sqe_fast.checkpoint import BUNDLED
+from sqe_fast.evaluator import Evaluator
+from training.evaluation.ladder import Ladder, climb
+
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the held-out recordings are not beside the repository")
+@pytest.mark.skipif(not (BUNDLED / "tiny" / "sqe_fast.json").is_file(), reason="no bundled checkpoint")
+def test_each_rating_follows_its_degradation_and_the_mos_with_it() -> None:
+    ladders = climb(Evaluator.from_pretrained("tiny"), DATA)
+    assert {ladder.name for ladder in ladders} == {"noise", "loss", "band", "clipping", "level"}
+    assert [ladder.to_row() for ladder in ladders if not ladder.passed] == []
+
+
+@pytest.mark.parametrize(
+    ("ratings", "mos", "passed"),
+    [
+        ((4.5, 4.0, 3.0, 2.0, 1.5), (4.5, 4.0, 3.5, 3.0, 2.5), True),
+        ((4.5, 3.0, 3.05, 2.0, 1.5), (4.5, 4.0, 3.5, 3.0, 2.5), True),  # one small step up
+        ((4.5, 3.0, 3.2, 2.0, 1.5), (4.5, 4.0, 3.5, 3.0, 2.5), False),  # a large one
+        ((4.5, 3.0, 3.05, 2.0, 2.05), (4.5, 4.0, 3.5, 3.0, 2.5), False),  # two
+        ((4.5, 4.4, 4.2, 3.9, 3.6), (4.5, 4.0, 3.5, 3.0, 2.5), False),  # not deep enough
+        ((4.5, 4.0, 3.0, 2.0, 1.5), (4.5, 4.4, 4.3, 4.1, 3.9), False),
+    ],
+)
+def test_a_ladder_passes_only_if_it_falls_far_and_steadily(ratings: tuple, mos: tuple, passed: bool) -> None:  # type: ignore[type-arg]
+    assert Ladder("noise", "noisiness", ratings, mos).passed is passed

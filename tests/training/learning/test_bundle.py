@@ -1,0 +1,40 @@
+"""From a trained checkpoint to a folder that serves, that evaluates, and that transformers loads."""
+
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer, Qwen2AudioForConditionalGeneration
+
+from sqe_fast.evaluator import Evaluator
+from sqe_fast.model.qwen2_audio import save_checkpoint
+from sqe_fast.prompt import PromptBuilder
+from tests.small_tokenizer import small_tokenizer
+from tests.training.speech import SAMPLE_RATE, listening_model, talk
+from training.learning import bundle, tokenizer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    learnt = small_tokenizer()
+    checkpoint = tmp_path_factory.mktemp("checkpoint")
+    save_checkpoint(listening_model(PromptBuilder(learnt)), checkpoint)
+    tokenizer.save(learnt, checkpoint)
+    folder = tmp_path_factory.mktemp("models") / "small"
+    assert bundle.write(checkpoint, folder, "small").parity.passed
+    return folder
+
+
+def test_a_bundle_serves(folder: Path) -> None:
+    [evaluation] = Evaluator.from_pretrained(folder).evaluate([(talk(2.0), SAMPLE_RATE)], describe=False)
+    assert evaluation.error is None
+    assert evaluation.ratings is not None
+    assert evaluation.model.startswith("small@")
+
+
+def test_transformers_loads_model_and_tokenizer(folder: Path) -> None:
+    _, report = Qwen2AudioForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    loaded = AutoTokenizer.from_pretrained(folder)
+    text = "Strong street noise, a MOS of 2.4."
+    assert loaded(text)["input_ids"] == small_tokenizer().encode(text).ids

@@ -1,0 +1,161 @@
+"""Batches: where prompt and answer meet, what is scored and weighed, and that a batch can be built again."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sqe_fast.model.config import audio_tokens
+from sqe_fast.prompt import NUMBER_VALUES, PromptBuilder
+from sqe_fast.results import RATINGS
+from tests.small_tokenizer import small_tokenizer
+from tests.training.rows import cause, rows
+from training.learning.examples import IGNORED, Batch, Example, Sampler, Task, audio_example, collate, text_example
+from training.scale import shown, verdict
+
+
+@pytest.fixture(scope="module")
+def prompts() -> PromptBuilder:
+    return PromptBuilder(small_tokenizer())
+
+
+def one(prompts: PromptBuilder, task: Task, chosen: list[dict[str, Any]], seed: int = 0) -> tuple[Example, Batch]:
+    example = audio_example(prompts, task, chosen, np.random.default_rng(seed))
+    return example, collate([example])
+
+
+def scored(batch: Batch) -> list[int]:
+    found: list[int] = batch.targets[0][batch.targets[0] != IGNORED].tolist()
+    return found
+
+
+def test_targets_are_the_answer_and_nothing_else(prompts: PromptBuilder) -> None:
+    example, batch = one(prompts, "describe", rows(1))
+    assert tuple(scored(batch)) == example.answer
+    first = int((batch.targets[0] != IGNORED).nonzero()[0])
+    assert first == len(example.prompt) - 1  # the prompt's last token predicts the first rating
+
+
+@pytest.mark.parametrize("make", [audio_example, text_example])
+def test_the_line_carries_the_exact_ratings_in_order(prompts: PromptBuilder, make: Any) -> None:
+    [row] = rows(1)
+    batch = collate([make(prompts, "line", [row], np.random.default_rng(0))])
+    rated = ~batch.ratings.isnan()
+    assert batch.ratings[rated].tolist() == pytest.approx([row[name] for name in RATINGS])
+    values = [NUMBER_VALUES[prompts.number_ids.index(int(token))] for token in batch.targets[rated]]
+    assert values == pytest.approx([round(row[name], 1) for name in RATINGS], abs=0.051)
+
+
+def test_what_inference_forces_is_not_trained(prompts: PromptBuilder) -> None:
+    pair = rows(2)
+    _, batch = one(prompts, "compare", pair)
+    assert scored(batch)[0] in prompts.verdict_ids.values()
+    assert batch.ratings.isnan().all()
+    assert (batch.tokens == prompts.audio_token_id).sum() == sum(audio_tokens(-(-r["samples"] // 160)) for r in pair)
+
+
+def test_an_aspect_is_a_rating_and_its_worst_cause(prompts: PromptBuilder) -> None:
+    row = {**rows(1)[0], "causes": [cause("babble", 3.0), cause("hum", 2.0), cause("clipping", 1.5)]}
+    expected = {"Rate the noise.": " hum", "Rate the timbre.": " clipping", "Rate the flow.": " none",
+                "Rate the volume.": " none", "Rate the overall quality.": " clipping"}  # fmt: skip
+    names = dict(zip(expected, RATINGS, strict=True))
+    seen = set()
+    for seed in range(40):
+        example, batch = one(prompts, "aspect", [row], seed)
+        task = prompts.tokenizer.decode(list(example.prompt)).split("\n")[-3]
+        assert task in names, task
+        seen.add(task)
+        number, *said = scored(batch)
+        assert number == prompts.number_id(row[names[task]])
+        assert said == [*prompts.encode(expected[task]), prompts.stop]
+        assert batch.ratings[~batch.ratings.isnan()].tolist() == pytest.approx([row[names[task]]])
+    assert seen == set(expected)
+
+
+def test_nobody_knows_what_a_human_rated_clip_suffers_from(prompts: PromptBuilder) -> None:
+    row = {**rows(1)[0], "causes": [], "rated_by": "human"}
+    _, batch = one(prompts, "aspect", [row])
+    assert len(scored(batch)) == 1
+    assert not batch.named.any()
+
+
+def test_which_is_the_verdict_alone(prompts: PromptBuilder) -> None:
+    a, b = rows(2)
+    for pair in ((a, b), (b, a)):
+        _, batch = one(prompts, "which", list(pair))
+        better = verdict(shown(pair[0])["mos"], shown(pair[1])["mos"])
+        assert better in "AB"
+        assert scored(batch) == [prompts.verdict_ids[better]]
+
+
+def test_the_tokens_that_name_a_cause_are_known(prompts: PromptBuilder) -> None:
+    text = "Mains hum covers the voice, and so does babble."
+    row = {**rows(1)[0], "causes": [cause("hum", 2.0)], "descriptions": [text]}
+    _, batch = one(prompts, "describe", [row])
+    named = prompts.tokenizer.decode(batch.targets[0][batch.named[0]].tolist())
+    assert named.replace(" ", "") == "Mainshum"  # babble was not recorded
+
+
+def test_stored_descriptions_come_before_the_grammar(prompts: PromptBuilder) -> None:
+    row = {**rows(1)[0], "descriptions": ["One text.", "Two texts."]}
+    told = {prompts.text(one(prompts, "describe", [row], seed)[0].answer[6:]) for seed in range(12)}
+    assert told == {"One text.", "Two texts."}
+
+
+def test_without_diversity_a_clip_has_one_caption(prompts: PromptBuilder) -> None:
+    for task, chosen in (("describe", rows(1)), ("compare", rows(2))):
+        for make in (audio_example, text_example):
+            told = [make(prompts, task, chosen, np.random.default_rng(s), diverse=False).answer for s in range(4)]
+            assert len(set(told)) == 1
+            told = [make(prompts, task, chosen, np.random.default_rng(s)).answer for s in range(4)]
+            assert task == "compare" or len(set(told)) > 1
+
+
+def test_listener_and_expert_answer_alike(prompts: PromptBuilder) -> None:
+    [row] = rows(1)
+    heard = audio_example(prompts, "describe", [row], np.random.default_rng(4))
+    read = text_example(prompts, "describe", [row], np.random.default_rng(4))
+    assert heard.answer == read.answer
+    assert heard.prompt != read.prompt
+    with pytest.raises(ValueError, match="no task"):
+        text_example(prompts, "aspect", [row], np.random.default_rng(4))
+
+
+def test_marks_belong_to_answer_tokens() -> None:
+    with pytest.raises(ValueError, match="marks"):
+        Example((1, 2), (3, 4), scored=(True,))
+
+
+def test_a_batch_can_be_built_again(prompts: PromptBuilder) -> None:
+    tasks: dict[Task, float] = {"describe": 0.4, "compare": 0.2, "aspect": 0.2, "which": 0.2}
+    made = [Sampler(rows(60, longest=90_000), prompts, audio_example, tasks, 8, seed=2) for _ in range(2)]
+    for index in (0, 5, made[0].batches_per_epoch + 3):
+        assert torch.equal(made[0](index).tokens, made[1](index).tokens)
+    assert not torch.equal(made[0](0).tokens, made[0](1).tokens)
+
+
+def test_an_epoch_shows_every_row_once_and_long_clips_share_less(prompts: PromptBuilder) -> None:
+    every = rows(200, shortest=16_000, longest=200_000)
+    sampler = Sampler(every, prompts, partial(audio_example, diverse=False), {"line": 1.0}, 8, seed=2)
+    batches = [sampler(index).rows for index in range(sampler.batches_per_epoch)]
+    seen = [row["seed"] for batch in batches for row in batch]
+    assert len(seen) == len(set(seen))
+    assert len(seen) >= len(every) - 20  # a batch of one is left out
+    assert all(len(batch) * max(row["samples"] for row in batch) <= 8 * 96_000 for batch in batches if len(batch) > 2)
+
+
+def test_pairs_that_a_language_model_argued_are_asked_in_its_words(prompts: PromptBuilder) -> None:
+    clips = rows(6)
+    reasons = "In timbre, Speech A sounds more natural, while Speech B sounds harsh."
+    clips[4]["arguments"] = {clips[1]["seed"]: reasons}
+    clips[1]["arguments"] = {}
+    compare = Sampler(clips, prompts, audio_example, {"compare": 1.0}, 4, seed=1)
+    assert [(a["seed"], b["seed"]) for a, b in compare.argued] == [(4, 1)]
+    for index in range(3):
+        batch = compare(index)
+        assert {row["seed"] for row in batch.rows} == {4, 1}
+        tail = prompts.encode(f" {reasons}")
+        tokens = batch.tokens[0].tolist()
+        assert any(tuple(tokens[i : i + len(tail)]) == tail for i in range(len(tokens)))

@@ -1,0 +1,119 @@
+"""Two responses after two prompts: what is scored, and that both sides meet on the same tokens."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sqe_fast.prompt import ASPECTS, IM_END, PromptBuilder, conclusion
+from tests.small_tokenizer import small_tokenizer
+from tests.training.rows import FakeClips, rows
+from training.learning.examples import IGNORED
+from training.learning.pairs import Pairs, PairSampler, make_jobs, pair_up, scored
+from training.learning.sampling import Job
+from training.scale import shown
+
+
+@pytest.fixture(scope="module")
+def prompts() -> PromptBuilder:
+    return PromptBuilder(small_tokenizer())
+
+
+def described(prompts: PromptBuilder, job: Job, text: str) -> tuple[int, ...]:
+    return prompts.rate_answer(job.rows[0], text)
+
+
+def pairs_of(prompts: PromptBuilder, count: int = 3, text: str = "The voice is clear.") -> Pairs:
+    jobs = [Job("describe", (row,)) for row in rows(count)]
+    return pair_up(prompts, jobs, [described(prompts, job, text) for job in jobs], np.random.default_rng(0))
+
+
+def kept(response: tuple[int, ...], marks: tuple[bool, ...]) -> list[int]:
+    return [token for token, mark in zip(response, marks, strict=True) if mark]
+
+
+def test_of_a_description_newline_and_numbers_are_forced(prompts: PromptBuilder) -> None:
+    job = Job("describe", (rows(1)[0],))
+    response = described(prompts, job, "A MOS of 3.4 and 3.4.")
+    expected = [*prompts.line(job.rows[0]), *prompts.encode("A MOS of"), *prompts.encode(f" and.{IM_END}")]
+    assert kept(response, scored(prompts, job, response)) == expected
+    cut_off = response[:9]
+    assert scored(prompts, job, cut_off) == scored(prompts, job, response)[:9]
+    with pytest.raises(ValueError, match="template at token 5"):
+        scored(prompts, job, response[1:])
+
+
+def test_of_a_comparison_verdict_and_reasons_are_the_models(prompts: PromptBuilder) -> None:
+    job = Job("compare", tuple(rows(2)))
+    reasons = f"{ASPECTS['noisiness']} Speech A is cleaner than Speech B."
+    for verdict in ("A", "B", "tie"):
+        response = prompts.compare_answer(*job.rows, verdict, reasons)  # type: ignore[arg-type]
+        expected = [
+            prompts.verdict_ids[verdict],
+            *prompts.encode(f" {ASPECTS['noisiness']} Speech"),  # A follows from the ratings
+            *prompts.encode(f" is cleaner than Speech B.{IM_END}"),
+        ]
+        assert kept(response, scored(prompts, job, response)) == expected
+    at = len(prompts.compare_head(*job.rows))
+    assert conclusion("A", *(shown(row)["mos"] for row in job.rows))
+    with pytest.raises(ValueError, match="verdict at token"):
+        scored(prompts, job, response[:at])
+    with pytest.raises(ValueError, match="template"):
+        scored(prompts, job, (*response[: at + 1], *prompts.encode("\nSomething else.")))
+
+
+def test_both_sides_score_the_same_tokens_after_prompts_of_other_lengths(prompts: PromptBuilder) -> None:
+    pairs = pairs_of(prompts)
+    firsts = [[int((row != IGNORED).nonzero()[0]) for row in side.targets] for side in (pairs.student, pairs.teacher)]
+    assert all(ours != theirs for ours, theirs in zip(*firsts, strict=True))
+    for ours, theirs in zip(pairs.student.targets, pairs.teacher.targets, strict=True):
+        assert ours[ours != IGNORED].tolist() == theirs[theirs != IGNORED].tolist()
+    ours, theirs = pairs.student, pairs.teacher
+    assert ours.tokens[ours.targets != IGNORED].shape == theirs.tokens[theirs.targets != IGNORED].shape
+    # The token that sees the first target is the prompt's last on either side: the newline.
+    for side, starts in zip((ours, theirs), firsts, strict=True):
+        assert {int(side.tokens[i, start]) for i, start in enumerate(starts)} == set(prompts.encode("\n"))
+
+
+def test_each_clip_stands_in_a_batch_once(prompts: PromptBuilder) -> None:
+    pairs = pairs_of(prompts)
+    assert [row["seed"] for row in pairs.student.rows] == [0, 1, 2]
+    assert pairs.teacher.rows == ()
+    assert len(pairs.student.tokens) == 6
+
+
+def test_other_tokens_or_other_counts_are_refused(prompts: PromptBuilder) -> None:
+    pairs = pairs_of(prompts)
+    for change in ("token", "count"):
+        targets = pairs.teacher.targets.clone()
+        at = (targets[1] != IGNORED).nonzero()[2]
+        targets[1, at] = IGNORED if change == "count" else targets[1, at] + 1
+        with pytest.raises(ValueError, match="same response tokens"):
+            Pairs(pairs.student, replace(pairs.teacher, targets=targets))
+
+
+def test_a_prompt_that_could_swallow_the_answers_first_token_is_refused(
+    prompts: PromptBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = type(prompts).turn
+    monkeypatch.setattr(type(prompts), "turn", lambda self, user: turn(self, user)[:-1])
+    with pytest.raises(ValueError, match="newline"):
+        pairs_of(prompts)
+
+
+def test_batches_cover_the_jobs_and_can_be_built_again(prompts: PromptBuilder) -> None:
+    jobs = make_jobs(FakeClips(8), 0)  # type: ignore[arg-type]
+    assert [job.task for job in jobs] == ["describe"] * 8 + ["compare"] * 2
+    sampled = {}
+    for i, job in enumerate(jobs):
+        text = f"{'Clear. ' * (i + 1)}"
+        compared = job.task == "compare"
+        sampled[i] = prompts.compare_answer(*job.rows, "tie", text) if compared else described(prompts, job, text)
+    first, again = (PairSampler(prompts, jobs, sampled, 3, 5) for _ in range(2))
+    heard = []
+    for index in range(first.batches_per_epoch):
+        assert torch.equal(first(index).student.tokens, again(index).student.tokens)
+        heard += [row["seed"] for row in first(index).student.rows]
+    assert sorted(heard) == sorted(row["seed"] for job in jobs for row in job.rows)
+    assert make_jobs(FakeClips(8), 0, limit=1) == jobs[:1]  # type: ignore[arg-type]

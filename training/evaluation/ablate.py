@@ -1,0 +1,184 @@
+"""Does the method work? Arms that differ in one thing each, on the same clips, each with the same number of steps.
+
+"sft" is the warm-up alone. Arms of the alignment start from it and take as many steps again; "sft twice as long" is
+what the warm-up makes of the same. The other arms are the warm-up with one thing changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sqe_fast.evaluator import Evaluator
+from sqe_fast.prompt import PromptBuilder
+from training.corpora.corpus import Clips
+from training.evaluation import evaluate, scores
+from training.evaluation.rated_sets import RatedSet
+from training.learning import alld, bundle, sft
+from training.learning.loop import Schedule
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of the table."""
+
+    title: str
+    length: int = 1
+    """Of the warm-up, in units of the budget's steps."""
+    encoder_layers: int = 2
+    diverse: bool = True
+    preference: float = 0.0
+    kl: float = 0.0
+    anchor: float = 0.0
+
+    @property
+    def aligns(self) -> bool:
+        return self.preference > 0 or self.kl > 0
+
+
+ARMS: dict[str, Arm] = {
+    "sft": Arm("SFT only"),
+    "sft-twice": Arm("SFT twice as long", length=2),
+    "preference": Arm("ALLD, sequence preference only", preference=1.0),
+    "kl": Arm("ALLD, token-level KL only", kl=1.0),
+    "both": Arm("ALLD, preference and KL", preference=1.0, kl=1.0),
+    "anchored": Arm("ALLD, preference, KL and the SFT loss", preference=1.0, kl=1.0, anchor=1.0),
+    "one-caption": Arm("SFT only, one caption a clip", diverse=False),
+    "layers-1": Arm("SFT only, 1 encoder layer", encoder_layers=1),
+    "layers-4": Arm("SFT only, 4 encoder layers", encoder_layers=4),
+}
+WARM_UP = "sft"
+"""The arm that those of the alignment start from."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every arm is given."""
+
+    clips: int = 1_500
+    steps: int = 300
+    batch_size: int = 12
+    precision: str = "fp32"
+    described: int = 200
+    """Test clips that are described."""
+    pairs_per_bucket: int = 20
+
+
+def run(
+    clips: Clips,
+    held_out: Clips,
+    test: RatedSet,
+    prompts: PromptBuilder,
+    expert_folder: Path,
+    folder: Path,
+    budget: Budget,
+    seeds: Sequence[int],
+    arms: Sequence[str] = tuple(ARMS),
+) -> str:
+    """Train and evaluate every arm with every seed under FOLDER/<arm>-<seed>; the table, as Markdown.
+
+    A finished arm is not run again. Raises KeyError for an arm that is not in `ARMS`.
+    """
+    few = replace(clips, rows=clips.rows[: budget.clips])
+    order = sorted(arms, key=lambda name: ARMS[name].aligns)  # the warm-up first
+    for seed in seeds:
+        for name in order:
+            target = folder / f"{name}-{seed}"
+            if not (target / "found.json").exists():
+                _train(ARMS[name], few, held_out, prompts, expert_folder, target, budget, seed)
+                evaluate.save(_evaluate(target, test, budget), target / "found.json")
+    return table(folder, arms, seeds, budget)
+
+
+def _train(
+    arm: Arm,
+    clips: Clips,
+    held_out: Clips,
+    prompts: PromptBuilder,
+    expert_folder: Path,
+    target: Path,
+    budget: Budget,
+    seed: int,
+) -> None:
+    schedule = Schedule(arm.length * budget.steps, precision=budget.precision)  # type: ignore[arg-type]
+    if arm.aligns:
+        alld.run(
+            clips,
+            held_out,
+            prompts,
+            expert_folder,
+            target.parent / f"{WARM_UP}-{seed}",
+            target,
+            schedule,
+            # Two responses a clip: half the clips a step are as many response tokens.
+            budget.batch_size // 2,
+            seed,
+            preference_weight=arm.preference,
+            kl_weight=arm.kl,
+            anchor_weight=arm.anchor,
+        )
+    else:
+        sft.run(
+            clips,
+            held_out,
+            prompts,
+            expert_folder,
+            target,
+            schedule,
+            budget.batch_size,
+            seed,
+            encoder_layers=arm.encoder_layers,
+            diverse=arm.diverse,
+        )
+
+
+def _evaluate(target: Path, test: RatedSet, budget: Budget) -> dict[str, Any]:
+    bundle.write(target / "checkpoint", target / "bundle", target.name)
+    plan = evaluate.Plan(described=budget.described, pairs_per_bucket=budget.pairs_per_bucket)
+    return evaluate.report(Evaluator.from_pretrained(str(target / "bundle")), [test], plan=plan)
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+COLUMNS = ("MOS LCC", "MOS SRCC", "MOS MSE", "dimensions LCC", "BLEU", "words agree", "causes right", "A/B, ΔMOS ≥ 0.5")
+
+
+def table(folder: Path, arms: Sequence[str], seeds: Sequence[int], budget: Budget) -> str:
+    """One line an arm: the mean over seeds, and in brackets the seeds' own figures."""
+    lines = [
+        f"{json.dumps(asdict(budget))}, seeds {', '.join(map(str, seeds))}. Mean over seeds (each seed's figure).",
+        "",
+        f"| arm | {' | '.join(COLUMNS)} |",
+        f"| --- |{' --- |' * len(COLUMNS)}",
+    ]
+    for name in arms:
+        found = [json.loads((folder / f"{name}-{seed}" / "found.json").read_text()) for seed in seeds]
+        figures = [_figures(one) for one in found]
+        cells = [_cell([figure[column] for figure in figures]) for column in COLUMNS]
+        lines.append(f"| {ARMS[name].title} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _figures(found: Mapping[str, Any]) -> dict[str, float]:
+    (entry,) = found["sets"].values()
+    files, told, compared = entry["files"], entry["descriptions"], entry["comparisons"]
+    dimensions = [files[name]["lcc"]["value"] for name in files if name != "mos"]
+    return {
+        "MOS LCC": files["mos"]["lcc"]["value"],
+        "MOS SRCC": files["mos"]["srcc"]["value"],
+        "MOS MSE": files["mos"]["mse"]["value"],
+        "dimensions LCC": float(np.mean(dimensions)),
+        "BLEU": told["bleu"]["model"]["value"],
+        "words agree": told["agreement"]["with_ratings"]["value"],
+        "causes right": told["causes"]["precision"]["value"],
+        "A/B, ΔMOS ≥ 0.5": compared["accuracy"][scores.CLEAR]["value"],
+    }
+
+
+def _cell(figures: Sequence[float]) -> str:
+    return f"{np.mean(figures):.3f} ({', '.join(f'{figure:.3f}' for figure in figures)})"

@@ -1,0 +1,209 @@
+"""How good is a checkpoint? Ratings, descriptions and comparisons on sets it never saw, each set by itself.
+
+Everything is asked of the public `Evaluator`, as a user would. A set whose rows hold all five ratings is also described
+and compared; one with fewer (P.835) is only rated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from sqe_fast.evaluator import Evaluator
+from sqe_fast.prompt import conclusion
+from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
+from training import captions, reading, validator
+from training.agreement import spelt
+from training.evaluation import ladder, plots, prose_scores, scores
+from training.evaluation.rated_sets import RatedSet, Row, accuracy
+from training.scale import shown, verdict
+
+
+class Writer(Protocol):
+    """Who wrote the corpus: the texts that the model's are compared with."""
+
+    def describe(self, row: Row, rng: np.random.Generator) -> str: ...
+    def argue(self, a: Row, b: Row, rng: np.random.Generator) -> str: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is asked of each set."""
+
+    described: int = 600
+    """Clips that are described; the others are only rated."""
+    pairs_per_bucket: int = 50
+    """Pairs that are compared for each range of |ΔMOS| in scores.BUCKETS."""
+    seed: int = 0
+    """Which pairs."""
+
+
+def report(
+    evaluator: Evaluator,
+    sets: Sequence[RatedSet],
+    *,
+    writer: Writer = captions,
+    plan: Plan | None = None,
+    ladder_data: Path | None = None,
+    plot_folder: Path | None = None,
+) -> dict[str, Any]:
+    """Everything a model card states, as JSON holds it.
+
+    `ladder_data` is the folder with the held-out speakers, for the ladders; `plot_folder` takes one PNG a set.
+    """
+    plan = plan or Plan()
+    found: dict[str, Any] = {"model": evaluator.model, "plan": asdict(plan), "sets": {}}
+    for rated in sets:
+        evaluations = hear(evaluator, rated, plan.described if rated.complete else 0)
+        entry = {"domain": rated.domain, "rated_by": rated.rated_by, **rating_scores(rated, evaluations)}
+        if rated.complete and plan.described:
+            entry["descriptions"] = description_scores(rated, evaluations, writer)
+        if rated.complete and plan.pairs_per_bucket:
+            entry["comparisons"] = comparison_scores(evaluator, rated, writer, plan)
+        if plot_folder:
+            entry["plot"] = plot(rated, evaluations, entry["files"], plot_folder).name
+        found["sets"][rated.name] = entry
+    if ladder_data:
+        found["ladders"] = [step.to_row() for step in ladder.climb(evaluator, ladder_data)]
+    return found
+
+
+def hear(evaluator: Evaluator, rated: RatedSet, described: int) -> list[Evaluation]:
+    """The evaluation of every recording; the first `described` with descriptions."""
+    first, rest = rated.sources[:described], rated.sources[described:]
+    return evaluator.evaluate(first) + evaluator.evaluate(rest, describe=False)
+
+
+# --- ratings ------------------------------------------------------------------------------------------
+
+
+def rating_scores(rated: RatedSet, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+    """Accuracy per rating, over files and, where the rows name conditions that hold several, over conditions."""
+    answered = [index for index, evaluation in enumerate(evaluations) if evaluation.ratings]
+    read = {name: _read(evaluations, name)[answered] for name in rated.ratings}
+    return {
+        "clips": len(answered),
+        "refused": dict(Counter(_reason(e) for e in evaluations if e.ratings is None)),
+        **accuracy(rated, read, answered),
+    }
+
+
+def _read(evaluations: Sequence[Evaluation], name: str) -> scores.Values:
+    return np.array([e.ratings[name] if e.ratings else np.nan for e in evaluations])
+
+
+def _reason(evaluation: Evaluation) -> str:
+    return evaluation.error.code.value if evaluation.error else "silent"
+
+
+def plot(rated: RatedSet, evaluations: Sequence[Evaluation], files: dict[str, Any], folder: Path) -> Path:
+    answered = [index for index, evaluation in enumerate(evaluations) if evaluation.ratings]
+    panels = {
+        name: plots.Panel(
+            _read(evaluations, name)[answered], rated.true(name)[answered], scores.Figure.from_row(files[name]["lcc"])
+        )
+        for name in rated.ratings
+    }
+    path = folder / f"{plots.file_name(rated.name)}.png"
+    plots.scatter(f"{rated.name} ({rated.domain}, rated by: {rated.rated_by})", panels, path)
+    return path
+
+
+# --- descriptions -------------------------------------------------------------------------------------
+
+
+def description_scores(rated: RatedSet, evaluations: Sequence[Evaluation], writer: Writer) -> dict[str, Any]:
+    """BLEU beside its ceiling; whether words follow the model's own numbers; whether the causes named were there."""
+    pairs = zip(rated.rows, evaluations, strict=True)
+    written = [(row, e.ratings, e.description) for row, e in pairs if e.ratings and e.description]
+    rows, own = [row for row, _, _ in written], [said(row, ratings) for row, ratings, _ in written]
+    texts = [text for _, _, text in written]
+    likeness = prose_scores.likeness(texts, lambda index, rng: writer.describe(rows[index], rng))
+    problems = [validator.problems(text, row) for text, row in zip(texts, own, strict=True)]
+    found = {
+        "texts": len(texts),
+        "failed": sum(e.ratings is not None and e.error is not None for e in evaluations),
+        "distinct": len(set(texts)),
+        "bleu": likeness.to_row(),
+        "agreement": prose_scores.agreement(texts, problems).to_row(),
+    }
+    if any(row["causes"] for row in rows):
+        found["causes"] = prose_scores.cause_scores(rows, [named_causes(text) for text in texts]).to_row()
+    return found
+
+
+def named_causes(text: str) -> set[str]:
+    """The kinds of cause that a text claims; one that it denies ("no hum") is not claimed."""
+    return {name for name, claimed, _ in reading.read(spelt(text)).causes if claimed}
+
+
+def said(row: Row, ratings: Ratings) -> Row:
+    """The row as the model rated it: what its words must agree with. The causes are still those recorded."""
+    return {**row, **{name: ratings[name] for name in RATINGS}}
+
+
+# --- comparisons --------------------------------------------------------------------------------------
+
+
+def comparison_scores(evaluator: Evaluator, rated: RatedSet, writer: Writer, plan: Plan) -> dict[str, Any]:
+    """A/B accuracy by |ΔMOS|; the mirrored answer to the swapped question; arguments, judged as descriptions are."""
+    true = [shown(row) for row in rated.rows]
+    pairs = scores.draw_pairs(
+        np.array([row["mos"] for row in true]), plan.pairs_per_bucket, np.random.default_rng(plan.seed)
+    )
+    asked, outcomes, refused = [], [], 0
+    for a, b in pairs:
+        comparison = evaluator.compare(rated.sources[a], rated.sources[b])
+        swapped = evaluator.compare(rated.sources[b], rated.sources[a], describe=False)
+        if comparison.winner is None or comparison.probability is None:
+            refused += 1
+            continue
+        mos = true[a]["mos"], true[b]["mos"]
+        asked.append((a, b, comparison))
+        outcomes.append(
+            scores.Outcome(
+                mos[0] - mos[1], verdict(*mos), comparison.winner, comparison.probability, swapped.probability
+            )
+        )
+    return {
+        "pairs": len(asked),
+        "refused": refused,
+        "accuracy": scores.rows(scores.ab_shares(outcomes)),
+        "mirrored": scores.mirrored(outcomes).to_row(),
+        **argument_scores(rated, asked, writer),
+    }
+
+
+def argument_scores(rated: RatedSet, asked: Sequence[tuple[int, int, Comparison]], writer: Writer) -> dict[str, Any]:
+    """BLEU of the arguments against the writer's for the rows as they were rated, and whether words follow numbers."""
+    argued = [(a, b, c.a.ratings, c.b.ratings, c.description) for a, b, c in asked]
+    kept = [
+        (rated.rows[a], rated.rows[b], ra, rb, text) for a, b, ra, rb, text in argued if ra and rb and text is not None
+    ]
+
+    def write(index: int, rng: np.random.Generator) -> str:
+        return argument(kept[index][0], kept[index][1], writer, rng)
+
+    texts = [text for *_, text in kept]
+    problems = [validator.argument_problems(text, said(a, ra), said(b, rb)) for a, b, ra, rb, text in kept]
+    return {
+        "bleu": prose_scores.likeness(texts, write).to_row(),
+        "agreement": prose_scores.agreement(texts, problems).to_row(),
+    }
+
+
+def argument(a: Row, b: Row, writer: Writer, rng: np.random.Generator) -> str:
+    """What the corpus holds for a pair: the conclusion, which the engine forces, and the writer's reasons."""
+    mos = shown(a)["mos"], shown(b)["mos"]
+    return f"{conclusion(verdict(*mos), *mos)} {writer.argue(a, b, rng)}"
+
+
+def save(found: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,179 @@
+"""Judging descriptions: BLEU beside what a second draw of the writer scores, words against numbers, causes named.
+
+BLEU alone does not show that a description is right, so whether words, numbers and causes agree is counted apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sacrebleu.metrics.bleu import BLEU
+
+from training import causes
+from training.evaluation.scores import Figure, Share, bootstrap
+from training.validator import Problem
+
+Row = Mapping[str, Any]
+Counts = npt.NDArray[np.int64]
+"""[sentences, 10]: matched n-grams of order 1–4, all n-grams of order 1–4, length of the text, of its reference."""
+
+ORDERS = 4
+BLEU_DRAWS = 500
+
+
+def bleu_counts(texts: Sequence[str], references: Sequence[str]) -> Counts:
+    """What corpus BLEU sums over sentences, sentence by sentence: so that resampling need not tokenise again."""
+    metric = BLEU(effective_order=True)  # silences a warning about single sentences; the counts are the same
+    rows = []
+    for text, reference in zip(texts, references, strict=True):
+        score = metric.sentence_score(text, [reference])
+        rows.append([*score.counts, *score.totals, score.sys_len, score.ref_len])
+    return np.array(rows, np.int64).reshape(-1, 2 * ORDERS + 2)
+
+
+def bleu(counts: Counts) -> float:
+    """Corpus BLEU, 0–100, from its sentences' counts."""
+    total = [int(count) for count in counts.sum(axis=0)]
+    matched, possible, (length, reference_length) = total[:ORDERS], total[ORDERS:-2], total[-2:]
+    return float(BLEU.compute_bleu(matched, possible, length, reference_length, smooth_method="exp").score)
+
+
+def bleu_signature() -> str:
+    """How sacrebleu would have others cite the settings: one reference, 13a tokens, case kept, its version."""
+    metric = BLEU()
+    metric.corpus_score(["a"], [["a"]])
+    return str(metric.get_signature())
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """BLEU of a model's texts, of the writer's own second draw for the same rows, and their ratio."""
+
+    model: Figure
+    ceiling: Figure
+    share: Figure
+    signature: str
+
+    def to_row(self) -> dict[str, Any]:
+        figures = {name: getattr(self, name).to_row() for name in ("model", "ceiling", "share")}
+        return {**figures, "signature": self.signature}
+
+
+def likeness(texts: Sequence[str], write: Callable[[int, np.random.Generator], str], draws: int = 4) -> Likeness:
+    """BLEU of `texts` [n] against `write(index, rng)`, the writer's text for row `index`, beside the writer's own.
+
+    Each of `draws` references has its own second text as a ceiling; figures are means over the draws, intervals over
+    rows. Raises ValueError where there are no texts.
+    """
+    if not texts:
+        raise ValueError("no texts to score")
+    ours, theirs = [], []
+    for draw in range(draws):
+        references, seconds = (
+            [write(index, np.random.default_rng((draw, lot, index))) for index in range(len(texts))] for lot in (0, 1)
+        )
+        ours.append(bleu_counts(texts, references))
+        theirs.append(bleu_counts(seconds, references))
+
+    def mean(of: list[Counts], indices: npt.NDArray[np.intp]) -> float:
+        return float(np.mean([bleu(counts[indices]) for counts in of]))
+
+    def figure(of: Callable[[npt.NDArray[np.intp]], float]) -> Figure:
+        return Figure(of(np.arange(len(texts))), *bootstrap(of, len(texts), BLEU_DRAWS))
+
+    return Likeness(
+        figure(lambda i: mean(ours, i)),
+        figure(lambda i: mean(theirs, i)),
+        figure(lambda i: mean(ours, i) / mean(theirs, i)),
+        bleu_signature(),
+    )
+
+
+# --- words against numbers --------------------------------------------------------------------------
+
+
+OF_CAUSES = frozenset({"causes"})
+"""Kinds of problem that do not concern the ratings."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Texts in which nothing is wrong; and how many texts have each kind of problem."""
+
+    share: Share
+    """Nothing at all is wrong."""
+    with_ratings: Share
+    """Nothing is wrong but causes."""
+    kinds: dict[str, int]
+    examples: tuple[tuple[str, str], ...]
+    """(problem, text), the first of each kind."""
+
+    def to_row(self) -> dict[str, Any]:
+        examples = [{"problem": problem, "text": text} for problem, text in self.examples]
+        shares = {"share": self.share.to_row(), "with_ratings": self.with_ratings.to_row()}
+        return {**shares, "kinds": self.kinds, "examples": examples}
+
+
+def agreement(texts: Sequence[str], problems: Sequence[Sequence[Problem]]) -> Agreement:
+    """`problems` [n] holds what the validator finds wrong with each text."""
+    kinds: Counter[str] = Counter()
+    examples: dict[str, tuple[str, str]] = {}
+    right = true_to_ratings = 0
+    for text, found in zip(texts, problems, strict=True):
+        for problem in found:
+            examples.setdefault(problem.kind, (str(problem), text))
+        of_text = {problem.kind for problem in found}
+        kinds.update(of_text)
+        right, true_to_ratings = right + (not of_text), true_to_ratings + (of_text <= OF_CAUSES)
+    shares = Share(right, len(texts)), Share(true_to_ratings, len(texts))
+    return Agreement(*shares, dict(kinds.most_common()), tuple(examples.values()))
+
+
+# --- causes -----------------------------------------------------------------------------------------
+
+TO_BE_NAMED = 3.5
+"""The worst audible cause of a dimension ought to be named where it alone would leave the dimension at most here."""
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class CauseScores:
+    """How far the causes that descriptions name are those that were recorded."""
+
+    precision: Share
+    """Of the causes named, those recorded."""
+    recall: Share
+    """Of the causes that ought to be named, those that are."""
+    confusion: dict[str, dict[str, int]]
+    """For each cause that ought to be named: what was named in its dimension, or `nothing`. A description that names
+    it and more counts as right."""
+
+    def to_row(self) -> dict[str, Any]:
+        shares = {"precision": self.precision.to_row(), "recall": self.recall.to_row()}
+        return {**shares, "confusion": self.confusion}
+
+
+def cause_scores(rows: Sequence[Row], named: Sequence[Iterable[str]]) -> CauseScores:
+    """`named` [n] holds the names (keys of causes.KINDS) that each description claims of its row."""
+    claimed = recorded = expected = hit = 0
+    confusion: dict[str, Counter[str]] = {}
+    for row, names in zip(rows, map(set, named), strict=True):
+        claimed += len(names)
+        recorded += len(names & {cause["name"] for cause in row["causes"]})
+        for name in expected_names(row):
+            expected, hit = expected + 1, hit + (name in names)
+            rivals = sorted(other for other in names if causes.KINDS[other].dimension == causes.KINDS[name].dimension)
+            confusion.setdefault(name, Counter()).update([name] if name in names else rivals or [NOTHING])
+    ordered = {name: dict(confusion[name].most_common()) for name in sorted(confusion)}
+    return CauseScores(Share(recorded, claimed), Share(hit, expected), ordered)
+
+
+def expected_names(row: Row) -> list[str]:
+    """The worst audible cause of each dimension, where it is bad enough that silence about it would be an omission."""
+    worst = (causes.audible(row, dimension)[:1] for dimension in sorted({k.dimension for k in causes.KINDS.values()}))
+    return [cause["name"] for found in worst for cause in found if cause["rating"] <= TO_BE_NAMED]

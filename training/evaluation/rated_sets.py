@@ -1,0 +1,146 @@
+"""Rated recordings to evaluate on, each set by itself: what resembles the training data, and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from sqe_fast import audio
+from sqe_fast.flow import Source
+from sqe_fast.results import RATINGS
+from training.corpora import nisqa, p835
+from training.corpora.corpus import Clips
+from training.evaluation import scores
+from training.simulation.measures import SAMPLE_RATE, Signal
+
+Domain = Literal["in-domain", "out-of-domain"]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class RatedSet:
+    """Recordings and what they were rated. Every row holds the same of the five ratings, `mos` among them."""
+
+    name: str
+    domain: Domain
+    rows: Sequence[Row]
+    sources: Sequence[Source]
+
+    def __post_init__(self) -> None:
+        if not self.rows or len(self.rows) != len(self.sources):
+            raise ValueError(f"{self.name}: {len(self.rows)} rows, {len(self.sources)} recordings")
+        if "mos" not in self.ratings or any(self._held(row) != self.ratings for row in self.rows):
+            raise ValueError(f"{self.name}: every row must hold the same ratings, mos among them")
+        if len({row["rated_by"] for row in self.rows}) > 1:
+            raise ValueError(f"{self.name}: human and simulated ratings must be judged apart")
+
+    @property
+    def ratings(self) -> tuple[str, ...]:
+        return self._held(self.rows[0])
+
+    @property
+    def rated_by(self) -> str:
+        return str(self.rows[0]["rated_by"])
+
+    @property
+    def complete(self) -> bool:
+        """All five ratings are there: the rows can be described and compared."""
+        return self.ratings == RATINGS
+
+    def true(self, name: str) -> npt.NDArray[np.float64]:
+        return np.array([row[name] for row in self.rows], np.float64)
+
+    def windows(self, index: int) -> Iterator[Signal]:
+        """Recording `index` as a model hears it, at 16 kHz mono. Raises ClipError."""
+        return (clip.samples for clip in audio.load(self.sources[index]).windows())
+
+    @staticmethod
+    def _held(row: Row) -> tuple[str, ...]:
+        return tuple(name for name in RATINGS if name in row)
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSources(Sequence[Source]):
+    """The recordings of a built split, read when they are asked for."""
+
+    clips: Clips
+    rows: Sequence[Row]
+
+    @overload
+    def __getitem__(self, index: int) -> Source: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Source]: ...
+    def __getitem__(self, index: int | slice) -> Source | Sequence[Source]:
+        if isinstance(index, slice):
+            return ClipSources(self.clips, self.rows[index])
+        return self.clips.samples(self.rows[index]), SAMPLE_RATE
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def accuracy(rated: RatedSet, read: Mapping[str, scores.Values], answered: Sequence[int]) -> dict[str, Any]:
+    """Per rating: figures over files and, where the rows name conditions that hold several, over conditions.
+
+    `read[name]` [m] holds the ratings of the recordings `answered` [m], by whatever read them.
+    """
+    true = {name: rated.true(name)[list(answered)] for name in rated.ratings}
+    files = {name: scores.rows(scores.accuracy(read[name], true[name])) for name in rated.ratings}
+    found: dict[str, Any] = {"files": files}
+    conditions = [str(rated.rows[index].get("condition") or "") for index in answered]
+    if all(conditions) and scores.FEWEST <= len(set(conditions)) < len(conditions):
+        found["condition_count"] = len(set(conditions))
+        found["conditions"] = {}
+        for name in rated.ratings:
+            means = scores.condition_means(conditions, read[name], true[name])
+            found["conditions"][name] = scores.rows(scores.accuracy(means[0], means[1]))
+    return found
+
+
+def built(clips: Clips, name: str, domain: Domain = "in-domain", limit: int | None = None) -> RatedSet:
+    """A built split, or its first `limit` clips."""
+    rows = clips.rows[:limit]
+    return RatedSet(name, domain, rows, ClipSources(clips, rows))
+
+
+def p835_set(folder: Path, talkers: Sequence[str]) -> RatedSet:
+    """People's ratings of talkers who were never trained on. Rows lack discontinuity and loudness."""
+    rows = p835.read(folder, talkers)
+    untouched = set(talkers).isdisjoint(p835.CALIBRATION_TALKERS)
+    name = f"P.835, {'untouched' if untouched else 'calibration'} talkers"
+    return RatedSet(name, "out-of-domain", rows, [row["file"] for row in rows])
+
+
+def nisqa_sets(folder: Path) -> list[RatedSet]:
+    """Each of the corpus's test databases that is there, by itself."""
+    rows = nisqa.listing(folder, "test").rows
+    databases = sorted({row["db"] for row in rows})
+    lots = [[row for row in rows if row["db"] == database] for database in databases]
+    return [RatedSet(lot[0]["db"], "out-of-domain", lot, [folder / row["file"] for row in lot]) for lot in lots]
+
+
+def gather(
+    test: Path | None = None, p835_folder: Path | None = None, nisqa_folder: Path | None = None, final: bool = False
+) -> list[RatedSet]:
+    """The sets that were asked for. `test` is a built split's folder. Only with `final` are P.835's untouched talkers
+    among them: a model that was changed after hearing them must not be judged by them again."""
+    sets = []
+    if test:
+        clips = Clips.open(test)
+        rated_by = clips.rows[0]["rated_by"]
+        # NISQA's own test databases share neither talkers nor conditions with what it trains on.
+        sets.append(built(clips, f"{rated_by} test", "in-domain" if rated_by == "simulated" else "out-of-domain"))
+    if p835_folder:
+        sets.append(p835_set(p835_folder, p835.CALIBRATION_TALKERS))
+        if final:
+            sets.append(p835_set(p835_folder, p835.UNTOUCHED_TALKERS))
+    if nisqa_folder:
+        sets += nisqa_sets(nisqa_folder)
+    if not sets:
+        raise ValueError("nothing to evaluate on: name a test split, the P.835 folder or the NISQA folder")
+    return sets

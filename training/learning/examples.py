@@ -1,0 +1,306 @@
+"""Rows → training examples → batches. A batch follows from (seed, index) alone, so a run can resume anywhere.
+
+Five tasks. "line": the five ratings; "describe": ratings, then prose; "compare": two clips, verdict and argument. Two
+short ones ask for what prose rests on: "aspect" for one dimension's rating and the worst of its causes, "which" for the
+better of two clips.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sqe_fast.features import frame_count
+from sqe_fast.model.config import audio_tokens
+from sqe_fast.prompt import IM_END, PromptBuilder
+from sqe_fast.results import DIMENSIONS, RATINGS
+from training import captions, causes
+from training.learning import expert_text
+from training.scale import shown, verdict
+
+Task = Literal["describe", "line", "compare", "aspect", "which"]
+Row = dict[str, Any]
+PAIRS: tuple[Task, ...] = ("compare", "which")
+IGNORED = -100
+LONG_CLIP = 6 * 16_000
+"""Samples above which a clip takes the room of several in a batch."""
+
+ASPECT_TASKS = {
+    "noisiness": "Rate the noise.",
+    "coloration": "Rate the timbre.",
+    "discontinuity": "Rate the flow.",
+    "loudness": "Rate the volume.",
+    "mos": "Rate the overall quality.",
+}
+WHICH_TASK = "Which one, in a word?"
+NO_CAUSE = "none"
+
+
+@dataclass(frozen=True)
+class Example:
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    ratings: tuple[float, ...] = ()
+    """The exact ratings that the answer's first scored tokens state, to be predicted."""
+    scored: tuple[bool, ...] = ()
+    """Answer tokens that are trained, as opposed to forced by inference; empty: all."""
+    named: tuple[bool, ...] = ()
+    """Answer tokens that name a cause; empty: none."""
+    rows: tuple[Row, ...] = ()
+    """The clips heard in the prompt, in order."""
+
+    def __post_init__(self) -> None:
+        for marks in (self.scored, self.named):
+            if marks and len(marks) != len(self.answer):
+                raise ValueError(f"{len(marks)} marks for {len(self.answer)} answer tokens")
+
+
+@dataclass(frozen=True)
+class Batch:
+    tokens: Tensor  # [B, T] int64, padded on the right
+    targets: Tensor  # [B, T] int64: the next token where it is part of the answer, else IGNORED
+    ratings: Tensor  # [B, T] float32: the exact rating where the next token states one, else NaN
+    named: Tensor  # [B, T] bool: the next token is part of a cause's name
+    rows: tuple[Row, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        moved = (tensor.to(device) for tensor in (self.tokens, self.targets, self.ratings, self.named))
+        return Batch(*moved, rows=self.rows)
+
+
+# --- examples ------------------------------------------------------------------------------------------------------
+
+
+def audio_example(
+    prompts: PromptBuilder, task: Task, rows: Sequence[Row], rng: np.random.Generator, *, diverse: bool = True
+) -> Example:
+    """What the audio model learns from `rows` (two of them for "compare" and "which").
+
+    Unless `diverse`, a clip's caption is the same every time.
+    """
+    words = rng if diverse else fixed_rng(rows)
+    match task:
+        case "aspect":
+            return _aspect(prompts, rows[0], rng)
+        case "which":
+            return _which(prompts, rows)
+        case "compare":
+            return _compared(prompts, audio_prompt(prompts, rows), rows, words, heard=True)
+    return _rated(prompts, task, audio_prompt(prompts, rows), rows[0], words, heard=True)
+
+
+def text_example(
+    prompts: PromptBuilder, task: Task, rows: Sequence[Row], rng: np.random.Generator, *, diverse: bool = True
+) -> Example:
+    """The answers to "line", "describe" and "compare" for the text expert, which reads ratings and causes instead."""
+    words = rng if diverse else fixed_rng(rows)
+    if task == "compare":
+        return _compared(prompts, text_prompt(prompts, rows), rows, words, heard=False)
+    if task in ("line", "describe"):
+        return _rated(prompts, task, text_prompt(prompts, rows), rows[0], words, heard=False)
+    raise ValueError(f"the text expert has no task {task!r}")
+
+
+def audio_prompt(prompts: PromptBuilder, rows: Sequence[Row]) -> tuple[int, ...]:
+    """x_audio: the prompt that holds the clips of one row, or of two to be compared."""
+    counts = [audio_tokens(frame_count(row["samples"])) for row in rows]
+    return prompts.rate_prompt(*counts) if len(rows) == 1 else prompts.compare_prompt(*counts)
+
+
+def text_prompt(prompts: PromptBuilder, rows: Sequence[Row]) -> tuple[int, ...]:
+    """x_text: the same question, with ratings and causes in the place of the clips."""
+    return expert_text.rate_prompt(prompts, rows[0]) if len(rows) == 1 else expert_text.compare_prompt(prompts, *rows)
+
+
+def fixed_rng(rows: Sequence[Row]) -> np.random.Generator:
+    """From which one clip, or one pair, always gets the same caption."""
+    return np.random.default_rng([11, *(int(row["seed"]) for row in rows)])
+
+
+def description(row: Row, rng: np.random.Generator) -> str:
+    """One of the row's stored texts where a language model wrote some, else the grammar's."""
+    stored = row.get("descriptions")
+    return str(stored[int(rng.integers(len(stored)))]) if stored else captions.describe(row, rng)
+
+
+def argument(a: Row, b: Row, rng: np.random.Generator) -> str:
+    """The stored reasons of this pair where a language model wrote them, else the grammar's."""
+    stored: dict[int, str] = a.get("arguments", {})
+    return stored[b["seed"]] if b["seed"] in stored else captions.argue(a, b, rng)
+
+
+def _rated(
+    prompts: PromptBuilder, task: Task, prompt: tuple[int, ...], row: Row, words: np.random.Generator, *, heard: bool
+) -> Example:
+    ratings = tuple(float(row[name]) for name in RATINGS)
+    rows = (row,) if heard else ()
+    if task == "line":
+        return Example(prompt, prompts.line(row), ratings, rows=rows)
+    text = description(row, words)
+    answer = prompts.rate_answer(row, text)
+    return Example(prompt, answer, ratings, named=_named(prompts, answer, f"\n{text}{IM_END}", (row,)), rows=rows)
+
+
+def _compared(
+    prompts: PromptBuilder, prompt: tuple[int, ...], pair: Sequence[Row], words: np.random.Generator, *, heard: bool
+) -> Example:
+    a, b = pair
+    reasons = argument(a, b, words)
+    answer = prompts.compare_answer(a, b, verdict(shown(a)["mos"], shown(b)["mos"]), reasons)
+    head = len(prompts.compare_head(a, b))
+    scored = (False,) * head + (True,) * (len(answer) - head)
+    named = _named(prompts, answer, f" {reasons}{IM_END}", pair)
+    return Example(prompt, answer, scored=scored, named=named, rows=tuple(pair) if heard else ())
+
+
+def _aspect(prompts: PromptBuilder, row: Row, rng: np.random.Generator) -> Example:
+    """ " 2.3 hum": a rating, and what alone lowers it most. What a human-rated clip suffers from was not recorded: of
+    it the rating alone is scored."""
+    name = str(rng.choice(list(ASPECT_TASKS)))
+    prompt = prompts.turn((*_slot(prompts, row), *prompts.encode(f"\n{ASPECT_TASKS[name]}")))
+    heard = audible(row, (name,) if name in DIMENSIONS else DIMENSIONS)
+    number, cause = prompts.number_id(row[name]), prompts.encode(f" {heard[0]['name'] if heard else NO_CAUSE}")
+    answer = (number, *cause, prompts.stop)
+    known = row.get("rated_by") != "human"
+    scored = (True, *(known for _ in answer[1:]))
+    named = (False, *(known for _ in cause), False)
+    return Example(prompt, answer, (float(row[name]),), scored, named, (row,))
+
+
+def _which(prompts: PromptBuilder, pair: Sequence[Row]) -> Example:
+    a, b = pair
+    user = (
+        *prompts.encode("A:"),
+        *_slot(prompts, a),
+        *prompts.encode("\nB:"),
+        *_slot(prompts, b),
+        *prompts.encode(f"\n{WHICH_TASK}"),
+    )
+    better = prompts.verdict_ids[verdict(shown(a)["mos"], shown(b)["mos"])]
+    return Example(prompts.turn(user), (better,), rows=tuple(pair))
+
+
+def _slot(prompts: PromptBuilder, row: Row) -> tuple[int, ...]:
+    return prompts.slot(audio_tokens(frame_count(row["samples"])))
+
+
+def audible(row: Row, dimensions: Sequence[str] = DIMENSIONS) -> list[Any]:
+    """The recorded causes that can be heard, the worst of all `dimensions` first."""
+    heard = [cause for dimension in dimensions for cause in causes.audible(row, dimension)]
+    return sorted(heard, key=lambda cause: float(cause["rating"]))
+
+
+def _named(prompts: PromptBuilder, answer: Sequence[int], text: str, rows: Sequence[Row]) -> tuple[bool, ...]:
+    """Which answer tokens name a recorded cause of `rows`; `text` is what the answer's last tokens were made from."""
+    names = {cause["name"] for row in rows for cause in audible(row)}
+    spans = [found.span() for name in names for found in re.finditer(causes.KINDS[name].pattern, text, re.IGNORECASE)]
+    offsets = prompts.tokenizer.encode(text, add_special_tokens=False).offsets
+    marks = tuple(any(first < end and start < last for start, end in spans) for first, last in offsets)
+    return (False,) * (len(answer) - len(marks)) + marks
+
+
+# --- batches -------------------------------------------------------------------------------------------------------
+
+MakeExample = Callable[[PromptBuilder, Task, Sequence[Row], np.random.Generator], Example]
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """Batches of one task each, of clips of similar length: `batch_size` of them, fewer where they are long."""
+
+    rows: Sequence[Row]
+    prompts: PromptBuilder
+    make: MakeExample
+    tasks: dict[Task, float]
+    batch_size: int
+    seed: int
+
+    def __call__(self, index: int) -> Batch:
+        rng = np.random.default_rng([self.seed, index])
+        task: Task = rng.choice(list(self.tasks), p=list(self.tasks.values()))
+        rows = self._rows(index)
+        groups = self._pairs(rows, rng) if task in PAIRS else [[row] for row in rows]
+        return collate([self.make(self.prompts, task, group, rng) for group in groups])
+
+    def _pairs(self, rows: Sequence[Row], rng: np.random.Generator) -> list[list[Row]]:
+        """Of `rows` two and two; or half as many of the pairs that a language model argued, where there are any."""
+        if self.argued:
+            return [list(self.argued[int(i)]) for i in rng.integers(len(self.argued), size=len(rows) // 2)]
+        mixed = [rows[int(i)] for i in rng.permutation(len(rows) // 2 * 2)]
+        return [mixed[i : i + 2] for i in range(0, len(mixed), 2)]
+
+    @cached_property
+    def argued(self) -> list[tuple[Row, Row]]:
+        return argued_pairs(self.rows)
+
+    def _rows(self, index: int) -> list[Row]:
+        epoch = 0
+        while index >= len(batches := _epoch(self, epoch)):
+            index -= len(batches)
+            epoch += 1
+        return [self.rows[i] for i in batches[index]]
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return len(_epoch(self, 0))
+
+
+def argued_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """The pairs among `rows` with stored arguments."""
+    by_seed = {row["seed"]: row for row in rows if "arguments" in row}
+    return [(a, by_seed[b]) for a in by_seed.values() for b in a["arguments"] if b in by_seed]
+
+
+@lru_cache(maxsize=64)
+def _epoch(sampler: Sampler, epoch: int) -> list[list[int]]:
+    rng = np.random.default_rng([sampler.seed, 7, epoch])
+    batches = cut([int(row["samples"]) for row in sampler.rows], sampler.batch_size, rng)
+    return [batch for batch in batches if len(batch) > 1]
+
+
+def cut(lengths: Sequence[int], batch_size: int, rng: np.random.Generator, long: int = LONG_CLIP) -> list[list[int]]:
+    """Indices shuffled, sorted by length within pools of 16 batches, cut into batches, shuffled again.
+
+    A batch padded to its longest holds at most `batch_size` items, and at most `batch_size` × `long` in all.
+    """
+    order = [int(i) for i in rng.permutation(len(lengths))]
+    pool = batch_size * 16
+    batches: list[list[int]] = []
+    for start in range(0, len(order), pool):
+        batch: list[int] = []
+        for i in sorted(order[start : start + pool], key=lambda i: lengths[i]):
+            # The items come in rising length, so this one pads the others.
+            if len(batch) == batch_size or (batch and (len(batch) + 1) * lengths[i] > batch_size * long):
+                batches.append(batch)
+                batch = []
+            batch.append(i)
+        batches.append(batch)
+    return [batches[int(i)] for i in rng.permutation(len(batches))]
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Right-padded; the target of position t is token t + 1, so prompt and answer meet at the prompt's last token."""
+    length = max(len(example.prompt) + len(example.answer) for example in examples) - 1
+    tokens = torch.zeros(len(examples), length, dtype=torch.int64)
+    targets = torch.full_like(tokens, IGNORED)
+    ratings = torch.full(tokens.shape, float("nan"))
+    named = torch.zeros(tokens.shape, dtype=torch.bool)
+    for i, example in enumerate(examples):
+        whole = torch.tensor(example.prompt + example.answer)
+        tokens[i, : len(whole) - 1] = whole[:-1]
+        answer = slice(len(example.prompt) - 1, len(whole) - 1)
+        scored = torch.tensor(example.scored or (True,) * len(example.answer))
+        targets[i, answer] = whole[len(example.prompt) :].where(scored, IGNORED)
+        if example.named:
+            named[i, answer] = torch.tensor(example.named)
+        if example.ratings:
+            first = answer.start + int(scored.nonzero()[0])
+            ratings[i, first : first + len(example.ratings)] = torch.tensor(example.ratings)
+    return Batch(tokens, targets, ratings, named, tuple(row for example in examples for row in example.rows))

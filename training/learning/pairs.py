@@ -1,0 +1,164 @@
+"""What alignment compares: two responses to one question, after two prompts, aligned token by token.
+
+The audio model hears the clips (x_audio), the expert reads their ratings (x_text); both are scored on the corpus text
+y_t and on y_a, which the audio model said itself. What inference forces (newline, an argument's head and conclusion,
+numbers in prose, the clip ahead in a dimension) is scored on neither side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from sqe_fast.prompt import ASPECTS, PromptBuilder
+from sqe_fast.results import RATINGS
+from training.corpora.corpus import Clips
+from training.learning.examples import IGNORED, Batch, Example, argued_pairs, audio_example, collate, cut, text_prompt
+from training.learning.sampling import Job
+
+COMPARE_SHARE = 0.25
+"""Pairs to be compared for each clip to be described."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """B questions. Rows 0 … B−1 of both batches answer them with y_t, rows B … 2B−1 with y_a."""
+
+    student: Batch
+    """After x_audio; `rows` are the clips of the B questions, once."""
+    teacher: Batch
+    """After x_text."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError unless both sides score the same tokens, row by row."""
+        ours, theirs = self.student.targets, self.teacher.targets
+        counts = (ours != IGNORED).sum(1), (theirs != IGNORED).sum(1)
+        if not torch.equal(*counts) or not torch.equal(ours[ours != IGNORED], theirs[theirs != IGNORED]):
+            raise ValueError("audio model and expert must be scored on the same response tokens")
+
+    def to(self, device: torch.device) -> Pairs:
+        return Pairs(self.student.to(device), self.teacher.to(device))
+
+
+def scored(prompts: PromptBuilder, job: Job, response: Sequence[int]) -> tuple[bool, ...]:
+    """Which tokens of a response the model chose, as opposed to the template. A response that was cut off is fine.
+
+    Raises ValueError for what does not follow the template.
+    """
+    forced = _template(prompts, job, response)
+    marks = [True] * len(response)
+    for start, tokens in forced:
+        if tuple(response[start : start + len(tokens)]) != tokens:
+            raise ValueError(f"a response to {job.task!r} does not follow the template at token {start}")
+        marks[start : start + len(tokens)] = [False] * len(tokens)
+    numbers, letters = set(prompts.number_ids), set(prompts.clip_ids.values())
+    contexts = [prompts.encode(f" {aspect} Speech") for aspect in ASPECTS.values()]
+    last, tokens = forced[-1]
+    for i in range(last + len(tokens), len(response)):
+        ahead = response[i] in letters and any(tuple(response[i - len(c) : i]) == c for c in contexts)
+        if response[i] in numbers or ahead:
+            marks[i] = False
+    return tuple(marks)
+
+
+def _template(prompts: PromptBuilder, job: Job, response: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
+    """Where what is forced before the prose stands, and what it is."""
+    if job.task == "describe":
+        return [(len(RATINGS), prompts.encode("\n"))]
+    head = prompts.compare_head(*job.rows)
+    verdicts = {id: verdict for verdict, id in prompts.verdict_ids.items()}
+    if len(response) <= len(head) or response[len(head)] not in verdicts:
+        raise ValueError(f"a response to {job.task!r} must hold a verdict at token {len(head)}")
+    argued = prompts.argued_head(*job.rows, verdicts[response[len(head)]])  # type: ignore[arg-type]
+    return [(0, head), (len(head) + 1, argued[len(head) + 1 :])]
+
+
+def pair_up(
+    prompts: PromptBuilder,
+    jobs: Sequence[Job],
+    sampled: Sequence[tuple[int, ...]],
+    rng: np.random.Generator,
+    *,
+    diverse: bool = True,
+) -> Pairs:
+    """Both responses to each job (all of one task), after both prompts."""
+    heard: list[Example] = []
+    for job in jobs:
+        told = audio_example(prompts, job.task, job.rows, rng, diverse=diverse)
+        heard.append(replace(told, scored=scored(prompts, job, told.answer)))
+    for told, job, answer in zip(tuple(heard), jobs, sampled, strict=True):
+        heard.append(Example(told.prompt, answer, scored=scored(prompts, job, answer)))
+    questions = [text_prompt(prompts, job.rows) for job in jobs] * 2
+    read = [Example(question, one.answer, scored=one.scored) for question, one in zip(questions, heard, strict=True)]
+    for example in (*heard, *read):
+        _check_boundary(prompts, example)
+    return Pairs(collate(heard), collate(read))
+
+
+def _check_boundary(prompts: PromptBuilder, example: Example) -> None:
+    """Raises ValueError unless the prompt ends in a newline token of its own: a token that merged the prompt's end
+    with the answer's beginning would shift every position of one side against the other."""
+    newline = prompts.encode("\n")
+    if example.prompt[-len(newline) :] != newline:
+        raise ValueError("a prompt must end in a newline token; the answer's first token would merge into it")
+
+
+@dataclass(frozen=True, eq=False)
+class PairSampler:
+    """Batch `index` of the jobs and their sampled responses: one task each, prompts of similar length."""
+
+    prompts: PromptBuilder
+    jobs: Sequence[Job]
+    sampled: Mapping[int, tuple[int, ...]]
+    batch_size: int
+    seed: int
+    diverse: bool = True
+
+    def __call__(self, index: int) -> Pairs:
+        epoch = 0
+        while index >= len(batches := _epoch(self, epoch)):
+            index -= len(batches)
+            epoch += 1
+        rng = np.random.default_rng([self.seed, 31, epoch, index])
+        chosen = batches[index]
+        return pair_up(
+            self.prompts,
+            [self.jobs[i] for i in chosen],
+            [self.sampled[i] for i in chosen],
+            rng,
+            diverse=self.diverse,
+        )
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return len(_epoch(self, 0))
+
+
+@lru_cache(maxsize=64)
+def _epoch(sampler: PairSampler, epoch: int) -> list[list[int]]:
+    rng = np.random.default_rng([sampler.seed, 37, epoch])
+    batches: list[list[int]] = []
+    for task in ("describe", "compare"):
+        ids = [i for i, job in enumerate(sampler.jobs) if job.task == task]
+        cuts = cut([sampler.jobs[i].samples for i in ids], sampler.batch_size, rng)
+        batches += [[ids[k] for k in batch] for batch in cuts if batch]
+    return [batches[int(i)] for i in rng.permutation(len(batches))]
+
+
+def make_jobs(clips: Clips, seed: int, limit: int | None = None) -> list[Job]:
+    """Every clip (or the first `limit`) to be described, and pairs of them to be compared: random ones, or some of
+    those that a language model argued."""
+    rows = clips.rows[:limit]
+    rng = np.random.default_rng([seed, 41])
+    argued = argued_pairs(rows)
+    count = round(COMPARE_SHARE * len(rows)) if len(rows) > 1 else 0
+    if argued:
+        pairs = [argued[int(i)] for i in rng.permutation(len(argued))[:count]]
+    else:
+        chosen = (rng.choice(len(rows), 2, replace=False) for _ in range(count))
+        pairs = [(rows[int(a)], rows[int(b)]) for a, b in chosen]
+    return [Job("describe", (row,)) for row in rows] + [Job("compare", pair) for pair in pairs]

@@ -1,0 +1,225 @@
+"""What the audio model itself says of a clip (the paper's y_a): answers drawn from it, many clips at a time.
+
+Drawn like the engine answers: the line from the number tokens, prose from prose tokens; the newline, an argument's
+conclusion, the numbers in the prose and the clip ahead in a dimension are forced. Every answer has its own random
+numbers, so that it does not depend on what was sampled before it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from sqe_fast.model.decoder import CacheRows, KVCache
+from sqe_fast.prompt import MAX_DESCRIPTION_TOKENS, PromptBuilder, Write
+from sqe_fast.results import RATINGS
+from training.learning.examples import LONG_CLIP, Row, Task, audio_prompt, cut
+from training.learning.sft import Listener
+from training.scale import shown
+
+
+@dataclass(frozen=True)
+class Job:
+    """One question to the audio model: a clip to describe, or two to compare."""
+
+    task: Task
+    rows: tuple[Row, ...]
+
+    @property
+    def samples(self) -> int:
+        return sum(int(row["samples"]) for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How answers are drawn."""
+
+    temperature: float = 0.9
+    top_p: float = 0.95
+    seed: int = 0
+    max_tokens: int = MAX_DESCRIPTION_TOKENS
+    """Of the prose. An answer that is longer is cut, and has no end token."""
+
+
+class _Answer:
+    """One answer on its way: which tokens may come next, and what is forced."""
+
+    def __init__(self, prompts: PromptBuilder, job: Job, limit: int) -> None:
+        self._prompts, self._job, self._limit = prompts, job, limit
+        self.tokens: list[int] = []
+        self.done = False
+        self.kind = "number" if job.task == "describe" else "verdict"
+        """The mask that holds for the next token."""
+        self.prompt = audio_prompt(prompts, job.rows)
+        self._forced: list[int] = []
+        self._ahead: tuple[tuple[tuple[int, ...], int], ...] = ()
+        self._writing = ""
+        self._written = 0
+        if job.task == "compare":
+            self.tokens += prompts.compare_head(*job.rows)
+
+    def take(self, drawn: int) -> None:
+        """Append the forced token where there is one, else `drawn`."""
+        if self._forced:
+            self.tokens.append(self._forced.pop(0))
+            return
+        if self.kind in ("number", "verdict"):
+            self.tokens.append(drawn)
+            self._read()
+            return
+        token = self._fixed(drawn)
+        self.tokens.append(token)
+        self._written += 1
+        self.kind = self._writing
+        self.done = token == self._prompts.stop or self._written == self._limit
+
+    def _read(self) -> None:
+        prompts, rows = self._prompts, self._job.rows
+        if self.kind == "verdict":
+            verdict = next(name for name, id in prompts.verdict_ids.items() if id == self.tokens[-1])
+            self._forced = list(prompts.argued_head(*rows, verdict)[len(self.tokens) :])  # type: ignore[arg-type]
+            a, b = (shown(row) for row in rows)
+            [step] = prompts.argue(1, 1, a, b, verdict).steps  # type: ignore[arg-type]
+        elif len(self.tokens) == len(RATINGS):
+            *_, force, step = prompts.rate(1, describe=True).steps
+            self._forced = list(force.tokens)  # type: ignore[union-attr]
+        else:
+            return
+        assert isinstance(step, Write)
+        self._ahead = step.forced
+        self._writing = "prose" if step.numbers else "reasons"
+        self.kind = f"first {self._writing}"
+
+    def _fixed(self, drawn: int) -> int:
+        for context, following in self._ahead:
+            if tuple(self.tokens[-len(context) :]) == context:
+                return following
+        return self.tokens[len(RATINGS) - 1] if drawn in self._prompts.number_ids else drawn
+
+
+class Speaker:
+    """Draws answers from the model of a `Listener`."""
+
+    def __init__(self, listener: Listener, prompts: PromptBuilder, settings: Settings) -> None:
+        self._listener, self._prompts, self._settings = listener, prompts, settings
+        self._masks = _masks(prompts, listener.model.config.text.vocab_size, listener.device)
+
+    @torch.inference_mode()
+    def answers(self, jobs: Sequence[Job], indices: Sequence[int]) -> list[tuple[int, ...]]:
+        """The response of each job; `indices` number the jobs among all, for their random numbers."""
+        settings, model = self._settings, self._listener.model
+        drafts = [_Answer(self._prompts, job, settings.max_tokens) for job in jobs]
+        dice = [np.random.default_rng([settings.seed, 29, index]) for index in indices]
+        audio = self._listener.encode(tuple(row for job in jobs for row in job.rows))
+        fed = [(*draft.prompt, *draft.tokens) for draft in drafts]
+        longest = max(map(len, fed))
+        tokens = torch.tensor([[*row, *[0] * (longest - len(row))] for row in fed], device=self._listener.device)
+        space = longest + settings.max_tokens + 64  # a conclusion's forced tokens
+        cache = KVCache.allocate(model.config.text, len(jobs), space, like=model.decoder.head.weight)
+        hidden = model(tokens, audio, CacheRows(cache, range(len(jobs)), [0] * len(jobs)))
+        past = [len(row) for row in fed]
+        last = hidden[range(len(jobs)), [n - 1 for n in past]]
+        alive = list(range(len(jobs)))
+        while True:
+            dice_now = torch.tensor([dice[i].random() for i in alive], device=last.device)
+            drawn = self._draw(model.logits(last).float(), [drafts[i].kind for i in alive], dice_now)
+            for i, token in zip(alive, drawn.tolist(), strict=True):
+                drafts[i].take(token)
+            alive = [i for i in alive if not drafts[i].done]
+            if not alive:
+                return [tuple(draft.tokens) for draft in drafts]
+            step = torch.tensor([[drafts[i].tokens[-1]] for i in alive], device=last.device)
+            last = model(step, (), CacheRows(cache, alive, [past[i] for i in alive]))[:, -1]
+            for i in alive:
+                past[i] += 1
+
+    def _draw(self, logits: Tensor, kinds: Sequence[str], dice: Tensor) -> Tensor:
+        """One token of each row of logits [B, V]: the allowed ones, at the temperature, from the smallest set that
+        holds `top_p` of the probability. `dice` [B] are uniform random numbers."""
+        allowed = torch.stack([self._masks[kind] for kind in kinds])
+        logits = logits.masked_fill(~allowed, float("-inf")) / self._settings.temperature
+        probabilities, ids = torch.softmax(logits, -1).sort(-1, descending=True)
+        before = probabilities.cumsum(-1) - probabilities
+        kept = probabilities * (before < self._settings.top_p)
+        upto = kept.cumsum(-1)
+        rank = torch.searchsorted(upto, (dice.to(upto.dtype) * upto[:, -1])[:, None], right=True)
+        last = (kept > 0).sum(-1, keepdim=True) - 1
+        return ids.gather(1, rank.minimum(last))[:, 0]
+
+
+def _masks(prompts: PromptBuilder, vocabulary: int, device: torch.device) -> dict[str, Tensor]:
+    """Which tokens [vocabulary] each kind of position may hold; prose is not empty."""
+    numbers = set(prompts.number_ids)
+    kinds = {
+        "number": numbers,
+        "verdict": set(prompts.verdict_ids.values()),
+        "first prose": set(prompts.prose_ids) - numbers,
+        "prose": {*prompts.prose_ids, prompts.stop},
+        "first reasons": set(prompts.prose_ids) - numbers,
+        "reasons": (set(prompts.prose_ids) - numbers) | {prompts.stop},
+    }
+    masks = {}
+    for kind, ids in kinds.items():
+        masks[kind] = torch.zeros(vocabulary, dtype=torch.bool, device=device)
+        masks[kind][sorted(ids)] = True
+    return masks
+
+
+def sample(
+    listener: Listener,
+    prompts: PromptBuilder,
+    jobs: Sequence[Job],
+    settings: Settings,
+    file: Path,
+    source: str,
+    batch_size: int = 32,
+) -> dict[int, tuple[int, ...]]:
+    """Responses of all `jobs` by index, kept in `file` (JSONL); goes on where an earlier run stopped.
+
+    `source` names the model. Raises ValueError where the file was sampled in another way.
+    """
+    listener.eval()
+    about = {"source": source, "jobs": len(jobs), **vars(settings)}
+    done = _read(file, about)
+    speaker = Speaker(listener, prompts, settings)
+    missing = [i for i in range(len(jobs)) if i not in done]
+    batches = list(_batches(missing, jobs, batch_size))
+    with file.open("a") as out:
+        for batch in track(batches, f"sampling {file.parent.name}", disable=not batches):
+            for i, tokens in zip(batch, speaker.answers([jobs[i] for i in batch], batch), strict=True):
+                done[i] = tokens
+                out.write(json.dumps({"job": i, "tokens": tokens}) + "\n")
+            out.flush()
+    return done
+
+
+def _batches(missing: Sequence[int], jobs: Sequence[Job], batch_size: int) -> Iterator[list[int]]:
+    for task in ("describe", "compare"):
+        indices = [i for i in missing if jobs[i].task == task]
+        rng = np.random.default_rng(0)
+        for batch in cut([jobs[i].samples for i in indices], batch_size, rng, long=LONG_CLIP * 2):
+            if batch:
+                yield [indices[k] for k in batch]
+
+
+def _read(file: Path, about: dict[str, object]) -> dict[int, tuple[int, ...]]:
+    """What `file` holds; a line that was cut off is dropped from it."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(about) + "\n")
+        return {}
+    text = file.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        file.write_text(whole)
+    first, *lines = (json.loads(line) for line in whole.splitlines())
+    if first != about:
+        raise ValueError(f"{file} was sampled otherwise ({first}, not {about}): remove it or use another folder")
+    return {line["job"]: tuple(line["tokens"]) for line in lines}

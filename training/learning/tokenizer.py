@@ -1,0 +1,76 @@
+"""The small tokenizer of `tiny`: byte-level BPE on our own captions, one token a rating, one token a digit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from sqe_fast.checkpoint import TOKENIZER_FILE
+from sqe_fast.prompt import COMPARE_TASK, END_OF_TEXT, IM_END, NUMBER_TOKENS, RATE_TASK, SPECIAL_TOKENS
+from training import captions
+from training.corpora.corpus import Clips
+from training.learning import expert_text
+from training.learning.examples import ASPECT_TASKS, NO_CAUSE, WHICH_TASK
+
+VOCABULARY = 2_048
+CLIPS, TEXTS_PER_CLIP = 2_000, 4
+"""The first clips of the corpus, so that a larger one does not change the tokenizer."""
+
+
+def train(clips: Clips) -> Tokenizer:
+    """Learn merges from captions of `clips` and of pairs of them, and from the prompts."""
+    tokenizer = Tokenizer(models.BPE())
+    # No single rating leaks into a merge: numbers are cut out before the byte-level split, digits stay single.
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY - len(NUMBER_TOKENS),
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_texts(clips), trainer)
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in NUMBER_TOKENS])
+    return tokenizer
+
+
+def _texts(clips: Clips) -> Iterator[str]:
+    rng = np.random.default_rng(0)
+    yield from (
+        RATE_TASK,
+        COMPARE_TASK,
+        WHICH_TASK,
+        *ASPECT_TASKS.values(),
+        f" {NO_CAUSE}",
+        "user",
+        "assistant",
+        "A:",
+        "B:",
+    )
+    rows = clips.rows[:CLIPS]
+    for row in rows:
+        other = rows[int(rng.integers(len(rows)))]
+        for _ in range(TEXTS_PER_CLIP):
+            yield captions.describe(row, rng)
+        yield captions.argue(row, other, rng)
+        yield expert_text.tuple_text(row)
+
+
+def save(tokenizer: Tokenizer, folder: Path) -> None:
+    """tokenizer.json and the tokenizer_config.json with which transformers loads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / TOKENIZER_FILE))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": IM_END,
+        "pad_token": END_OF_TEXT,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 4096,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
