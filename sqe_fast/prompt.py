@@ -242,9 +242,10 @@ class PromptBuilder:
         self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings, verdict: Literal["A", "B", "tie"]
     ) -> Program:
         """Write the reasons, which follow `conclusion` and hold no numbers. Which clip is ahead in a dimension is
-        forced to the ratings; equal ones leave it to the model."""
+        forced to the ratings as the lines show them, to 0.1; equal ones leave it to the model."""
         tokens = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.argued_head(a, b, verdict))
-        ahead = {name: "A" if a[name] > b[name] else "B" for name in ASPECTS if a[name] != b[name]}
+        shown = {name: (number_index(a[name]), number_index(b[name])) for name in ASPECTS}
+        ahead = {name: "A" if of_a > of_b else "B" for name, (of_a, of_b) in shown.items() if of_a != of_b}
         forced = tuple((self.encode(f" {ASPECTS[name]} Speech"), self.clip_ids[clip]) for name, clip in ahead.items())
         return Program(tokens, (self._write(forced=forced),))
 
