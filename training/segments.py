@@ -23,6 +23,12 @@ TURNS = re.compile(
     re.IGNORECASE,
 )
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
+CONTRAST = re.compile(r"\bnot (?!only|just|merely|least)(?:so much )?(?:\w+ ){1,3}?but (?=an?\b|the\b|\w+)", re.IGNORECASE)
+"""What is named only to be replaced: "not hiss but hum"."""
+ASIDE = re.compile(
+    r",\s*(?:\w+ly|I think|I'd say|I would say|of course|to be fair|to my ear|in my opinion|for once|by contrast|in turn|then|too|as well|"
+    r"if any|in particular|for example|on the other hand|as expected|as it were)(?=,)", re.IGNORECASE)
+"""What may be left out between commas."""
 NUMBER_ASIDE = re.compile(r"\s*\((?=[^()]*\d)[^()]{0,24}\)")
 WEAK = re.compile(r",|\band\b|\bor\b|\bnor\b|\bplus\b", re.IGNORECASE)
 WEAK_COST, BESIDE_COST, FARTHEST = 35, 60, 60
@@ -57,8 +63,10 @@ def sentences(text: str) -> list[str]:
 
 
 def pieces(sentence: str) -> list[str]:
-    """The segments of a sentence, as text."""
-    return [part for part in TURNS.split(NUMBER_ASIDE.sub("", sentence)) if part.strip()]
+    """The segments of a sentence, as text; a question has none."""
+    if sentence.endswith("?"):
+        return []
+    return [part for part in TURNS.split(CONTRAST.sub("", ASIDE.sub("", NUMBER_ASIDE.sub("", sentence)))) if part.strip()]
 
 
 def distance(text: str, one: Mark, other: Mark) -> int:
@@ -169,7 +177,8 @@ def _shared(text: str, anchors: Sequence[Anchor]) -> Iterator[Anchor]:
     filled = list(anchors)
     for place, anchor in enumerate(filled):
         bare = anchor.mark.kind in ("fault", "topic") and not anchor.modifiers and not anchor.negated
-        if said and bare and said.mark.kind == anchor.mark.kind and listed(said.mark, anchor.mark):
+        graded = said and said.modifiers and all(entry[0].kind == "grade" for entry in said.modifiers)
+        if said and bare and (graded or said.mark.kind == anchor.mark.kind) and listed(said.mark, anchor.mark):
             joined = anchor.mark.kind == "topic" or re.search(r"\w", text[said.mark.end : anchor.mark.start])
             before = tuple(entry for entry in said.modifiers if entry[0].start < said.mark.start and joined)
             other = anchor.mark.kind == "fault" and said.mark.dimension != anchor.mark.dimension
