@@ -152,7 +152,7 @@ def expert(
 @app.command()
 def sft(
     run: Run = DEFAULT_RUN,
-    steps: Steps = 7_000,
+    steps: Steps = 6_000,
     batch_size: BatchSize = 12,
     precision: PrecisionOption = Precision.fp32,
     device: DeviceOption = Device.cpu,
@@ -209,7 +209,7 @@ def alld(
     rate: Rate = 0.25,
     temperature: Annotated[float, typer.Option(help="At which the model's own answers are drawn.")] = 0.9,
     top_p: Annotated[float, typer.Option(help="At which the model's own answers are drawn.")] = 0.95,
-    limit: Annotated[int | None, typer.Option(help="Use the first clips only.")] = None,
+    limit: Annotated[int, typer.Option(help="Clips to align on, the first of the corpus.")] = 3_000,
     lora_rank: LoraRank = 0,
     freeze_encoder: FreezeEncoder = False,
 ) -> None:

@@ -23,12 +23,23 @@ TURNS = re.compile(
     re.IGNORECASE,
 )
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
-CONTRAST = re.compile(r"\bnot (?!only|just|merely|least)(?:so much )?(?:\w+ ){1,3}?but (?=an?\b|the\b|\w+)", re.IGNORECASE)
+CONTRAST = re.compile(
+    r"\bnot (?!only|just|merely|least)(?:so much )?(?:\w+ ){1,3}?but (?=an?\b|the\b|\w+)", re.IGNORECASE
+)
 """What is named only to be replaced: "not hiss but hum"."""
 ASIDE = re.compile(
-    r",\s*(?:\w+ly|I think|I'd say|I would say|of course|to be fair|to my ear|in my opinion|for once|by contrast|in turn|then|too|as well|"
-    r"if any|in particular|for example|on the other hand|as expected|as it were)(?=,)", re.IGNORECASE)
+    r",\s*(?:\w+ly|I think|I'd say|I would say|of course|to be fair|to my ear|in my opinion|for once|"
+    r"by contrast|by comparison|in comparison|in turn|then|too|as well|"
+    r"if any|in particular|for example|on the other hand|as expected|as it were),",
+    re.IGNORECASE,
+)
 """What may be left out between commas."""
+HEADING = re.compile(
+    r"^\W*(?:(?:as for|regarding|in terms of|when it comes to|"
+    r"concerning) (?:the )?([^,:]{3,40}),(?: it| that|'s)*|((?:\w+ ){0,1}\w+):)\s*(?=\w)",
+    re.IGNORECASE,
+)
+"""What a sentence says first that it is about: "As for the hum, it's slight", "Level: good"."""
 NUMBER_ASIDE = re.compile(r"\s*\((?=[^()]*\d)[^()]{0,24}\)")
 WEAK = re.compile(r",|\band\b|\bor\b|\bnor\b|\bplus\b", re.IGNORECASE)
 WEAK_COST, BESIDE_COST, FARTHEST = 35, 60, 60
@@ -66,7 +77,12 @@ def pieces(sentence: str) -> list[str]:
     """The segments of a sentence, as text; a question has none."""
     if sentence.endswith("?"):
         return []
-    return [part for part in TURNS.split(CONTRAST.sub("", ASIDE.sub("", NUMBER_ASIDE.sub("", sentence)))) if part.strip()]
+    heading = HEADING.match(sentence)
+    if heading and any(mark.kind in ("topic", "fault") for mark in scan(heading[0])):
+        sentence = f"{heading[1] or heading[2]} {sentence[heading.end() :]}"
+    return [
+        part for part in TURNS.split(CONTRAST.sub("", ASIDE.sub(" ", NUMBER_ASIDE.sub("", sentence)))) if part.strip()
+    ]
 
 
 def distance(text: str, one: Mark, other: Mark) -> int:
@@ -80,7 +96,8 @@ def read_segment(text: str) -> Segment:
     anchors = [m for m in marks if m.kind in ANCHORS]
     negated = _negated(text, marks)
     held: dict[Mark, list[tuple[Mark, bool]]] = {anchor: [] for anchor in anchors}
-    stray, special = [], []
+    stray: list[tuple[Mark, bool]] = []
+    special: list[tuple[Mark, bool]] = []
     for mark in marks:
         entry = (mark, mark in negated)
         if mark.kind in ("worst", "lesser"):
@@ -138,8 +155,8 @@ def _negated(text: str, marks: Sequence[Mark]) -> set[Mark]:
                 negated |= {m for m in marks if _says_again(text, target, m)}
     denied = [mark for mark in marks if mark.kind == "negation"]
     for mark in marks:  # "you won't hear any noise, any gaps or any problem"
-        after = denied and denied[0].end < mark.start and mark.kind in ("fault", "trouble", "degree")
-        if after and any(ANY.search(part) for part in (mark.words, text[: mark.start])):
+        follows = bool(denied) and denied[0].end < mark.start and mark.kind in ("fault", "trouble", "degree")
+        if follows and any(ANY.search(part) for part in (mark.words, text[: mark.start])):
             negated.add(mark)
     return negated
 

@@ -170,15 +170,15 @@ def run(
 ) -> None:
     """Align the finished model of `sft_folder` with the expert; writes what `sft.run` writes.
 
-    Answers y_a to the clips (the first `limit`) are drawn once at `temperature` and `top_p`, and kept in
-    FOLDER/sampled.jsonl. `rate` scales the warm-up's learning rates.
+    Answers y_a to the clips (the first `limit`) are drawn once at `temperature` and `top_p`, and kept beside the model
+    that gave them, in SFT_FOLDER/sampled.jsonl, so that other runs from it need not ask again. `rate` scales the warm-up's learning rates.
     """
     torch.manual_seed(seed)
     world = join(schedule)
     model = sft.start_model(sft_folder).to(device_of(schedule))
     listener, watcher = Listener(model, clips, prompts), Listener(model, held_out, prompts)
     settings = Settings(temperature, top_p, seed)
-    files = (folder / "sampled.jsonl", folder / "sampled_held_out.jsonl")
+    files = (sft_folder / "sampled.jsonl", sft_folder / "sampled_held_out.jsonl")
     lists = (make_jobs(clips, seed, limit), make_jobs(held_out, seed, VALIDATED))
     for listens, jobs, file in zip((listener, watcher), lists, files, strict=True):
         if world.leads:
