@@ -165,7 +165,7 @@ def test_the_verdict_is_the_probability_of_a(prompts: PromptBuilder) -> None:
 
 
 def test_a_dimension_whose_shown_ratings_are_equal_has_no_forced_winner(prompts: PromptBuilder) -> None:
-    """"4.7 against 4.7", and yet one of them is said to be ahead."""
+    """ "4.7 against 4.7", and yet one of them is said to be ahead."""
     level, nearly = (Ratings(**dict.fromkeys(RATINGS, rating), mos_std=0.3) for rating in (3.31, 3.32))
     [write] = prompts.argue(3, 4, level, nearly, "tie").steps
     assert isinstance(write, Write)

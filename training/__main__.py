@@ -105,11 +105,11 @@ def captions(
     seed: Seed = 1,
 ) -> None:
     """Have a language model write the captions, and check each. Else the offline writer does, as they are needed."""
-    from training import captioning
     from training.corpora.corpus import Clips
-    from training.demonstrations import plain
+    from training.language import captioning
+    from training.language.demonstrations import plain
+    from training.language.writers import EndpointWriter, LocalWriter, Writer
     from training.simulation.sources import SPLITS
-    from training.writers import EndpointWriter, LocalWriter, Writer
 
     writer: Writer
     if endpoint and not local:
@@ -325,8 +325,8 @@ def ablate(
 
 
 def _clips(run: Path, split: str) -> Any:
-    from training import captioning
     from training.corpora.corpus import Clips
+    from training.language import captioning
 
     folder = run / "corpus" / split
     clips = Clips.open(folder)

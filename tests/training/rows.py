@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sqe_fast.results import RATINGS
 from tests.training.speech import talk
-from training.causes import KINDS
+from training.language.causes import KINDS
 
 
 def rows(count: int, seed: int = 1, shortest: int = 16_000, longest: int = 20_000) -> list[dict[str, Any]]:

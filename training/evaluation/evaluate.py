@@ -18,11 +18,11 @@ import numpy as np
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.prompt import conclusion
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
-from training import captions, reading, validator
-from training.agreement import spelt
 from training.evaluation import ladder, plots, prose_scores, scores
 from training.evaluation.rated_sets import RatedSet, Row, accuracy
-from training.scale import shown, verdict
+from training.language import captions, reading, validator
+from training.language.agreement import spelt
+from training.language.scale import shown, verdict
 
 
 class Writer(Protocol):

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU
 
-from training import causes
 from training.evaluation.scores import Figure, Share, bootstrap
-from training.validator import Problem
+from training.language import causes
+from training.language.validator import Problem
 
 Row = Mapping[str, Any]
 Counts = npt.NDArray[np.int64]

@@ -171,7 +171,8 @@ def run(
     """Align the finished model of `sft_folder` with the expert; writes what `sft.run` writes.
 
     Answers y_a to the clips (the first `limit`) are drawn once at `temperature` and `top_p`, and kept beside the model
-    that gave them, in SFT_FOLDER/sampled.jsonl, so that other runs from it need not ask again. `rate` scales the warm-up's learning rates.
+    that gave them, in SFT_FOLDER/sampled.jsonl, so that other runs from it need not ask again.
+    `rate` scales the warm-up's learning rates.
     """
     torch.manual_seed(seed)
     world = join(schedule)

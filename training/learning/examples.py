@@ -21,9 +21,9 @@ from sqe_fast.features import frame_count
 from sqe_fast.model.config import audio_tokens
 from sqe_fast.prompt import IM_END, PromptBuilder
 from sqe_fast.results import DIMENSIONS, RATINGS
-from training import captions, causes
+from training.language import captions, causes
+from training.language.scale import shown, verdict
 from training.learning import expert_text
-from training.scale import shown, verdict
 
 Task = Literal["describe", "line", "compare", "aspect", "which"]
 Row = dict[str, Any]

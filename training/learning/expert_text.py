@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqe_fast.prompt import COMPARE_TASK, RATE_TASK, PromptBuilder
 from sqe_fast.results import DIMENSIONS, RATINGS
-from training.causes import audible
-from training.scale import Row, shown
+from training.language.causes import audible
+from training.language.scale import Row, shown
 
 
 def tuple_text(row: Row) -> str:

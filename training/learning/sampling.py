@@ -20,9 +20,9 @@ from torch import Tensor
 from sqe_fast.model.decoder import CacheRows, KVCache
 from sqe_fast.prompt import MAX_DESCRIPTION_TOKENS, PromptBuilder, Write
 from sqe_fast.results import RATINGS
+from training.language.scale import shown
 from training.learning.examples import LONG_CLIP, Row, Task, audio_prompt, cut
 from training.learning.sft import Listener
-from training.scale import shown
 
 
 @dataclass(frozen=True)

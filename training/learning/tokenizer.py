@@ -11,8 +11,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from sqe_fast.checkpoint import TOKENIZER_FILE
 from sqe_fast.prompt import COMPARE_TASK, END_OF_TEXT, IM_END, NUMBER_TOKENS, RATE_TASK, SPECIAL_TOKENS
-from training import captions
 from training.corpora.corpus import Clips
+from training.language import captions
 from training.learning import expert_text
 from training.learning.examples import ASPECT_TASKS, NO_CAUSE, WHICH_TASK
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from training.causes import KINDS
+from training.language.causes import KINDS
 from training.simulation.measures import SAMPLE_RATE, Signal, active_level
 
 Params = Mapping[str, Any]

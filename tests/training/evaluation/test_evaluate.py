@@ -16,7 +16,7 @@ from training.corpora.corpus import Clips, SplitWriter
 from training.evaluation.evaluate import Plan, argument, comparison_scores, named_causes, report, save
 from training.evaluation.rated_sets import RatedSet, accuracy, built, gather
 from training.evaluation.report import cell, markdown
-from training.scale import verdict
+from training.language.scale import verdict
 
 CAUSE = {"stage": "loss", "kind": "silence", "name": "packet loss", "rating": 2.5}
 SAID = "Packet loss breaks the speech and there is no hum, so the overall MOS is 1.0."

@@ -14,7 +14,7 @@ from training.evaluation.prose_scores import (
     likeness,
 )
 from training.evaluation.scores import Share
-from training.validator import Problem, problems
+from training.language.validator import Problem, problems
 
 WORDS = ("the", "voice", "is", "clear", "noise", "covers", "it", "a", "hum", "3.4", "MOS", "of", "overall,")
 

@@ -12,8 +12,8 @@ from sqe_fast.prompt import NUMBER_VALUES, PromptBuilder
 from sqe_fast.results import RATINGS
 from tests.small_tokenizer import small_tokenizer
 from tests.training.rows import cause, rows
+from training.language.scale import shown, verdict
 from training.learning.examples import IGNORED, Batch, Example, Sampler, Task, audio_example, collate, text_example
-from training.scale import shown, verdict
 
 
 @pytest.fixture(scope="module")

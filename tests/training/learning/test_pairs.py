@@ -9,10 +9,10 @@ import torch
 from sqe_fast.prompt import ASPECTS, IM_END, PromptBuilder, conclusion
 from tests.small_tokenizer import small_tokenizer
 from tests.training.rows import FakeClips, rows
+from training.language.scale import shown
 from training.learning.examples import IGNORED
 from training.learning.pairs import Pairs, PairSampler, make_jobs, pair_up, scored
 from training.learning.sampling import Job
-from training.scale import shown
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ import pytest
 from sqe_fast.prompt import IM_END, IM_START
 from sqe_fast.results import RATINGS
 from tests.small_tokenizer import small_tokenizer
-from training import paper_prompts
-from training.captioning import (
+from training.language import paper_prompts
+from training.language.captioning import (
     Tally,
     ask,
     attach,
@@ -26,9 +26,9 @@ from training.captioning import (
     reasons_problems,
     write_captions,
 )
-from training.scale import Row
-from training.validator import Problem
-from training.writers import EndpointWriter, GrammarWriter, LocalWriter, Sampling, Unusable, WriterError
+from training.language.scale import Row
+from training.language.validator import Problem
+from training.language.writers import EndpointWriter, GrammarWriter, LocalWriter, Sampling, Unusable, WriterError
 
 KEY = "SQE_TEST_API_KEY"
 TRUE = "The noise is strong, the rest is good. Overall it is fair, with a MOS of 3.2."

@@ -1,4 +1,4 @@
-"""Does an A/B text agree with its two rows? The counterpart of `training.validator` for arguments.
+"""Does an A/B text agree with its two rows? The counterpart of `validator` for arguments.
 
 Each piece of a sentence has a subject, clip A or B. Comparatives ("cleaner", "fewer gaps", "more natural") claim that
 the subject is ahead in a dimension; plain words are read as those of a description of that clip; the verdict may stand
@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqe_fast.results import RATINGS
-from training import comparative_words as cw
-from training.agreement import cause_problems, linked, ratings_in, same, word_problems
-from training.marks import Mark, scan
-from training.mentions import AFTER_THAN, CLIP, OPENED, OTHER, Clip, Mention, Piece, mentions, owns, split
-from training.reading import Reading, claims_of
-from training.scale import CLEAR_GAP, Row, verdict
-from training.segments import Segment, distance, read_segment
+from training.language import comparative_words as cw
+from training.language.agreement import cause_problems, linked, ratings_in, same, word_problems
+from training.language.marks import Mark, scan
+from training.language.mentions import AFTER_THAN, CLIP, OPENED, OTHER, Clip, Mention, Piece, mentions, owns, split
+from training.language.reading import Reading, claims_of
+from training.language.scale import CLEAR_GAP, Row, verdict
+from training.language.segments import Segment, distance, read_segment
 
 AHEAD = 0.05
 """A clip said to be better is ahead by more than this: by 0.1 as shown."""

@@ -1,13 +1,13 @@
 """The words of speech quality: which dimension they speak of, and which categories of the 1–5 scale they can mean.
 
-An `Interval` is in categories, 0 (bad) to 4 (excellent), with fractions where a word is vague; `training.scale.SLACK`
+An `Interval` is in categories, 0 (bad) to 4 (excellent), with fractions where a word is vague; `scale.SLACK`
 comes on top. Every table maps a regular expression (whole words, case ignored) to what it says. Order does not matter:
 where two entries meet, the longer match holds.
 """
 
 from __future__ import annotations
 
-from training.degree_words import Interval
+from training.language.degree_words import Interval
 
 TOPICS: dict[str, str] = {
     "noisiness": r"background|pauses|SNR|signal-to-noise(?: ratio)?",

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from sqe_fast.results import DIMENSIONS
-from training import composition, demonstrations
-from training.causes import KINDS, audible
-from training.composition import named_causes
-from training.scale import LABELS, label
+from training.language import composition, demonstrations
+from training.language.causes import KINDS, audible
+from training.language.composition import named_causes
+from training.language.scale import LABELS, label
 
 SITUATIONS = ("pristine", "mild", "single", "split", "several", "all", "ruin", "below")
 

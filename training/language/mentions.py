@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from training.marks import scan
-from training.segments import TURNS, sentences
+from training.language.marks import scan
+from training.language.segments import TURNS, sentences
 
 Clip = Literal["A", "B"]
 OTHER: dict[str, Clip] = {"A": "B", "B": "A"}

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from sqe_fast.results import RATINGS
-from training.causes import KINDS
-from training.marks import _table, literal
-from training.validator import argument_problems, problems
+from training.language.causes import KINDS
+from training.language.marks import _table, literal
+from training.language.validator import argument_problems, problems
 
 HERE = Path(__file__).parent
 CAUGHT, FALSE_ALARMS = 0.98, 0.02
 BLIND_CAUGHT, BLIND_FALSE_ALARMS = 0.88, 0.14
-"""Short of the aim above: texts by another hand, unseen while the rules were made, came to .905 and .115 at first sight."""
+"""Short of the aim above: texts by another hand, unseen while the rules were made, came to .905 and .115 at first
+sight."""
 
 
 def row(*causes: tuple[str, float], **ratings: float) -> dict[str, Any]:

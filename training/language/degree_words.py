@@ -1,4 +1,4 @@
-"""The words of amount: how much of a fault, how good a dimension, how loud a voice. See `training.lexicon`."""
+"""The words of amount: how much of a fault, how good a dimension, how loud a voice. See `lexicon`."""
 
 from __future__ import annotations
 

@@ -22,10 +22,10 @@ from functools import cache
 from pathlib import Path
 
 from sqe_fast.results import DIMENSIONS, RATINGS
-from training import composition
-from training.causes import KINDS, audible
-from training.composition import named_causes
-from training.scale import Row, fits
+from training.language import composition
+from training.language.causes import KINDS, audible
+from training.language.composition import named_causes
+from training.language.scale import Row, fits
 
 FOLDER = Path(__file__).parent / "demonstrations"
 VOICES = ("engineer", "listener", "support")

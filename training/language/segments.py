@@ -2,7 +2,7 @@
 
 A sentence is cut where the thought turns ("but", "while", a semicolon). In a segment, words that stand for a dimension
 are anchors ("hiss", "timbre", "choppy"); words that judge are modifiers ("slight", "no", "excellent"), and each goes to
-its nearest anchor. What an anchor and its modifiers claim is for `training.reading` to say.
+its nearest anchor. What an anchor and its modifiers claim is for `reading` to say.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from training import degree_words as dw
-from training import lexicon as lex
-from training.marks import Mark, scan
+from training.language import degree_words as dw
+from training.language import lexicon as lex
+from training.language.marks import Mark, scan
 
 TURNS = re.compile(
     r"[;:()]|—|–|\s-\s|\.\.\.|…|\b(?:(?<!anything )(?<!nothing )(?<!all )but|while|whereas|"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import pairwise
 
-from training import degree_words as dw
-from training import lexicon as lex
-from training.causes import KINDS
-from training.degree_words import Interval
+from training.language import degree_words as dw
+from training.language import lexicon as lex
+from training.language.causes import KINDS
+from training.language.degree_words import Interval
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sqe_fast.prompt import conclusion
-from training.scale import Row, shown, verdict
-from training.validator import Problem, argument_problems, problems
-from training.writers import Unusable, Writer
+from training.language.scale import Row, shown, verdict
+from training.language.validator import Problem, argument_problems, problems
+from training.language.writers import Unusable, Writer
 
 CAPTIONS, ARGUMENTS, REJECTED = "captions.jsonl", "arguments.jsonl", "rejected.jsonl"
 DESCRIBE, COMPARE, DRAW = 51, 53, 59

@@ -1,6 +1,6 @@
 """Free English about one clip → claims: which dimension, which categories, which cause, which number.
 
-An anchor of `training.segments` with its modifiers is a claim, if all words between them are known: where it is not
+An anchor of `segments` with its modifiers is a claim, if all words between them are known: where it is not
 certain what a phrase speaks of or how strong it is, it claims nothing.
 """
 
@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from training import degree_words as dw
-from training import lexicon as lex
-from training.causes import KINDS
-from training.degree_words import Interval
-from training.marks import Mark, scan
-from training.segments import Anchor, Segment, distance, pieces, read_segment, sentences
+from training.language import degree_words as dw
+from training.language import lexicon as lex
+from training.language.causes import KINDS
+from training.language.degree_words import Interval
+from training.language.marks import Mark, scan
+from training.language.segments import Anchor, Segment, distance, pieces, read_segment, sentences
 
 
 @dataclass(frozen=True)

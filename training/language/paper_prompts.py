@@ -12,8 +12,8 @@ from typing import Protocol
 
 from sqe_fast.prompt import ASPECTS, VERDICTS
 from sqe_fast.results import DIMENSIONS
-from training.causes import KINDS
-from training.scale import CLEAR_GAP, LABELS, Row, shown, verdict
+from training.language.causes import KINDS
+from training.language.scale import CLEAR_GAP, LABELS, Row, shown, verdict
 
 Message = dict[str, str]
 """{"role": "system" | "user" | "assistant", "content": …}, as chat endpoints and chat templates take it."""

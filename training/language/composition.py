@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from sqe_fast.prompt import ASPECTS
 from sqe_fast.results import DIMENSIONS
-from training.causes import KINDS
-from training.scale import CLEAR_GAP, LABELS, Row, label, verdict
+from training.language.causes import KINDS
+from training.language.scale import CLEAR_GAP, LABELS, Row, label, verdict
 
 BELOW = 0.25
 """A MOS this far below the worst dimension does not follow from it; several faults explain it."""

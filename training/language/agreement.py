@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator
 
 from sqe_fast.results import DIMENSIONS
-from training import lexicon as lex
-from training.causes import KINDS
-from training.marks import scan
-from training.reading import Claim, Reading
-from training.scale import LABELS, SLACK, Row
-from training.segments import sentences
+from training.language import lexicon as lex
+from training.language.causes import KINDS
+from training.language.marks import scan
+from training.language.reading import Claim, Reading
+from training.language.scale import LABELS, SLACK, Row
+from training.language.segments import sentences
 
 ORDER_SLACK = 0.2
 """A dimension this near to the lowest may be called the worst."""

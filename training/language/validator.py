@@ -1,18 +1,19 @@
 """Does a caption agree with its row? Every text of the corpus passes here, whoever wrote it.
 
-A description is read by `training.reading` and compared by `training.agreement`; an A/B text is cut up by
-`training.mentions` and compared by `training.preferences`. The words lie in `training.lexicon` and
-`training.comparative_words`. Nothing is guessed: what is not understood claims nothing, and is let pass.
+A description is cut up by `segments`, read by `reading` and compared by `agreement`; an A/B
+text is cut up by `mentions` and compared by `preferences`. The words lie in `lexicon`,
+`degree_words` and `comparative_words`. Nothing is guessed: what is not understood claims nothing, and
+is let pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from training import agreement, preferences
-from training.agreement import listener_problems, spelt
-from training.reading import read
-from training.scale import Row, shown
+from training.language import agreement, preferences
+from training.language.agreement import listener_problems, spelt
+from training.language.reading import read
+from training.language.scale import Row, shown
 
 
 class Problem(str):

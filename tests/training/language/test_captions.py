@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from sqe_fast.results import DIMENSIONS
-from training import captions, composition
-from training.causes import KINDS, audible
-from training.scale import LABELS, Row, fits, label, shown, verdict
+from training.language import captions, composition
+from training.language.causes import KINDS, audible
+from training.language.scale import LABELS, Row, fits, label, shown, verdict
 
 
 def cause(name: str, rating: float) -> dict[str, object]:

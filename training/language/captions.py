@@ -18,11 +18,11 @@ import numpy as np
 
 from sqe_fast.prompt import ASPECTS
 from sqe_fast.results import DIMENSIONS
-from training import composition
-from training.causes import KINDS, audible
-from training.composition import named_causes
-from training.demonstrations import VOICES, stock
-from training.scale import Row, fitting, shown
+from training.language import composition
+from training.language.causes import KINDS, audible
+from training.language.composition import named_causes
+from training.language.demonstrations import VOICES, stock
+from training.language.scale import Row, fitting, shown
 
 __all__ = ["argue", "claims", "describe", "named_causes", "preferences"]
 

@@ -1,8 +1,8 @@
 """Caption experts with one interface: our grammar, any OpenAI-compatible endpoint, any local causal LM.
 
-A language model is asked as in the paper (`training.paper_prompts`), several times a clip, each time with other
-demonstrations, temperature and top-p. Whatever a writer says is checked by `training.validator` before it is kept
-(`training.captioning`).
+A language model is asked as in the paper (`paper_prompts`), several times a clip, each time with other
+demonstrations, temperature and top-p. Whatever a writer says is checked by `validator` before it is kept
+(`captioning`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from sqe_fast.prompt import VERDICTS
-from training import paper_prompts as prompts
-from training.paper_prompts import Demonstration, Message
-from training.scale import Row, shown, verdict
+from training.language import paper_prompts as prompts
+from training.language.paper_prompts import Demonstration, Message
+from training.language.scale import Row, shown, verdict
 
 
 class WriterError(RuntimeError):
@@ -46,12 +46,12 @@ class GrammarWriter:
     """The offline writer."""
 
     def describe(self, row: Row, rng: np.random.Generator) -> str:
-        from training import captions
+        from training.language import captions
 
         return captions.describe(row, rng)
 
     def argue(self, a: Row, b: Row, rng: np.random.Generator) -> str:
-        from training import captions
+        from training.language import captions
 
         return captions.argue(a, b, rng)
 
