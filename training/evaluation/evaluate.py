@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -23,13 +23,7 @@ from training.evaluation.rated_sets import RatedSet, Row, accuracy
 from training.language import captions, reading, validator
 from training.language.agreement import spelt
 from training.language.scale import shown, verdict
-
-
-class Writer(Protocol):
-    """Who wrote the corpus: the texts that the model's are compared with."""
-
-    def describe(self, row: Row, rng: np.random.Generator) -> str: ...
-    def argue(self, a: Row, b: Row, rng: np.random.Generator) -> str: ...
+from training.language.writers import Writer
 
 
 @dataclass(frozen=True)

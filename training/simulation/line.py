@@ -6,6 +6,7 @@ import numpy as np
 from scipy import signal as dsp
 
 from training.simulation.measures import (
+    FRAME,
     SAMPLE_RATE,
     Signal,
     active_frames,
@@ -15,8 +16,6 @@ from training.simulation.measures import (
     spectral_distance,
 )
 from training.simulation.stage import Cause, Materials, Params, to_level
-
-FRAME = 320
 
 
 def clip(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:

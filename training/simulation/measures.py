@@ -8,7 +8,7 @@ from scipy.signal import lfilter
 
 Signal = npt.NDArray[np.float32]
 SAMPLE_RATE = 16_000
-_FRAME = 320  # 20 ms: the unit of activity and of loss
+FRAME = 320  # 20 ms: a packet, and the unit of activity
 _ENVELOPE_STEP = 16  # the envelope is smooth over 30 ms: a value a millisecond is enough
 _MARGIN_DB = 15.9  # ITU-T P.56: the active level lies this far above the activity threshold
 
@@ -47,7 +47,7 @@ def active_level(signal: Signal) -> float:
 
 def frame_power(signal: Signal) -> npt.NDArray[np.float64]:
     """Mean power of each whole 20 ms frame."""
-    whole = signal[: signal.size // _FRAME * _FRAME].reshape(-1, _FRAME).astype(np.float64)
+    whole = signal[: signal.size // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
     power: npt.NDArray[np.float64] = np.mean(whole**2, axis=1)
     return power
 
@@ -80,8 +80,8 @@ def a_weighted_gap(signal: Signal) -> float:
 
     The floor is the 5 % quantile of 20 ms frames. White noise gives within 1 dB the figure that `a_weighted_snr` does.
     """
-    frames = signal[: signal.size // _FRAME * _FRAME].reshape(-1, _FRAME).astype(np.float64) * np.hanning(_FRAME)
-    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2 @ _a_weighting(_FRAME)
+    frames = signal[: signal.size // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64) * np.hanning(FRAME)
+    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2 @ _a_weighting(FRAME)
     speech = np.mean(power[power > np.quantile(power, 0.95) * 10**-2.5])
     return min(decibel(speech / power.size) - decibel(np.quantile(power, 0.05) / power.size), 75.0)
 

@@ -6,10 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.simulation.measures import SAMPLE_RATE, Signal, active_frames
+from training.simulation.measures import FRAME, SAMPLE_RATE, Signal, active_frames
 from training.simulation.stage import Cause, Materials, Params
-
-FRAME = 320  # 20 ms: one packet
 
 
 def loss(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
