@@ -128,11 +128,11 @@ def description_scores(rated: RatedSet, evaluations: Sequence[Evaluation], write
         "agreement": prose_scores.agreement(texts, problems).to_row(),
     }
     if any(row["causes"] for row in rows):
-        found["causes"] = prose_scores.cause_scores(rows, [named_causes(text) for text in texts]).to_row()
+        found["causes"] = prose_scores.cause_scores(rows, [claimed_causes(text) for text in texts]).to_row()
     return found
 
 
-def named_causes(text: str) -> set[str]:
+def claimed_causes(text: str) -> set[str]:
     """The kinds of cause that a text claims; one that it denies ("no hum") is not claimed."""
     return {name for name, claimed, _ in reading.read(spelt(text)).causes if claimed}
 

@@ -20,11 +20,11 @@ from sqe_fast.prompt import ASPECTS
 from sqe_fast.results import DIMENSIONS
 from training.language import composition
 from training.language.causes import KINDS, audible
-from training.language.composition import named_causes
+from training.language.composition import mentioned_causes
 from training.language.demonstrations import VOICES, stock
 from training.language.scale import Row, fitting, shown
 
-__all__ = ["argue", "claims", "describe", "named_causes", "preferences"]
+__all__ = ["argue", "claims", "describe", "mentioned_causes", "preferences"]
 
 T = TypeVar("T")
 

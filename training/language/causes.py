@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqe_fast.results import DIMENSIONS
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -135,8 +137,11 @@ def dimension_of(cause: Mapping[str, Any]) -> str:
     return KINDS[cause["name"]].dimension
 
 
-def audible(row: Mapping[str, Any], dimension: str) -> list[Mapping[str, Any]]:
-    """The recorded causes of `dimension` that can be heard, the worst first. Each holds `name` and `rating`: what the
-    dimension would be rated, were this cause the only one."""
-    heard = [c for c in row["causes"] if dimension_of(c) == dimension and c["rating"] <= AUDIBLE]
+def audible(row: Mapping[str, Any], *dimensions: str) -> list[Mapping[str, Any]]:
+    """The recorded causes of `dimensions` (none named: of all) that can be heard, the worst first.
+
+    Each holds `name` and `rating`: what its dimension would be rated, were this cause the only one.
+    """
+    of = dimensions or DIMENSIONS
+    heard = [c for c in row["causes"] if dimension_of(c) in of and c["rating"] <= AUDIBLE]
     return sorted(heard, key=lambda cause: float(cause["rating"]))

@@ -23,7 +23,7 @@ GAINS = dict(zip(DIMENSIONS, ("noise", "timbre", "flow", "volume"), strict=True)
 _PATTERNS = {name: re.compile(kind.pattern, re.IGNORECASE) for name, kind in KINDS.items()}
 
 
-def named_causes(text: str) -> list[str]:
+def mentioned_causes(text: str) -> list[str]:
     """The causes that a text claims, as keys of `causes.KINDS`, in their order there."""
     return [name for name, pattern in _PATTERNS.items() if pattern.search(text)]
 

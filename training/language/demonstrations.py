@@ -24,7 +24,7 @@ from pathlib import Path
 from sqe_fast.results import DIMENSIONS, RATINGS
 from training.language import composition
 from training.language.causes import KINDS, audible
-from training.language.composition import named_causes
+from training.language.composition import mentioned_causes
 from training.language.scale import Row, fits
 
 FOLDER = Path(__file__).parent / "demonstrations"
@@ -231,7 +231,7 @@ def _clause(key: str, phrase: str, row: Row, block: Block, found: Found) -> str:
     """A clause without its braces; what they hold has to name recorded, audible causes of the clause's dimension."""
     dimension = key.split()[0].removeprefix("worse:")
     inside = _BRACES.findall(phrase)
-    claimed = named_causes(" ".join(inside))
+    claimed = mentioned_causes(" ".join(inside))
     recorded = [cause["name"] for cause in audible(row, dimension)]
     if len(inside) > 1 or (inside and not claimed) or set(claimed) - set(recorded):
         raise block.error(f"{phrase!r} names {claimed}, recorded as audible is {recorded}")
@@ -275,7 +275,7 @@ def _filled(phrase: str, slots: Mapping[str, str], block: Block) -> str:
 def _keep(found: Found, key: str, phrase: str, block: Block) -> None:
     if key.split()[0] in (*DIMENSIONS, "joint"):
         phrase = phrase[0].lower() + phrase[1:]  # it may open a sentence here and follow a word elsewhere
-    if claimed := named_causes(_BRACES.sub("", phrase)):
+    if claimed := mentioned_causes(_BRACES.sub("", phrase)):
         raise block.error(f"{phrase!r} claims {claimed} outside of braces")
     if _INFLECTED.search(phrase) or "a {label}" in phrase:
         raise block.error(f"{phrase!r} does not fit every cause or label")

@@ -165,7 +165,7 @@ def _aspect(prompts: PromptBuilder, row: Row, rng: np.random.Generator) -> Examp
     it the rating alone is scored."""
     name = str(rng.choice(list(ASPECT_TASKS)))
     prompt = prompts.turn((*_slot(prompts, row), *prompts.encode(f"\n{ASPECT_TASKS[name]}")))
-    heard = audible(row, (name,) if name in DIMENSIONS else DIMENSIONS)
+    heard = causes.audible(row, *([name] if name in DIMENSIONS else []))
     number, cause = prompts.number_id(row[name]), prompts.encode(f" {heard[0]['name'] if heard else NO_CAUSE}")
     answer = (number, *cause, prompts.stop)
     known = row.get("rated_by") != "human"
@@ -191,15 +191,9 @@ def _slot(prompts: PromptBuilder, row: Row) -> tuple[int, ...]:
     return prompts.slot(audio_tokens(frame_count(row["samples"])))
 
 
-def audible(row: Row, dimensions: Sequence[str] = DIMENSIONS) -> list[Any]:
-    """The recorded causes that can be heard, the worst of all `dimensions` first."""
-    heard = [cause for dimension in dimensions for cause in causes.audible(row, dimension)]
-    return sorted(heard, key=lambda cause: float(cause["rating"]))
-
-
 def _named(prompts: PromptBuilder, answer: Sequence[int], text: str, rows: Sequence[Row]) -> tuple[bool, ...]:
     """Which answer tokens name a recorded cause of `rows`; `text` is what the answer's last tokens were made from."""
-    names = {cause["name"] for row in rows for cause in audible(row)}
+    names = {cause["name"] for row in rows for cause in causes.audible(row)}
     spans = [found.span() for name in names for found in re.finditer(causes.KINDS[name].pattern, text, re.IGNORECASE)]
     offsets = prompts.tokenizer.encode(text, add_special_tokens=False).offsets
     marks = tuple(any(first < end and start < last for start, end in spans) for first, last in offsets)

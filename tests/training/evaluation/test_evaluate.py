@@ -13,7 +13,7 @@ from tests.fake_evaluator import fake_evaluator, fake_runner, prose, silence, so
 from tests.training.corpora.test_p835 import folder as p835_folder
 from training.corpora import p835
 from training.corpora.corpus import Clips, SplitWriter
-from training.evaluation.evaluate import Plan, argument, comparison_scores, named_causes, report, save
+from training.evaluation.evaluate import Plan, argument, claimed_causes, comparison_scores, report, save
 from training.evaluation.rated_sets import RatedSet, accuracy, built, gather
 from training.evaluation.report import cell, markdown
 from training.language.scale import verdict
@@ -145,7 +145,7 @@ def test_accuracy_compares_each_recording_with_its_own_row() -> None:
 
 
 def test_a_denied_cause_is_not_named() -> None:
-    assert named_causes(SAID) == {"packet loss"}
+    assert claimed_causes(SAID) == {"packet loss"}
 
 
 def test_the_reference_of_an_argument_opens_with_the_conclusion_of_the_rated_rows() -> None:

@@ -83,8 +83,8 @@ def test_only_recorded_causes_that_can_be_heard_are_named() -> None:
     named = 0
     for described, text in drawn(2000)[:400]:
         heard = {c["name"] for name in DIMENSIONS for c in audible(described, name)}
-        assert set(captions.named_causes(text)) <= heard, text
-        named += len(captions.named_causes(text))
+        assert set(captions.mentioned_causes(text)) <= heard, text
+        named += len(captions.mentioned_causes(text))
     assert named > 250
 
 
@@ -94,17 +94,17 @@ def test_the_first_sentence_names_the_cause_of_the_worst_dimension(name: str, ra
     described = row(cause(name, rating + 0.1), **{KINDS[name].dimension: rating})
     for seed in range(5):
         text = captions.describe(described, np.random.default_rng(seed))
-        assert captions.named_causes(text.split(".")[0]) == [name], text
+        assert captions.mentioned_causes(text.split(".")[0]) == [name], text
 
 
 def test_a_cause_too_slight_to_explain_the_rating_is_not_named() -> None:
     described = row(cause("hum", 3.6), noisiness=1.5)
-    assert not any(captions.named_causes(captions.describe(described, np.random.default_rng(i))) for i in range(20))
+    assert not any(captions.mentioned_causes(captions.describe(described, np.random.default_rng(i))) for i in range(20))
 
 
 def test_two_causes_of_one_dimension_may_be_named_the_worse_one_always() -> None:
     described = row(cause("hum", 2.6), cause("babble", 2.3), noisiness=2.0)
-    named = [captions.named_causes(captions.describe(described, np.random.default_rng(seed))) for seed in range(40)]
+    named = [captions.mentioned_causes(captions.describe(described, np.random.default_rng(seed))) for seed in range(40)]
     assert {tuple(names) for names in named} == {("babble",), ("hum", "babble")}
 
 
@@ -112,7 +112,7 @@ def test_without_recorded_causes_none_is_named() -> None:
     for seed in range(60):
         rng = np.random.default_rng(seed)
         text = captions.describe(row(**{name: float(rng.uniform(1, 4.8)) for name in DIMENSIONS}), rng)
-        assert captions.named_causes(text) == [], text
+        assert captions.mentioned_causes(text) == [], text
 
 
 @pytest.mark.parametrize("name", ["high level", "pumping"])
@@ -172,7 +172,7 @@ def test_reasons_name_the_better_clip_of_each_obvious_gap_and_swap_with_the_clip
 
 def test_only_the_worse_clips_recorded_cause_is_named() -> None:
     good, bad = row(cause("hum", 3.9), noisiness=3.8), row(cause("street noise", 1.9), noisiness=1.8)
-    named = {tuple(captions.named_causes(captions.argue(good, bad, np.random.default_rng(i)))) for i in range(20)}
+    named = {tuple(captions.mentioned_causes(captions.argue(good, bad, np.random.default_rng(i)))) for i in range(20)}
     assert named == {(), ("street noise",)}
 
 

@@ -13,7 +13,7 @@ import pytest
 from sqe_fast.results import DIMENSIONS
 from training.language import composition, demonstrations
 from training.language.causes import KINDS, audible
-from training.language.composition import named_causes
+from training.language.composition import mentioned_causes
 from training.language.scale import LABELS, label
 
 SITUATIONS = ("pristine", "mild", "single", "split", "several", "all", "ruin", "below")
@@ -60,15 +60,15 @@ def test_a_text_names_only_causes_that_were_recorded_and_can_be_heard() -> None:
     named = 0
     for example in demonstrations.plain():
         recorded = {cause["name"] for dimension in DIMENSIONS for cause in audible(example.row, dimension)}
-        assert set(named_causes(example.text)) <= recorded, example.text
-        named += len(named_causes(example.text))
+        assert set(mentioned_causes(example.text)) <= recorded, example.text
+        named += len(mentioned_causes(example.text))
     assert named > 150
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_phrase_of_a_cause_claims_that_cause_and_no_other(kind: str) -> None:
     for phrase in KINDS[kind].phrases:
-        assert named_causes(phrase) == [kind], phrase
+        assert mentioned_causes(phrase) == [kind], phrase
 
 
 def test_a_clause_claims_the_cause_that_fills_it_and_no_other() -> None:
@@ -79,13 +79,13 @@ def test_a_clause_claims_the_cause_that_fills_it_and_no_other() -> None:
             for clause in stock.clauses(kind.dimension, category, cause=True):
                 assert clause.count("{cause}") == 1
                 for phrase in kind.phrases:
-                    assert named_causes(clause.replace("{cause}", phrase)) == [name], clause
+                    assert mentioned_causes(clause.replace("{cause}", phrase)) == [name], clause
 
 
 def test_clauses_without_a_cause_and_all_other_phrases_claim_none() -> None:
     for key, phrases in demonstrations.stock().phrases.items():
         for phrase in phrases:
-            assert named_causes(re.sub(r"\{\w+\}", "", phrase)) == [], (key, phrase)
+            assert mentioned_causes(re.sub(r"\{\w+\}", "", phrase)) == [], (key, phrase)
 
 
 DEGREES = (
