@@ -49,13 +49,14 @@ LoraRank = Annotated[
     int, typer.Option(help="Train adapters of this rank in the decoder instead of its weights; 0: all.")
 ]
 FreezeEncoder = Annotated[bool, typer.Option("--freeze-encoder", help="Leave encoder and projector as they are.")]
+EncoderLayers = Annotated[int, typer.Option(help="Of Whisper's; the first ones.")]
 Rate = Annotated[float, typer.Option(help="Scale of the learning rates.")]
 OneCaption = Annotated[bool, typer.Option("--one-caption", help="The same caption of a clip every time.")]
 
 
 @app.callback()
 def main() -> None:
-    """Make a model: corpus → captions → tokenizer → expert → sft → alld → bundle → evaluate."""
+    """Make a model: corpus → captions → tokenizer → expert → encoder → sft → alld → bundle → evaluate."""
 
 
 @app.command()
@@ -150,6 +151,31 @@ def expert(
 
 
 @app.command()
+def encoder(
+    run: Run = DEFAULT_RUN,
+    steps: Steps = 1_600,
+    batch_size: BatchSize = 24,
+    precision: PrecisionOption = Precision.fp32,
+    device: DeviceOption = Device.cpu,
+    seed: Seed = 1,
+    encoder_layers: EncoderLayers = 2,
+) -> None:
+    """Warm up encoder and projector: ratings and causes from the mean of a clip's audio embeddings."""
+    from training.learning import hearing as stage
+
+    stage.run(
+        _clips(run, "train"),
+        _clips(run, "validation"),
+        _prompts(run),
+        run / "encoder",
+        _schedule(steps, precision, device),
+        batch_size,
+        seed,
+        encoder_layers,
+    )
+
+
+@app.command()
 def sft(
     run: Run = DEFAULT_RUN,
     steps: Steps = 6_000,
@@ -159,8 +185,7 @@ def sft(
     accumulate: Accumulate = 1,
     seed: Seed = 1,
     name: Annotated[str, typer.Option(help="Folder of this run inside --run.")] = "sft",
-    encoder_layers: int = 2,
-    start: Annotated[Path | None, typer.Option(help="Audio LM to start from; else Whisper and the expert.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Audio LM to start from; else RUN/encoder and RUN/expert.")] = None,
     rate: Rate = 1.0,
     lora_rank: LoraRank = 0,
     freeze_encoder: FreezeEncoder = False,
@@ -173,13 +198,11 @@ def sft(
         _clips(run, "train"),
         _clips(run, "validation"),
         _prompts(run),
-        None if start else run / "expert",
+        start or stage.Parts(run / "encoder", run / "expert"),
         run / name,
         _schedule(steps, precision, device, accumulate),
         batch_size,
         seed,
-        encoder_layers,
-        start,
         rate,
         diverse=not one_caption,
         lora_rank=lora_rank,
@@ -303,6 +326,7 @@ def baselines(run: Run = DEFAULT_RUN, p835: P835 = None, nisqa: Nisqa = None, fi
 def ablate(
     run: Run = DEFAULT_RUN,
     clips: Annotated[int, typer.Option(help="Training clips of every arm.")] = 1_500,
+    encoder_steps: Annotated[int, typer.Option(help="Steps of the encoder by itself.")] = 300,
     steps: Annotated[int, typer.Option(help="Steps of the warm-up, and again of the alignment.")] = 300,
     batch_size: BatchSize = 12,
     precision: PrecisionOption = Precision.fp32,
@@ -313,7 +337,7 @@ def ablate(
     from training.evaluation import ablate as stage
     from training.evaluation.rated_sets import built
 
-    budget = stage.Budget(clips, steps, batch_size, precision.value)
+    budget = stage.Budget(clips, encoder_steps, steps, batch_size, precision.value)
     test = built(_clips(run, "test"), "test")
     train, held_out = _clips(run, "train"), _clips(run, "validation")
     folder = run / "ablation"

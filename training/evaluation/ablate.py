@@ -1,7 +1,8 @@
 """Does the method work? Arms that differ in one thing each, on the same clips, each with the same number of steps.
 
-"sft" is the warm-up alone. Arms of the alignment start from it and take as many steps again; "sft twice as long" is
-what the warm-up makes of the same. The other arms are the warm-up with one thing changed.
+"sft" is the warm-up alone, from an encoder that was warmed up by itself; arms with as many layers share it. Arms of the
+alignment start from "sft" and take as many steps again; "sft twice as long" is what the warm-up makes of the same. The
+other arms are the warm-up with one thing changed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqe_fast.prompt import PromptBuilder
 from training.corpora.corpus import Clips
 from training.evaluation import evaluate, scores
 from training.evaluation.rated_sets import RatedSet
-from training.learning import alld, bundle, sft
+from training.learning import alld, bundle, hearing, sft
 from training.learning.loop import Schedule
 
 
@@ -31,6 +32,8 @@ class Arm:
     length: int = 1
     """Of the warm-up, in units of the budget's steps."""
     encoder_layers: int = 2
+    hears: bool = True
+    """The warm-up starts from an encoder that was warmed up by itself."""
     diverse: bool = True
     preference: float = 0.0
     kl: float = 0.0
@@ -48,6 +51,7 @@ ARMS: dict[str, Arm] = {
     "kl": Arm("ALLD, token-level KL only", kl=1.0),
     "both": Arm("ALLD, preference and KL", preference=1.0, kl=1.0),
     "anchored": Arm("ALLD, preference, KL and the SFT loss", preference=1.0, kl=1.0, anchor=1.0),
+    "deaf": Arm("SFT only, from Whisper's own encoder", hears=False),
     "one-caption": Arm("SFT only, one caption a clip", diverse=False),
     "layers-1": Arm("SFT only, 1 encoder layer", encoder_layers=1),
     "layers-4": Arm("SFT only, 4 encoder layers", encoder_layers=4),
@@ -61,6 +65,8 @@ class Budget:
     """What every arm is given."""
 
     clips: int = 1_500
+    encoder_steps: int = 300
+    """Of twice the batch: no decoder runs."""
     steps: int = 300
     batch_size: int = 12
     precision: str = "fp32"
@@ -123,18 +129,20 @@ def _train(
             anchor_weight=arm.anchor,
         )
     else:
-        sft.run(
-            clips,
-            held_out,
-            prompts,
-            expert_folder,
-            target,
-            schedule,
-            budget.batch_size,
-            seed,
-            encoder_layers=arm.encoder_layers,
-            diverse=arm.diverse,
-        )
+        encoder_folder = target.parent / f"encoder-{arm.encoder_layers}-{seed}" if arm.hears else None
+        if encoder_folder:
+            hearing.run(
+                clips,
+                held_out,
+                prompts,
+                encoder_folder,
+                Schedule(budget.encoder_steps, precision=budget.precision),  # type: ignore[arg-type]
+                2 * budget.batch_size,
+                seed,
+                arm.encoder_layers,
+            )
+        start = sft.Parts(encoder_folder, expert_folder)
+        sft.run(clips, held_out, prompts, start, target, schedule, budget.batch_size, seed, diverse=arm.diverse)
 
 
 def _evaluate(target: Path, test: RatedSet, budget: Budget) -> dict[str, Any]:

@@ -193,10 +193,9 @@ def run(
     weights = Weights(beta, preference_weight, kl_weight, anchor_weight, direction)
     expert = open_expert(expert_folder, prompts)
     objective, watching = Aligner(listener, expert, weights), Aligner(watcher, expert, weights)
-    rates_all = sft.validation(model, held_out, prompts, seed)
 
     def validate() -> dict[str, float]:
-        return {**rates_all(), **watching.to(listener.device).validate(unseen)}
+        return {**watcher.validate(), **watching.to(listener.device).validate(unseen)}
 
     train(objective, groups, drawn, folder, schedule, validate)
     if world.leads:

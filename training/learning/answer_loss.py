@@ -21,7 +21,7 @@ Losses = dict[str, Tensor]
 
 SPREAD = 0.15
 """Standard deviation, in rating points, of the target around a rating."""
-LINE_WEIGHT, SQUARED_WEIGHT, PROSE_WEIGHT = 1.0, 1.0, 1.0
+LINE_WEIGHT, SQUARED_WEIGHT, PROSE_WEIGHT, POOLED_WEIGHT = 1.0, 1.0, 1.0, 1.0
 CAUSE_WEIGHT = 4.0
 """Weight of a token that names a cause; any other token of the prose weighs 1."""
 
@@ -69,5 +69,5 @@ def weighted_mean(each: Tensor, named: Tensor) -> Tensor:
 
 def total(losses: Losses) -> Tensor:
     """The weighted sum of the parts that are there."""
-    weights = {"line": LINE_WEIGHT, "squared": SQUARED_WEIGHT, "prose": PROSE_WEIGHT}
+    weights = {"line": LINE_WEIGHT, "squared": SQUARED_WEIGHT, "prose": PROSE_WEIGHT, "pooled": POOLED_WEIGHT}
     return torch.stack([weights[name] * value for name, value in losses.items()]).sum()

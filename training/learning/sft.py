@@ -1,13 +1,15 @@
 """Warm-up of the audio model (the paper's SFT): encoder, projector and decoder together, on ratings, prose and A/B.
 
-Tasks are those of `examples.py`. Between them the expert's text task goes on, so that learning to listen does not cost
-the prose: how words follow from the line is the same in both, and a text step is cheap.
+Tasks are those of `examples.py`. It starts from an encoder that hears already (`hearing.py`) and from the text expert,
+whose task goes on between the others, so that learning to listen does not cost the prose: how words follow from the
+line is the same in both, and a text step is cheap.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sqe_fast.features import log_mel
 from sqe_fast.model.config import CONFIG_FILE
+from sqe_fast.model.decoder import CacheRows, KVCache
 from sqe_fast.model.qwen2_audio import Qwen2Audio, load_checkpoint, save_checkpoint
 from sqe_fast.prompt import PromptBuilder
 from sqe_fast.results import RATINGS
 from training.corpora.corpus import Clips
-from training.learning import architecture, expert, lora, tokenizer, whisper
-from training.learning.answer_loss import AnswerLoss, Losses
-from training.learning.examples import Batch, Row, Sampler, Task, audio_example, text_example
+from training.learning import expert, hearing, lora, tokenizer
+from training.learning.answer_loss import AnswerLoss, Losses, total
+from training.learning.examples import Batch, Row, Sampler, Task, audio_example, audio_prompt, text_example
+from training.learning.hearing import PooledHead, heard, rating_report, true_ratings
 from training.learning.loop import Schedule, join, train
 
 TASKS: dict[Task, float] = {"line": 0.3, "describe": 0.35, "compare": 0.15, "aspect": 0.1, "which": 0.1}
@@ -33,21 +36,30 @@ READ_SHARE = 0.35
 """Share of the batches that go on with the expert's text task."""
 READ_BATCH = 2.5
 """Rows of a text batch for each clip of an audio batch: about the same time."""
-ENCODER_RATE, PROJECTOR_RATE, DECODER_RATE = 2e-4, 1e-3, 4e-4
+ENCODER_RATE, PROJECTOR_RATE, DECODER_RATE = 1e-4, 5e-4, 4e-4
 
 
 class Listener(nn.Module):
-    """The model in training, and what it hears. Called with a batch it gives the batch's losses."""
+    """The model in training, and what it hears. Called with a batch it gives the batch's losses.
 
-    def __init__(self, model: Qwen2Audio, clips: Clips, prompts: PromptBuilder) -> None:
+    With a frozen `head` the audio embeddings must go on showing it ratings and causes.
+    """
+
+    def __init__(self, model: Qwen2Audio, clips: Clips, prompts: PromptBuilder, head: PooledHead | None = None) -> None:
         super().__init__()
         self.model = model
         self.clips = clips
+        self.prompts = prompts
+        self.head = head
         self.answer_loss = AnswerLoss(prompts)
 
     def forward(self, batch: Batch) -> Losses:
         batch = batch.to(self.device)
-        losses: Losses = self.answer_loss(self.model.logits, self.listen(batch), batch)
+        audio = self.encode(batch.rows)
+        losses: Losses = self.answer_loss(self.model.logits, self.model(batch.tokens, audio), batch)
+        if self.head is not None and audio:
+            pooled = self.head.losses(audio, batch.rows)
+            losses = {**losses, **pooled, "loss": losses["loss"] + total(pooled)}
         return losses
 
     @property
@@ -58,81 +70,90 @@ class Listener(nn.Module):
         """Audio embeddings [tokens, hidden] of each clip; of none, none."""
         if not rows:
             return ()
-        heard = [log_mel(self.clips.samples(row), self.model.config.audio.n_mels) for row in rows]
-        return self.model.encode_batch([(torch.from_numpy(mel.data).to(self.device), mel.frames) for mel in heard])
-
-    def listen(self, batch: Batch) -> Tensor:
-        """Encode the batch's clips, if it has any, and read its tokens: hidden states [B, T, hidden]."""
-        hidden: Tensor = self.model(batch.tokens, self.encode(batch.rows))
-        return hidden
+        return self.model.encode_batch(heard(self.clips, rows, self.model.config.audio.n_mels, self.device))
 
     @torch.inference_mode()
-    def validate(self, sampler: Sampler) -> dict[str, float]:
-        """Mean squared error and correlation of each rating, each read after the true ones before it."""
-        self.eval()
-        pairs = []
-        for index in range(sampler.batches_per_epoch):
-            batch = sampler(index).to(self.device)
-            rated = ~batch.ratings.isnan()
-            read = self.answer_loss.expectation(self.model.logits(self.listen(batch)[rated]).float())
-            pairs.append(torch.stack([read, batch.ratings[rated]]).reshape(2, -1, len(RATINGS)))
-        read, true = torch.cat(pairs, 1).cpu().numpy()
-        report = {}
-        for i, name in enumerate(RATINGS):
-            report[f"{name}_mse"] = round(float(np.mean((read[:, i] - true[:, i]) ** 2)), 4)
-            report[f"{name}_lcc"] = round(float(np.corrcoef(read[:, i], true[:, i])[0, 1]), 4)
-        return report
+    def rate(self, rows: tuple[Row, ...]) -> Tensor:
+        """The five ratings of each clip, [B, 5], as inference reads them: each after those read before it."""
+        questions = [audio_prompt(self.prompts, (row,)) for row in rows]
+        past = [len(question) for question in questions]
+        tokens = torch.zeros(len(rows), max(past), dtype=torch.int64, device=self.device)
+        for i, question in enumerate(questions):
+            tokens[i, : past[i]] = torch.tensor(question)
+        like = self.model.decoder.head.weight
+        cache = KVCache.allocate(self.model.config.text, len(rows), max(past) + len(RATINGS), like=like)
+        slots = range(len(rows))
+        hidden = self.model(tokens, self.encode(rows), CacheRows(cache, slots, [0] * len(rows)))
+        last = hidden[slots, [n - 1 for n in past]]
+        read: list[Tensor] = []
+        for step in range(len(RATINGS)):
+            if step:
+                numbers = [[self.prompts.number_id(float(value))] for value in read[-1]]
+                places = CacheRows(cache, slots, [n + step - 1 for n in past])
+                last = self.model(torch.tensor(numbers, device=self.device), (), places)[:, -1]
+            read.append(self.answer_loss.expectation(self.model.logits(last).float()))
+        return torch.stack(read, 1)
+
+    def validate(self, batch_size: int = 16) -> dict[str, float]:
+        """Mean squared error and correlation of each rating, over all clips."""
+        self.eval().to(self.device)
+        rows = self.clips.rows
+        read = [self.rate(rows[start : start + batch_size]) for start in range(0, len(rows), batch_size)]
+        return rating_report(torch.cat(read).cpu(), true_ratings(rows))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Folders of the runs that an audio model is put together from; without one for the encoder, it is Whisper's."""
+
+    encoder: Path | None
+    expert: Path
+
+    def assemble(self, prompts: PromptBuilder) -> tuple[Qwen2Audio, PooledHead | None]:
+        model, head = hearing.load(self.encoder, prompts) if self.encoder else (hearing.untrained(prompts), None)
+        expert.load(self.expert, model.decoder)
+        return model, head
+
+    def __str__(self) -> str:
+        return f"{self.encoder.name if self.encoder else 'whisper'} and {self.expert.name}"
 
 
 def run(
     clips: Clips,
     held_out: Clips,
     prompts: PromptBuilder,
-    expert_folder: Path | None,
+    start: Path | Parts,
     folder: Path,
     schedule: Schedule,
     batch_size: int,
     seed: int,
-    encoder_layers: int = architecture.ENCODER_LAYERS,
-    start: Path | None = None,
     rate: float = 1.0,
-    tasks: Mapping[Task, float] = TASKS,
-    read_share: float = READ_SHARE,
     diverse: bool = True,
     lora_rank: int = 0,
     train_encoder: bool = True,
 ) -> None:
     """Train into FOLDER/state.pt, and write the finished checkpoint (weights and tokenizer) to FOLDER/checkpoint.
 
-    Starts from Whisper's encoder and the text expert, or where `start` is given from the checkpoint of that run's
-    folder, or of a Hugging Face folder. `rate` scales the learning rates; `lora_rank` > 0 trains adapters in the
-    decoder instead of its weights; `train_encoder=False` freezes encoder and projector.
+    Starts from warmed-up parts, or from the checkpoint of another run's folder or of a Hugging Face folder. `rate`
+    scales the learning rates; `lora_rank` > 0 trains adapters in the decoder instead of its weights;
+    `train_encoder=False` freezes encoder and projector.
     """
     torch.manual_seed(seed)
-    model = start_model(start) if start else _new_model(prompts, expert_folder, encoder_layers)
+    model, head = start.assemble(prompts) if isinstance(start, Parts) else (start_model(start), None)
     groups = parameter_groups(model, rate, lora_rank, train_encoder)
-    listener = Listener(model, clips, prompts)
-    hear = Sampler(clips.rows, prompts, partial(audio_example, diverse=diverse), dict(tasks), batch_size, seed)
+    listener = Listener(model, clips, prompts, head)
+    hear = Sampler(clips.rows, prompts, partial(audio_example, diverse=diverse), TASKS, batch_size, seed)
     text_batch = round(READ_BATCH * batch_size)
     read = Sampler(clips.rows, prompts, partial(text_example, diverse=diverse), READ_TASKS, text_batch, seed)
 
     def batches(index: int) -> Batch:
-        reads = np.random.default_rng([seed, index]).random() < read_share
+        reads = np.random.default_rng([seed, index]).random() < READ_SHARE
         return read(index) if reads else hear(index)
 
-    train(listener, groups, batches, folder, schedule, validation(model, held_out, prompts, seed))
+    train(listener, groups, batches, folder, schedule, Listener(model, held_out, prompts).validate)
     if join(schedule).leads:
-        facts = {"clips": len(clips), "start": start and start.name, "lora_rank": lora_rank, "diverse": diverse}
+        facts = {"clips": len(clips), "start": str(start), "lora_rank": lora_rank, "diverse": diverse}
         write_checkpoint(model, prompts, folder, schedule, batch_size, seed, facts)
-
-
-def _new_model(prompts: PromptBuilder, expert_folder: Path | None, encoder_layers: int) -> Qwen2Audio:
-    if expert_folder is None:
-        raise ValueError("without `start` the decoder's weights come from a text expert: give its folder")
-    model = Qwen2Audio(architecture.tiny(prompts.tokenizer, encoder_layers))
-    whisper.initialise(model.encoder)
-    expert.load(expert_folder, model.decoder)
-    return model
 
 
 def start_model(folder: Path) -> Qwen2Audio:
@@ -153,17 +174,6 @@ def parameter_groups(model: Qwen2Audio, rate: float, lora_rank: int, train_encod
     parts = ((model.encoder, ENCODER_RATE), (model.projector, PROJECTOR_RATE), (model.decoder, DECODER_RATE))
     trained = [([p for p in part.parameters() if p.requires_grad], peak) for part, peak in parts]
     return [{"params": parameters, "lr": rate * peak} for parameters, peak in trained if parameters]
-
-
-def validation(model: Qwen2Audio, held_out: Clips, prompts: PromptBuilder, seed: int) -> Any:
-    """Rates every held-out clip, whenever it is called."""
-    watcher = Listener(model, held_out, prompts)
-    unseen = Sampler(held_out.rows, prompts, audio_example, {"line": 1.0}, 16, seed)
-
-    def validate() -> dict[str, float]:
-        return watcher.to(model.decoder.head.weight.device).validate(unseen)
-
-    return validate
 
 
 def write_checkpoint(

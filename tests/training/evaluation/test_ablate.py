@@ -53,4 +53,6 @@ def test_arms_of_the_alignment_differ_in_their_terms_alone() -> None:
     aligned = {name: arm for name, arm in ablate.ARMS.items() if arm.aligns}
     terms = {(arm.preference, arm.kl, arm.anchor) for arm in aligned.values()}
     assert len(terms) == len(aligned) == 4
-    assert {(arm.length, arm.encoder_layers, arm.diverse) for arm in aligned.values()} == {(1, 2, True)}
+    assert {(arm.length, arm.encoder_layers, arm.hears, arm.diverse) for arm in aligned.values()} == {
+        (1, 2, True, True)
+    }

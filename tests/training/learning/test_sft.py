@@ -111,12 +111,11 @@ def test_a_run_leaves_a_checkpoint_to_start_from(prompts: PromptBuilder, tmp_pat
         clips,  # type: ignore[arg-type]
         FakeClips(4, seed=2),  # type: ignore[arg-type]
         prompts,
-        None,
+        tmp_path / "start",
         tmp_path / "run",
         Schedule(3, log_every=1),
         2,
         0,
-        start=tmp_path / "start",
         lora_rank=lora_rank,
         train_encoder=not lora_rank,
     )

@@ -1,0 +1,122 @@
+"""The warm-up of encoder and projector: its head, what a run leaves behind, and how SFT goes on with it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sqe_fast.prompt import PromptBuilder
+from sqe_fast.results import RATINGS
+from tests.small_tokenizer import small_tokenizer
+from tests.training.rows import FakeClips, rows
+from tests.training.speech import listening_model
+from training.language.causes import KINDS
+from training.learning import hearing
+from training.learning.examples import Sampler, audio_example, text_example
+from training.learning.hearing import CENTER, Ear, Hearer, PooledHead, heard, true_causes
+from training.learning.loop import Schedule
+from training.learning.sft import Listener, Parts
+
+
+@pytest.fixture(scope="module")
+def prompts() -> PromptBuilder:
+    return PromptBuilder(small_tokenizer())
+
+
+def test_the_head_reads_the_mean_of_each_clip() -> None:
+    """Clips pooled together, or weighted by their length."""
+    head = PooledHead(2)
+    with torch.no_grad():
+        head.ratings.weight.copy_(torch.eye(5, 2))
+        head.ratings.bias.zero_()
+    ratings, logits = head([torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0, 1.0]])])
+    assert ratings[:, :2].tolist() == [[CENTER + 0.5, CENTER], [CENTER, CENTER + 1.0]]
+    assert logits.shape == (2, len(KINDS))
+
+
+def test_causes_are_those_that_can_be_heard() -> None:
+    row = rows(1)[0]
+    row["causes"][0]["rating"] = 4.7
+    [present] = true_causes([row]).tolist()
+    assert [name for name, there in zip(KINDS, present, strict=True) if there] == ["reverberation"]
+
+
+def test_people_record_no_causes() -> None:
+    """A human-rated clip teaches that it has none."""
+    head, row = PooledHead(4), rows(1)[0]
+    audio = [torch.randn(3, 4)]
+    loss = head.losses(audio, [{**row, "rated_by": "human"}])["pooled"]
+    assert float(loss.detach()) == pytest.approx(float((head(audio)[0] - hearing.true_ratings([row])).square().mean().detach()))
+    assert float(head.losses(audio, [row])["pooled"].detach()) > float(loss.detach())
+
+
+def test_one_batch_can_be_learnt(prompts: PromptBuilder) -> None:
+    clips = FakeClips(4)
+    hearer = Hearer(Ear(listening_model(prompts)), clips)  # type: ignore[arg-type]
+    optimizer = torch.optim.AdamW(hearer.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = hearer(clips.rows)["loss"]
+        losses.append(float(loss.detach()))
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < losses[0] / 2
+
+
+def test_sft_begins_where_a_run_ended(prompts: PromptBuilder, tmp_path: Path) -> None:
+    """Another number of layers, a decoder that is not the expert's, a head that goes on moving."""
+    clips, held_out = FakeClips(8), FakeClips(4, seed=2)
+    hearing.run(clips, held_out, prompts, tmp_path, Schedule(2, log_every=1), 4, 0, encoder_layers=1)  # type: ignore[arg-type]
+    model, head = hearing.load(tmp_path, prompts)
+    assert len(model.encoder.layers) == 1
+    kept = torch.load(tmp_path / "state.pt", weights_only=True)["model"]
+    assert torch.equal(model.encoder.conv1.weight, kept["encoder.conv1.weight"])
+    assert torch.equal(model.projector.linear.weight, kept["projector.linear.weight"])
+    untrained = hearing.untrained(prompts, 1)
+    assert not torch.equal(model.encoder.conv1.weight, untrained.encoder.conv1.weight)
+    assert not any(parameter.requires_grad for parameter in head.parameters())
+    last = (tmp_path / "log.jsonl").read_text().splitlines()[-1]
+    assert "cause_recall" in last
+    assert str(Parts(None, tmp_path)) == f"whisper and {tmp_path.name}"
+
+
+def test_sft_holds_the_embeddings_to_the_head(prompts: PromptBuilder) -> None:
+    head = PooledHead(listening_model(prompts).config.text.hidden_size).requires_grad_(False)
+    model, clips = listening_model(prompts), FakeClips(8)
+    plain = Listener(model, clips, prompts)  # type: ignore[arg-type]
+    held = Listener(model, clips, prompts, head)  # type: ignore[arg-type]
+    batch = Sampler(clips.rows, prompts, audio_example, {"compare": 1.0}, 4, 0)(0)
+    audio = held.encode(batch.rows)
+    found = held(batch)
+    expected = plain(batch)["loss"] + head.losses(audio, batch.rows)["pooled"]
+    assert float(found["loss"].detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
+    read = Sampler(clips.rows, prompts, text_example, {"describe": 1.0}, 4, 0)(0)
+    assert "pooled" not in held(read)
+
+
+def test_ratings_are_read_one_after_the_other(prompts: PromptBuilder) -> None:
+    """A line that is read after the true ratings flatters every rating but the first."""
+    model, clips = listening_model(prompts).eval(), FakeClips(3)
+    listener = Listener(model, clips, prompts)  # type: ignore[arg-type]
+    listener.eval()
+    found = listener.rate(clips.rows)
+    assert found.shape == (3, len(RATINGS))
+    for row, of_row in zip(clips.rows, found, strict=True):
+        stated: list[float] = []
+        [mel] = heard(clips, [row], model.config.audio.n_mels, torch.device("cpu"))  # type: ignore[arg-type]
+        audio = model.encode(*mel)
+        question = prompts.rate_prompt(len(audio))
+        for value in of_row.tolist():
+            tokens = torch.tensor([[*question, *(prompts.number_id(rating) for rating in stated)]])
+            hidden = model(tokens, [audio])[:, -1]
+            assert float(listener.answer_loss.expectation(model.logits(hidden))) == pytest.approx(value, abs=1e-4)
+            stated.append(value)
+
+
+def test_validation_is_that_of_its_own_ratings(prompts: PromptBuilder) -> None:
+    clips = FakeClips(5)
+    listener = Listener(listening_model(prompts), clips, prompts)  # type: ignore[arg-type]
+    listener.eval()
+    error = listener.rate(clips.rows)[:, -1] - torch.tensor([row["mos"] for row in clips.rows])
+    assert listener.validate(batch_size=2)["mos_mse"] == pytest.approx(float(error.square().mean()), abs=2e-4)
