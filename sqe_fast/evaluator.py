@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from os import PathLike
+from statistics import NormalDist
 from typing import Any
 
 from sqe_fast import audio
 from sqe_fast.checkpoint import open_checkpoint
 from sqe_fast.engine import Engine, Request
 from sqe_fast.flow import Flow, Heard, Job, Source
-from sqe_fast.prompt import PromptBuilder, conclusion
+from sqe_fast.prompt import PromptBuilder, conclusion, verdict
 from sqe_fast.results import RATINGS, ClipError, Comparison, Evaluation, Ratings, Trace, Winner
 from sqe_fast.runners import DEFAULT_SLOTS, open_runner
 from sqe_fast.runners.base import Runner
-
-TIE_MARGIN = 0.05
-"""A comparison is a tie where the probability that A is better lies closer to one half than this."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,9 @@ class Evaluator:
     def compare(self, a: Source, b: Source, describe: bool = True) -> Comparison:
         """Which of two recordings sounds better. `compare(b, a)` is the exact mirror of `compare(a, b)`.
 
-        Both are rated alone; then the model is asked in both orders and its answers are averaged. A recording over
-        30 s is heard through the window whose MOS is nearest to the whole's. `describe` asks for the argument; the two
-        evaluations carry no descriptions of their own.
+        Both are rated alone; the better one has the higher MOS, and two whose MOS, shown to 0.1, lie within 0.1 are a
+        tie. `describe` asks the model, which hears both, to argue for that; a recording over 30 s is then heard through
+        the window whose MOS is nearest to the whole's. The two evaluations carry no descriptions of their own.
         """
         self._restart_trace()
         # One after the other, so that neither the order nor the company can show in the ratings.
@@ -94,16 +93,13 @@ class Evaluator:
         first, second = (self._evaluation(job) for job in jobs)
         if first.ratings is None or second.ratings is None:
             return Comparison(first, second)
-        try:
-            side_a = _Side(self._flow.typical(jobs[0]), first.ratings)
-            side_b = _Side(self._flow.typical(jobs[1]), second.ratings)
-            probability = self._probability(side_a, side_b)
-        except ClipError as error:
-            return Comparison(first, second, error=error)
-        winner = _winner(probability)
+        winner = verdict(first.ratings.mos, second.ratings.mos)
+        probability = better(first.ratings, second.ratings)
         if not describe:
             return Comparison(first, second, winner, probability)
         try:
+            side_a = _Side(self._flow.typical(jobs[0]), first.ratings)
+            side_b = _Side(self._flow.typical(jobs[1]), second.ratings)
             return Comparison(first, second, winner, probability, self._argument(side_a, side_b, winner))
         except ClipError as error:
             return Comparison(first, second, winner, probability, error=error)
@@ -142,34 +138,6 @@ class Evaluator:
             error=job.error,
         )
 
-    def _probability(self, a: _Side, b: _Side) -> float:
-        """Probability that `a` is better. Swapping the arguments gives exactly one minus it.
-
-        The question is put from a canonical order, so that the swapped call asks the same. `1 − (1 − p)` rounds p to
-        a number whose complement is exact. Raises ClipError where the pair does not fit the model.
-        """
-        if a.key == b.key:
-            return 0.5
-        first, second = sorted((a, b), key=lambda side: side.key)
-        forward, backward = self._ask_verdict((first, second), (second, first))
-        probability = 1.0 - (1.0 - (forward + (1.0 - backward)) / 2)
-        return probability if a is first else 1.0 - probability
-
-    def _ask_verdict(self, *pairs: tuple[_Side, _Side]) -> list[float]:
-        """For each pair, asked in that order, the model's probability that the first is better."""
-        requests = [
-            Request(
-                self._prompts.verdict(a.heard.tokens, b.heard.tokens, a.ratings, b.ratings),
-                (a.heard.audio, b.heard.audio),
-            )
-            for a, b in pairs
-        ]
-        results = self._flow.ask(requests)
-        for result in results:
-            if result.error is not None:
-                raise result.error
-        return [result.reads["verdict"].mean for result in results]
-
     def _argument(self, a: _Side, b: _Side, winner: Winner) -> str:
         opening = conclusion(winner, a.ratings.mos, b.ratings.mos)
         if a.key == b.key:
@@ -181,10 +149,17 @@ class Evaluator:
         return f"{opening} {self._prompts.text(result.text_tokens)}"
 
 
-def _winner(probability: float) -> Winner:
-    if abs(probability - 0.5) < TIE_MARGIN:
-        return "tie"
-    return "A" if probability > 0.5 else "B"
+def better(a: Ratings, b: Ratings) -> float:
+    """Probability that the MOS of `a` is the higher, each taken for normal about its reading with its `mos_std`.
+
+    Swapping the two gives exactly one minus it: `1 − (1 − p)` rounds p to a number whose complement is exact.
+    """
+    ahead, spread = a.mos - b.mos, math.hypot(a.mos_std, b.mos_std)
+    if ahead == 0:
+        return 0.5
+    of_higher = NormalDist(0, spread).cdf(abs(ahead)) if spread > 0 else 1.0
+    of_higher = 1.0 - (1.0 - of_higher)
+    return of_higher if ahead > 0 else 1.0 - of_higher
 
 
 def _refuse_single(sources: object) -> None:

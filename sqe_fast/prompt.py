@@ -11,13 +11,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from sqe_fast.results import RATING_MAX, RATING_MIN, RATINGS, Ratings
+from sqe_fast.results import RATING_MAX, RATING_MIN, RATINGS, Ratings, Winner
 
 AUDIO_TOKEN = "<|AUDIO|>"
 AUDIO_BOS, AUDIO_EOS = "<|audio_bos|>", "<|audio_eos|>"
@@ -114,10 +113,16 @@ def number_index(value: float) -> int:
     return round(min(max(value, RATING_MIN), RATING_MAX) * 10) - round(RATING_MIN * 10)
 
 
-def conclusion(verdict: Literal["A", "B", "tie"], mos_a: float, mos_b: float) -> str:
+def verdict(mos_a: float, mos_b: float) -> Winner:
+    """The clip with the higher MOS; a tie where the two, as shown to 0.1, lie no more than 0.1 apart."""
+    ahead = number_index(mos_a) - number_index(mos_b)
+    return "tie" if abs(ahead) <= 1 else "A" if ahead > 0 else "B"
+
+
+def conclusion(winner: Winner, mos_a: float, mos_b: float) -> str:
     """The sentence that opens every argument. It is forced, so that verdict, numbers and words cannot disagree."""
     a, b = (NUMBER_TOKENS[number_index(mos)] for mos in (mos_a, mos_b))
-    return f"{CONCLUSIONS[verdict]}: a MOS of{a} for Speech A against{b} for Speech B."
+    return f"{CONCLUSIONS[winner]}: a MOS of{a} for Speech A against{b} for Speech B."
 
 
 class PromptBuilder:
@@ -198,11 +203,11 @@ class PromptBuilder:
         self,
         a: Mapping[str, float] | Ratings,
         b: Mapping[str, float] | Ratings,
-        verdict: Literal["A", "B", "tie"],
+        winner: Winner,
         reasons: str,
     ) -> tuple[int, ...]:
         """Line of A, line of B, verdict, conclusion, reasons, end."""
-        return (*self.argued_head(a, b, verdict), *self.encode(f" {reasons}{IM_END}"))
+        return (*self.argued_head(a, b, winner), *self.encode(f" {reasons}{IM_END}"))
 
     def compare_head(self, a: Mapping[str, float] | Ratings, b: Mapping[str, float] | Ratings) -> tuple[int, ...]:
         newline = self.encode("\n")
@@ -212,11 +217,11 @@ class PromptBuilder:
         self,
         a: Mapping[str, float] | Ratings,
         b: Mapping[str, float] | Ratings,
-        verdict: Literal["A", "B", "tie"],
+        winner: Winner,
     ) -> tuple[int, ...]:
         """All of a comparison's answer that is known once the verdict is."""
-        opening = self.encode(f"\n{conclusion(verdict, a['mos'], b['mos'])}")
-        return (*self.compare_head(a, b), self.verdict_ids[verdict], *opening)
+        opening = self.encode(f"\n{conclusion(winner, a['mos'], b['mos'])}")
+        return (*self.compare_head(a, b), self.verdict_ids[winner], *opening)
 
     # --- programs for the engine -----------------------------------------------------------------------------------
 
@@ -232,18 +237,10 @@ class PromptBuilder:
         tokens = (*self.rate_prompt(audio_token_count), *self.line(ratings), *self.encode("\n"))
         return Program(tokens, (self._write(self.number_id(ratings.mos)),))
 
-    def verdict(self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings) -> Program:
-        """Read the probability that A is better: value 1 for A, 0 for B, one half for a tie."""
-        candidates = tuple(self.verdict_ids[verdict] for verdict in VERDICTS)
-        tokens = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.compare_head(a, b))
-        return Program(tokens, (Read("verdict", candidates, (1.0, 0.0, 0.5)),))
-
-    def argue(
-        self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings, verdict: Literal["A", "B", "tie"]
-    ) -> Program:
+    def argue(self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings, winner: Winner) -> Program:
         """Write the reasons, which follow `conclusion` and hold no numbers. Which clip is ahead in a dimension is
         forced to the ratings as the lines show them, to 0.1; equal ones leave it to the model."""
-        tokens = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.argued_head(a, b, verdict))
+        tokens = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.argued_head(a, b, winner))
         shown = {name: (number_index(a[name]), number_index(b[name])) for name in ASPECTS}
         ahead = {name: "A" if of_a > of_b else "B" for name, (of_a, of_b) in shown.items() if of_a != of_b}
         forced = tuple((self.encode(f" {ASPECTS[name]} Speech"), self.clip_ids[clip]) for name, clip in ahead.items())

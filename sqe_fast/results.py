@@ -146,7 +146,7 @@ class Comparison:
     winner: Winner | None = None
     """None where either clip could not be rated; its own `error` says why."""
     probability: float | None = None
-    """Probability that A is better: the average over both orders of asking."""
+    """That the MOS of A is the higher, by how far the two lie apart and the spread of each."""
     description: str | None = None
     error: ClipError | None = None
     """What went wrong in the comparison itself; a clip's own error stands in its evaluation."""

@@ -19,6 +19,7 @@ from sqe_fast.prompt import (
     Read,
     Write,
     conclusion,
+    verdict,
 )
 from sqe_fast.results import RATINGS, Ratings
 from tests.small_tokenizer import TEXTS, small_tokenizer
@@ -148,20 +149,15 @@ def test_every_program_continues_an_answer_as_it_was_learnt(prompts: PromptBuild
     ahead = {prompts.text(context): prompts.text([token]) for context, token in write.forced}
     assert ahead == {f"{ASPECTS[n]} Speech": "A" if A[n] > B[n] else "B" for n in ASPECTS if A[n] != B[n]}
 
-    asking = prompts.verdict(3, 4, A, B)
-    assert asking.tokens == learnt[: len(asking.tokens)]
-    assert learnt[len(asking.tokens)] == prompts.verdict_ids["B"]
 
-
-def test_the_verdict_is_the_probability_of_a(prompts: PromptBuilder) -> None:
-    """Values the wrong way round turn every comparison over."""
-    [read] = prompts.verdict(3, 4, A, B).steps
-    assert isinstance(read, Read)
-    assert dict(zip(read.candidates, read.values, strict=True)) == {
-        prompts.verdict_ids["A"]: 1.0,
-        prompts.verdict_ids["B"]: 0.0,
-        prompts.verdict_ids["tie"]: 0.5,
-    }
+@pytest.mark.parametrize(
+    ("a", "b", "winner"),
+    [(3.0, 3.1, "tie"), (3.14, 2.96, "tie"), (3.16, 2.96, "A"), (3.1, 3.3, "B"), (2.25, 2.45, "B"), (5.3, 4.9, "tie")],
+)
+def test_the_verdict_follows_from_the_numbers_as_they_are_shown(a: float, b: float, winner: str) -> None:
+    """ "A MOS of 3.2 against 3.0: neither is preferred", because 3.16 and 2.96 lie less than 0.2 apart."""
+    assert verdict(a, b) == winner
+    assert verdict(b, a) == {"A": "B", "B": "A", "tie": "tie"}[winner]
 
 
 def test_a_dimension_whose_shown_ratings_are_equal_has_no_forced_winner(prompts: PromptBuilder) -> None:

@@ -178,7 +178,7 @@ def encoder(
 @app.command()
 def sft(
     run: Run = DEFAULT_RUN,
-    steps: Steps = 6_000,
+    steps: Steps = 3_000,
     batch_size: BatchSize = 12,
     precision: PrecisionOption = Precision.fp32,
     device: DeviceOption = Device.cpu,

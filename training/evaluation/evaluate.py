@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from sqe_fast.evaluator import Evaluator
-from sqe_fast.prompt import conclusion
+from sqe_fast.prompt import conclusion, verdict
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
 from training.evaluation import ladder, plots, prose_scores, scores
 from training.evaluation.rated_sets import RatedSet, Row, accuracy
 from training.language import captions, reading, validator
 from training.language.agreement import spelt
-from training.language.scale import shown, verdict
+from training.language.scale import shown
 from training.language.writers import Writer
 
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sqe_fast.prompt import conclusion
-from training.language.scale import Row, shown, verdict
+from sqe_fast.prompt import conclusion, verdict
+from training.language.scale import Row, shown
 from training.language.validator import Problem, argument_problems, problems
 from training.language.writers import Unusable, Writer
 
@@ -135,7 +135,7 @@ def write_captions(
         a, b = (rows[index] for index in pair)
         rng = np.random.default_rng([seed, COMPARE, a["seed"], b["seed"]])
         asked = ask(partial(writer.argue, a, b, rng), partial(reasons_problems, a=a, b=b), tries)
-        outcome = verdict(shown(a)["mos"], shown(b)["mos"])
+        outcome = verdict(a["mos"], b["mos"])
         return {"a": a["seed"], "b": b["seed"], "verdict": outcome, "text": asked.text}, [asked]
 
     described = {entry["seed"] for entry in _resumed(folder / CAPTIONS)}

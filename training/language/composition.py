@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from sqe_fast.prompt import ASPECTS
+from sqe_fast.prompt import ASPECTS, verdict
 from sqe_fast.results import DIMENSIONS
 from training.language.causes import KINDS
-from training.language.scale import CLEAR_GAP, LABELS, Row, label, verdict
+from training.language.scale import CLEAR_GAP, LABELS, Row, label
 
 BELOW = 0.25
 """A MOS this far below the worst dimension does not follow from it; several faults explain it."""

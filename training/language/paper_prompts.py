@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sqe_fast.prompt import ASPECTS, VERDICTS
+from sqe_fast.prompt import ASPECTS, VERDICTS, verdict
 from sqe_fast.results import DIMENSIONS
 from training.language.causes import KINDS
-from training.language.scale import CLEAR_GAP, LABELS, Row, shown, verdict
+from training.language.scale import CLEAR_GAP, LABELS, Row, shown
 
 Message = dict[str, str]
 """{"role": "system" | "user" | "assistant", "content": …}, as chat endpoints and chat templates take it."""

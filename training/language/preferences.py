@@ -14,13 +14,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from sqe_fast.prompt import verdict
 from sqe_fast.results import RATINGS
 from training.language import comparative_words as cw
 from training.language.agreement import cause_problems, linked, ratings_in, same, word_problems
 from training.language.marks import Mark, scan
 from training.language.mentions import AFTER_THAN, CLIP, OPENED, OTHER, Clip, Mention, Piece, mentions, owns, split
 from training.language.reading import Reading, claims_of
-from training.language.scale import CLEAR_GAP, Row, verdict
+from training.language.scale import CLEAR_GAP, Row
 from training.language.segments import Segment, distance, read_segment
 
 AHEAD = 0.05

@@ -1,4 +1,4 @@
-"""The 1–5 scale in words: which category a rating falls into, which words fit it, and which of two MOS is higher.
+"""The 1–5 scale in words: which category a rating falls into, and which words fit it.
 
 The corpus, its validator and the evaluation share these rules, so that "words agree with numbers" means one thing.
 """
@@ -6,7 +6,7 @@ The corpus, its validator and the evaluation share these rules, so that "words a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +21,6 @@ SLACK = 0.15
 """How far over the border between two categories the words of the other one still fit: 2.6 is fair, nearly poor."""
 CLEAR_GAP = 0.5
 """Two ratings further apart than this differ obviously (paper.md)."""
-TIE = 0.1
-"""MOS values this near, as shown, are a tie."""
 
 
 def shown(row: Row) -> dict[str, Any]:
@@ -43,10 +41,3 @@ def fits(category: int, rating: float) -> bool:
 def fitting(rating: float) -> tuple[int, ...]:
     """The one or two categories whose words fit `rating`."""
     return tuple(category for category in range(len(LABELS)) if fits(category, rating))
-
-
-def verdict(mos_a: float, mos_b: float) -> Literal["A", "B", "tie"]:
-    """The clip with the higher MOS; both as shown, to 0.1."""
-    if abs(mos_a - mos_b) < TIE + 0.05:  # tenths apart, whatever their binary fractions
-        return "tie"
-    return "A" if mos_a > mos_b else "B"

@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sqe_fast.prompt import VERDICTS
+from sqe_fast.prompt import VERDICTS, verdict
 from training.language import paper_prompts as prompts
 from training.language.paper_prompts import Demonstration, Message
-from training.language.scale import Row, shown, verdict
+from training.language.scale import Row
 
 
 class WriterError(RuntimeError):
@@ -109,7 +109,7 @@ class PromptedWriter:
         text = one_paragraph(self.chat.complete(prompts.argue_messages(a, b), self.sampling.draw(rng)))
         answer = self.chat.complete(prompts.verdict_messages(text), self.sampling.greedy())
         markers = {name for name, marker in VERDICTS.items() if marker.lower() in answer.lower()}
-        right = verdict(shown(a)["mos"], shown(b)["mos"])
+        right = verdict(a["mos"], b["mos"])
         if markers != {right}:
             raise Unusable(f"the preference was read as {answer.strip()[:40]!r}; the MOS say {VERDICTS[right]}")
         return text

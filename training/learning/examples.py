@@ -19,10 +19,9 @@ from torch import Tensor
 
 from sqe_fast.features import frame_count
 from sqe_fast.model.config import audio_tokens
-from sqe_fast.prompt import IM_END, PromptBuilder
+from sqe_fast.prompt import IM_END, PromptBuilder, verdict
 from sqe_fast.results import DIMENSIONS, RATINGS
 from training.language import captions, causes
-from training.language.scale import shown, verdict
 from training.learning import expert_text
 
 Task = Literal["describe", "line", "compare", "aspect", "which"]
@@ -153,7 +152,7 @@ def _compared(
 ) -> Example:
     a, b = pair
     reasons = argument(a, b, words)
-    answer = prompts.compare_answer(a, b, verdict(shown(a)["mos"], shown(b)["mos"]), reasons)
+    answer = prompts.compare_answer(a, b, verdict(a["mos"], b["mos"]), reasons)
     head = len(prompts.compare_head(a, b))
     scored = (False,) * head + (True,) * (len(answer) - head)
     named = _named(prompts, answer, f" {reasons}{IM_END}", pair)
@@ -183,7 +182,7 @@ def _which(prompts: PromptBuilder, pair: Sequence[Row]) -> Example:
         *_slot(prompts, b),
         *prompts.encode(f"\n{WHICH_TASK}"),
     )
-    better = prompts.verdict_ids[verdict(shown(a)["mos"], shown(b)["mos"])]
+    better = prompts.verdict_ids[verdict(a["mos"], b["mos"])]
     return Example(prompts.turn(user), (better,), rows=tuple(pair))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sqe_fast.prompt import conclusion
+from sqe_fast.prompt import conclusion, verdict
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
 from tests.fake_evaluator import fake_evaluator, fake_runner, prose, silence, sound
 from tests.training.corpora.test_p835 import folder as p835_folder
@@ -16,7 +16,6 @@ from training.corpora.corpus import Clips, SplitWriter
 from training.evaluation.evaluate import Plan, argument, claimed_causes, comparison_scores, report, save
 from training.evaluation.rated_sets import RatedSet, accuracy, built, gather
 from training.evaluation.report import cell, markdown
-from training.language.scale import verdict
 
 CAUSE = {"stage": "loss", "kind": "silence", "name": "packet loss", "rating": 2.5}
 SAID = "Packet loss breaks the speech and there is no hum, so the overall MOS is 1.0."

@@ -10,10 +10,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from sqe_fast.prompt import verdict
 from sqe_fast.results import DIMENSIONS
 from training.language import captions, composition
 from training.language.causes import KINDS, audible
-from training.language.scale import LABELS, Row, fits, label, shown, verdict
+from training.language.scale import LABELS, Row, fits, label, shown
 
 
 def cause(name: str, rating: float) -> dict[str, object]:

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from sqe_fast.model.config import audio_tokens
-from sqe_fast.prompt import NUMBER_VALUES, PromptBuilder
+from sqe_fast.prompt import NUMBER_VALUES, PromptBuilder, verdict
 from sqe_fast.results import RATINGS
 from tests.small_tokenizer import small_tokenizer
 from tests.training.rows import cause, rows
-from training.language.scale import shown, verdict
 from training.learning.examples import IGNORED, Batch, Example, Sampler, Task, audio_example, collate, text_example
 
 
@@ -85,7 +84,7 @@ def test_which_is_the_verdict_alone(prompts: PromptBuilder) -> None:
     a, b = rows(2)
     for pair in ((a, b), (b, a)):
         _, batch = one(prompts, "which", list(pair))
-        better = verdict(shown(pair[0])["mos"], shown(pair[1])["mos"])
+        better = verdict(pair[0]["mos"], pair[1]["mos"])
         assert better in "AB"
         assert scored(batch) == [prompts.verdict_ids[better]]
 

@@ -46,7 +46,9 @@ def test_people_record_no_causes() -> None:
     head, row = PooledHead(4), rows(1)[0]
     audio = [torch.randn(3, 4)]
     loss = head.losses(audio, [{**row, "rated_by": "human"}])["pooled"]
-    assert float(loss.detach()) == pytest.approx(float((head(audio)[0] - hearing.true_ratings([row])).square().mean().detach()))
+    assert float(loss.detach()) == pytest.approx(
+        float((head(audio)[0] - hearing.true_ratings([row])).square().mean().detach())
+    )
     assert float(head.losses(audio, [row])["pooled"].detach()) > float(loss.detach())
 
 
