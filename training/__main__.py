@@ -108,15 +108,16 @@ def captions(
     """Have a language model write the captions, and check each. Else the offline writer does, as they are needed."""
     from training.corpora.corpus import Clips
     from training.language import captioning
-    from training.language.demonstrations import plain
-    from training.language.writers import EndpointWriter, LocalWriter, Writer
+    from training.language.demonstrations import arguments, plain
+    from training.language.writers import Demonstrations, EndpointWriter, LocalWriter, Writer
     from training.simulation.sources import SPLITS
 
     writer: Writer
+    demonstrations = Demonstrations(plain(), arguments())
     if endpoint and not local:
-        writer = EndpointWriter(endpoint, model, plain(), api_key_env=api_key_env)
+        writer = EndpointWriter(endpoint, model, demonstrations, api_key_env=api_key_env)
     elif local and not endpoint:
-        writer = LocalWriter(local, plain(), device=device.value)
+        writer = LocalWriter(local, demonstrations, device=device.value)
     else:
         raise typer.BadParameter("give either --endpoint ADDRESS or --local FOLDER")
     for split in SPLITS:

@@ -38,6 +38,17 @@ class Demonstration(Protocol):
     def text(self) -> str: ...
 
 
+class PairDemonstration(Protocol):
+    """Reasons written by hand for two rows."""
+
+    @property
+    def a(self) -> Row: ...
+    @property
+    def b(self) -> Row: ...
+    @property
+    def text(self) -> str: ...
+
+
 SCALE = "; ".join(f"{name}: {meaning}" for name, meaning in MEANINGS.items())
 
 WORDS = ", ".join(f"{place} {word}" for place, word in enumerate(LABELS, 1))
@@ -57,6 +68,14 @@ Write one paragraph of 40 to 95 words in plain English:
 - A single listener never gives a fraction: the MOS is a mean, and is nobody's own vote.
 Write the paragraph alone: no heading, no list, no comment on the task."""
 
+HIGHER = {"A": "Speech A has the higher MOS.", "B": "Speech B has the higher MOS.", "tie": "The MOS are a tie."}
+PREFERENCES = {
+    "A": "All in all, Speech A is preferred.",
+    "B": "All in all, Speech B is preferred.",
+    "tie": "All in all, neither is preferred.",
+}
+"""How an argument ends."""
+
 OPENINGS = "; ".join(f'{name}: "{opening} Speech A …" or "{opening} Speech B …"' for name, opening in ASPECTS.items())
 ARGUE_SYSTEM = f"""\
 You compare two recordings of speech, Speech A and Speech B. Of each you are given ratings from 1 to 5, higher is
@@ -65,8 +84,8 @@ better, and the known causes of damage. {SCALE}; overall MOS: the quality as a w
 Choose the one to three dimensions whose ratings differ most, by more than {CLEAR_GAP} where there are such. Give each
 one sentence, the better recording first, which begins with the words given here for its dimension: {OPENINGS}.
 Name a cause only for the recording that lists it. If a dimension speaks against the recording with the higher MOS, say
-what outweighs it. End with a sentence that prefers the recording with the higher MOS as a whole, for example "All in
-all, Speech B is preferred."; where the MOS differ by no more than 0.1, say instead that neither is preferred. Write no
+what outweighs it. End with a sentence that prefers the recording with the higher MOS as a whole, for example
+"{PREFERENCES["B"]}"; where the MOS differ by no more than 0.1, say instead that neither is preferred. Write no
 figures. Write these sentences alone: no heading, no list, no comment on the task."""
 
 VERDICT_SYSTEM = f"""\
@@ -90,12 +109,19 @@ def describe_messages(row: Row, demonstrations: Sequence[Demonstration]) -> list
     return [*messages, _message("user", tuple_text(row))]
 
 
-def argue_messages(a: Row, b: Row) -> list[Message]:
-    """The prompt for an A/B text."""
-    higher = {"A": "Speech A has the higher MOS.", "B": "Speech B has the higher MOS.", "tie": "The MOS are a tie."}
-    one, other = shown(a), shown(b)
-    pair = f"Speech A. {tuple_text(a)}\nSpeech B. {tuple_text(b)}\n{higher[verdict(one['mos'], other['mos'])]}"
-    return [_message("system", ARGUE_SYSTEM), _message("user", pair)]
+def argue_messages(a: Row, b: Row, demonstrations: Sequence[PairDemonstration]) -> list[Message]:
+    """The prompt for an A/B text; demonstrations stand as earlier turns, each with the preference it leads to."""
+    messages = [_message("system", ARGUE_SYSTEM)]
+    for shown_before in demonstrations:
+        one, other = shown_before.a, shown_before.b
+        preferred = PREFERENCES[verdict(one["mos"], other["mos"])]
+        messages += [_message("user", pair_text(one, other)), _message("assistant", f"{shown_before.text} {preferred}")]
+    return [*messages, _message("user", pair_text(a, b))]
+
+
+def pair_text(a: Row, b: Row) -> str:
+    """Both tuples, and which MOS is the higher."""
+    return f"Speech A. {tuple_text(a)}\nSpeech B. {tuple_text(b)}\n{HIGHER[verdict(a['mos'], b['mos'])]}"
 
 
 def verdict_messages(argument: str) -> list[Message]:

@@ -13,14 +13,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from sqe_fast.prompt import VERDICTS, verdict
 from training.language import paper_prompts as prompts
-from training.language.paper_prompts import Demonstration, Message
+from training.language.paper_prompts import Demonstration, Message, PairDemonstration
 from training.language.scale import Row
+
+T = TypeVar("T")
 
 
 class WriterError(RuntimeError):
@@ -88,31 +90,45 @@ class Chat(Protocol):
     def complete(self, messages: Sequence[Message], draw: Draw) -> str: ...
 
 
+class Demonstrations(NamedTuple):
+    """What a prompt's examples are drawn from."""
+
+    descriptions: Sequence[Demonstration]
+    arguments: Sequence[PairDemonstration]
+
+
 class PromptedWriter:
     """A language model that is asked as in the paper."""
 
-    def __init__(self, chat: Chat, demonstrations: Sequence[Demonstration], sampling: Sampling | None = None) -> None:
-        """Raises ValueError for fewer demonstrations than a prompt holds."""
-        if len(demonstrations) < prompts.DEMONSTRATIONS[1]:
-            raise ValueError(f"{len(demonstrations)} demonstrations; a prompt holds up to {prompts.DEMONSTRATIONS[1]}")
+    def __init__(self, chat: Chat, demonstrations: Demonstrations, sampling: Sampling | None = None) -> None:
+        """Raises ValueError for fewer demonstrations of either kind than a prompt holds."""
+        fewest = min(map(len, demonstrations))
+        if fewest < prompts.DEMONSTRATIONS[1]:
+            raise ValueError(f"{fewest} demonstrations; a prompt holds up to {prompts.DEMONSTRATIONS[1]}")
         self.chat = chat
-        self.demonstrations = tuple(demonstrations)
+        self.demonstrations = demonstrations
         self.sampling = sampling or Sampling()
 
     def describe(self, row: Row, rng: np.random.Generator) -> str:
-        fewest, most = prompts.DEMONSTRATIONS
-        chosen = rng.choice(len(self.demonstrations), int(rng.integers(fewest, most + 1)), replace=False)
-        messages = prompts.describe_messages(row, [self.demonstrations[int(i)] for i in chosen])
+        messages = prompts.describe_messages(row, _some(self.demonstrations.descriptions, rng))
         return one_paragraph(self.chat.complete(messages, self.sampling.draw(rng)))
 
     def argue(self, a: Row, b: Row, rng: np.random.Generator) -> str:
-        text = one_paragraph(self.chat.complete(prompts.argue_messages(a, b), self.sampling.draw(rng)))
+        messages = prompts.argue_messages(a, b, _some(self.demonstrations.arguments, rng))
+        text = one_paragraph(self.chat.complete(messages, self.sampling.draw(rng)))
         answer = self.chat.complete(prompts.verdict_messages(text), self.sampling.greedy())
         markers = {name for name, marker in VERDICTS.items() if marker.lower() in answer.lower()}
         right = verdict(a["mos"], b["mos"])
         if markers != {right}:
             raise Unusable(f"the preference was read as {answer.strip()[:40]!r}; the MOS say {VERDICTS[right]}")
         return text
+
+
+def _some(demonstrations: Sequence[T], rng: np.random.Generator) -> list[T]:
+    """As many as one prompt holds."""
+    fewest, most = prompts.DEMONSTRATIONS
+    chosen = rng.choice(len(demonstrations), int(rng.integers(fewest, most + 1)), replace=False)
+    return [demonstrations[int(i)] for i in chosen]
 
 
 def one_paragraph(text: str) -> str:
@@ -130,7 +146,7 @@ class EndpointWriter(PromptedWriter):
         self,
         base_url: str,
         model: str,
-        demonstrations: Sequence[Demonstration],
+        demonstrations: Demonstrations,
         *,
         api_key_env: str | None = None,
         timeout_s: float = 120.0,
@@ -209,7 +225,7 @@ class LocalWriter(PromptedWriter):
     def __init__(
         self,
         folder: Path,
-        demonstrations: Sequence[Demonstration],
+        demonstrations: Demonstrations,
         *,
         device: str = "cpu",
         sampling: Sampling | None = None,

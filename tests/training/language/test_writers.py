@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sqe_fast.prompt import IM_END, IM_START
+from sqe_fast.prompt import IM_END, IM_START, verdict
 from sqe_fast.results import RATINGS
 from tests.small_tokenizer import small_tokenizer
 from training.language import paper_prompts
@@ -28,7 +28,15 @@ from training.language.captioning import (
 )
 from training.language.scale import Row
 from training.language.validator import Problem
-from training.language.writers import EndpointWriter, GrammarWriter, LocalWriter, Sampling, Unusable, WriterError
+from training.language.writers import (
+    Demonstrations,
+    EndpointWriter,
+    GrammarWriter,
+    LocalWriter,
+    Sampling,
+    Unusable,
+    WriterError,
+)
 
 KEY = "SQE_TEST_API_KEY"
 TRUE = "The noise is strong, the rest is good. Overall it is fair, with a MOS of 3.2."
@@ -45,7 +53,17 @@ class Shown:
     text: str
 
 
-DEMONSTRATIONS = [Shown(row(k, mos=1 + k / 10), f"Demonstration {k}.") for k in range(8)]
+@dataclass(frozen=True)
+class ShownPair:
+    a: Row
+    b: Row
+    text: str
+
+
+DEMONSTRATIONS = Demonstrations(
+    [Shown(row(k, mos=1 + k / 10), f"Demonstration {k}.") for k in range(8)],
+    [ShownPair(row(k), row(k, mos=3.2 + (k - 4) / 5), f"Reasons {k}.") for k in range(8)],
+)
 
 
 # --- a fake endpoint ----------------------------------------------------------------------------------------------
@@ -145,6 +163,15 @@ def test_an_argument_takes_two_calls_and_the_second_must_find_the_higher_mos(
     assert writer_at(right.url).argue(a, b, rng) == "As for noise, Speech A is cleaner."
     assert right.requests[1]["messages"][-1]["content"] == "As for noise, Speech A is cleaner."
     assert right.requests[1]["temperature"] == 0
+    system, *turns, question = right.requests[0]["messages"]
+    assert question["content"] == paper_prompts.pair_text(a, b)
+    assert 3 <= len(turns) / 2 <= 5
+    for asked, answered in zip(turns[::2], turns[1::2], strict=True):
+        [shown_before] = [d for d in DEMONSTRATIONS.arguments if answered["content"].startswith(d.text)]
+        assert asked["content"] == paper_prompts.pair_text(shown_before.a, shown_before.b)
+        preferred = answered["content"].removeprefix(f"{shown_before.text} ")
+        assert preferred == paper_prompts.PREFERENCES[verdict(shown_before.a["mos"], shown_before.b["mos"])]
+    assert paper_prompts.PREFERENCES["B"] in system["content"]
     for answer in ("[SpeechB]", "[Tie]", "I cannot say", "[SpeechA] or [SpeechB]"):
         with pytest.raises(Unusable, match="preference"):
             writer_at(serve("As for noise, Speech A is cleaner.", answer).url).argue(a, b, rng)
@@ -189,7 +216,7 @@ def test_a_missing_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_few_demonstrations_are_an_error() -> None:
     with pytest.raises(ValueError, match="demonstrations"):
-        EndpointWriter("http://127.0.0.1:9/v1", "m", DEMONSTRATIONS[:4])
+        EndpointWriter("http://127.0.0.1:9/v1", "m", DEMONSTRATIONS._replace(arguments=DEMONSTRATIONS.arguments[:4]))
 
 
 # --- a local model ------------------------------------------------------------------------------------------------
