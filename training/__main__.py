@@ -138,8 +138,8 @@ def tokenizer(run: Run = DEFAULT_RUN) -> None:
 @app.command()
 def expert(
     run: Run = DEFAULT_RUN,
-    steps: Steps = 7_000,
-    batch_size: BatchSize = 12,
+    steps: Steps = 3_500,
+    batch_size: BatchSize = 32,
     precision: PrecisionOption = Precision.fp32,
     device: DeviceOption = Device.cpu,
     seed: Seed = 1,

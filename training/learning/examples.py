@@ -87,7 +87,7 @@ def audio_example(
     words = rng if diverse else fixed_rng(rows)
     match task:
         case "aspect":
-            return _aspect(prompts, _slot(prompts, rows[0]), rows[0], rng, heard=True)
+            return _aspect(prompts, rows[0], rng)
         case "which":
             return _which(prompts, rows)
         case "compare":
@@ -98,13 +98,10 @@ def audio_example(
 def text_example(
     prompts: PromptBuilder, task: Task, rows: Sequence[Row], rng: np.random.Generator, *, diverse: bool = True
 ) -> Example:
-    """The answers to "line", "describe", "compare" and "aspect" for the text expert, which reads ratings and causes
-    instead."""
+    """The answers to "line", "describe" and "compare" for the text expert, which reads ratings and causes instead."""
     words = rng if diverse else fixed_rng(rows)
     if task == "compare":
         return _compared(prompts, text_prompt(prompts, rows), rows, words, heard=False)
-    if task == "aspect":
-        return _aspect(prompts, prompts.encode(expert_text.tuple_text(rows[0])), rows[0], rng, heard=False)
     if task in ("line", "describe"):
         return _rated(prompts, task, text_prompt(prompts, rows), rows[0], words, heard=False)
     raise ValueError(f"the text expert has no task {task!r}")
@@ -162,20 +159,18 @@ def _compared(
     return Example(prompt, answer, scored=scored, named=named, rows=tuple(pair) if heard else ())
 
 
-def _aspect(
-    prompts: PromptBuilder, given: tuple[int, ...], row: Row, rng: np.random.Generator, *, heard: bool
-) -> Example:
+def _aspect(prompts: PromptBuilder, row: Row, rng: np.random.Generator) -> Example:
     """ " 2.3 hum": a rating, and what alone lowers it most. What a human-rated clip suffers from was not recorded: of
     it the rating alone is scored."""
     name = str(rng.choice(list(ASPECT_TASKS)))
-    prompt = prompts.turn((*given, *prompts.encode(f"\n{ASPECT_TASKS[name]}")))
-    worst = causes.audible(row, *([name] if name in DIMENSIONS else []))
-    number, cause = prompts.number_id(row[name]), prompts.encode(f" {worst[0]['name'] if worst else NO_CAUSE}")
+    prompt = prompts.turn((*_slot(prompts, row), *prompts.encode(f"\n{ASPECT_TASKS[name]}")))
+    heard = causes.audible(row, *([name] if name in DIMENSIONS else []))
+    number, cause = prompts.number_id(row[name]), prompts.encode(f" {heard[0]['name'] if heard else NO_CAUSE}")
     answer = (number, *cause, prompts.stop)
     known = row.get("rated_by") != "human"
     scored = (True, *(known for _ in answer[1:]))
     named = (False, *(known for _ in cause), False)
-    return Example(prompt, answer, (float(row[name]),), scored, named, (row,) if heard else ())
+    return Example(prompt, answer, (float(row[name]),), scored, named, (row,))
 
 
 def _which(prompts: PromptBuilder, pair: Sequence[Row]) -> Example:

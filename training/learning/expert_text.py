@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from sqe_fast.prompt import COMPARE_TASK, RATE_TASK, PromptBuilder
-from sqe_fast.results import DIMENSIONS
+from sqe_fast.results import DIMENSIONS, RATINGS
 from training.language.causes import audible
 from training.language.scale import Row, shown
 
 
 def tuple_text(row: Row) -> str:
-    """ "noisiness 2.8: clatter 2.8, hum 4.0; coloration 4.8: none; …; mos 3.7."
-
-    Each rating beside its causes, a cause with the rating it alone would leave: what explains a rating is found where
-    the rating is.
-    """
+    """ "noisiness 2.8, …, mos 3.7. Causes: clatter 2.8." — a cause with the rating it alone would leave."""
     row = shown(row)
-    parts = [f"{name} {row[name]:.1f}: {_causes(row, name)}" for name in DIMENSIONS]
-    return "; ".join([*parts, f"mos {row['mos']:.1f}."])
-
-
-def _causes(row: Row, dimension: str) -> str:
-    heard = audible(row, dimension)
-    return ", ".join(f"{cause['name']} {max(cause['rating'], 1.0):.1f}" for cause in heard) or "none"
+    ratings = ", ".join(f"{name} {row[name]:.1f}" for name in RATINGS)
+    heard = [cause for dimension in DIMENSIONS for cause in audible(row, dimension)]
+    causes = ", ".join(f"{cause['name']} {max(cause['rating'], 1.0):.1f}" for cause in heard)
+    return f"{ratings}. Causes: {causes or 'none'}."
 
 
 def rate_prompt(prompts: PromptBuilder, row: Row) -> tuple[int, ...]:

@@ -114,14 +114,12 @@ def test_without_diversity_a_clip_has_one_caption(prompts: PromptBuilder) -> Non
 
 def test_listener_and_expert_answer_alike(prompts: PromptBuilder) -> None:
     [row] = rows(1)
-    for task in ("describe", "aspect"):
-        heard = audio_example(prompts, task, [row], np.random.default_rng(4))
-        read = text_example(prompts, task, [row], np.random.default_rng(4))
-        assert heard.answer == read.answer
-        assert heard.prompt != read.prompt
-        assert (len(heard.rows), len(read.rows)) == (1, 0)
+    heard = audio_example(prompts, "describe", [row], np.random.default_rng(4))
+    read = text_example(prompts, "describe", [row], np.random.default_rng(4))
+    assert heard.answer == read.answer
+    assert heard.prompt != read.prompt
     with pytest.raises(ValueError, match="no task"):
-        text_example(prompts, "which", rows(2), np.random.default_rng(4))
+        text_example(prompts, "aspect", [row], np.random.default_rng(4))
 
 
 def test_marks_belong_to_answer_tokens() -> None:
