@@ -30,7 +30,8 @@ ARROWS: dict[str, set[str]] = {
     "truncation": set(),
     "runners.base": set(),
     "kernels": set(),
-    "kernels.fused_kl": {"_native"},
+    "kernels.fused_kl": {"_native", "kernels"},
+    "kernels.fused_kl_top_k": {"_native", "kernels", "kernels.fused_kl"},
     # A clip's way in, and a prompt's.
     "features": {"_native"},
     "signal_flags": {"results"},
@@ -70,7 +71,7 @@ ONLY_NAMES = {(layer, "results"): {"UnusableError"} for layer in ("runners", "mo
 
 # Heavy packages → the layers that may import them at all. Hugging Face's classes judge ours in the tests; none is used.
 HOMES: dict[str, set[str]] = {
-    "torch": {"model", "kernels", "kernels.fused_kl", "runners", "export"},
+    "torch": {"model", "kernels", "kernels.fused_kl", "kernels.fused_kl_top_k", "runners", "export"},
     "triton": {"kernels", "kernels.fused_kl"},
     "onnxruntime": {"runners", "export"},
     "onnx": {"export"},

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sqe_fast.kernels.fused_kl import Direction, TokenKL, fused_linear_kl
 from sqe_fast.prompt import PromptBuilder
 from training.corpora.corpus import Clips
 from training.learning import sft
@@ -34,7 +35,6 @@ from training.learning.loop import Schedule, device_of, join, train
 from training.learning.pairs import Pairs, PairSampler, make_jobs
 from training.learning.sampling import Settings, sample
 from training.learning.sft import Listener
-from training.learning.token_kl import Direction, TokenKL, linear_kl
 
 RATE = 0.25
 """Of the warm-up's learning rates."""
@@ -64,7 +64,7 @@ def response_terms(
 ) -> TokenKL:
     """KL and both log-probabilities at the N scored tokens of all rows, in order; the two sides meet token by token."""
     ours, theirs = pairs.student.targets != IGNORED, pairs.teacher.targets != IGNORED
-    return linear_kl(
+    return fused_linear_kl(
         student_hidden[ours],
         student_head,
         teacher_hidden[theirs],

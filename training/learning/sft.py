@@ -32,7 +32,7 @@ from training.learning.loop import Schedule, join, train
 
 TASKS: dict[Task, float] = {"line": 0.3, "describe": 0.35, "compare": 0.15, "aspect": 0.1, "which": 0.1}
 READ_TASKS: dict[Task, float] = {"describe": 0.4, "compare": 0.6}
-READ_SHARE = 0.35
+READ_SHARE = 0.25
 """Share of the batches that go on with the expert's text task."""
 READ_BATCH = 2.5
 """Rows of a text batch for each clip of an audio batch: about the same time."""

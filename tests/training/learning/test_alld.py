@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from sqe_fast.kernels.fused_kl import TokenKL
 from sqe_fast.prompt import PromptBuilder
 from tests.small_tokenizer import small_tokenizer
 from tests.training.rows import FakeClips
@@ -21,7 +22,6 @@ from training.learning.loop import Schedule
 from training.learning.pairs import Pairs, make_jobs, pair_up
 from training.learning.sampling import Settings, Speaker
 from training.learning.sft import Listener
-from training.learning.token_kl import TokenKL
 
 ALL = Weights(beta=0.1, preference=1.0, kl=1.0, anchor=1.0, direction="reverse")
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from training.learning.token_kl import linear_kl
+from sqe_fast.kernels.fused_kl import fused_linear_kl
 
 
 def case(
@@ -25,8 +25,8 @@ def test_a_case_worked_out_by_hand() -> None:
     one = torch.ones(1, 1, dtype=torch.float64)
     student, teacher = torch.zeros(2, 1, dtype=torch.float64), torch.tensor([[math.log(3.0)], [0.0]]).double()
     targets = torch.tensor([0])
-    reverse = linear_kl(one, student, one, teacher, targets, direction="reverse")
-    forward = linear_kl(one, student, one, teacher, targets, direction="forward")
+    reverse = fused_linear_kl(one, student, one, teacher, targets, direction="reverse")
+    forward = fused_linear_kl(one, student, one, teacher, targets, direction="forward")
     assert float(reverse.kl) == pytest.approx(0.5 * math.log(2 / 3) + 0.5 * math.log(2), abs=1e-6)
     assert float(forward.kl) == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5), abs=1e-6)
     assert float(reverse.student_logprob) == pytest.approx(math.log(0.5))
@@ -38,7 +38,7 @@ def test_a_case_worked_out_by_hand() -> None:
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 def test_sums_written_out(direction: str, ours: int, theirs: int, temperature: float) -> None:
     hidden, head, other, other_head, targets = case(ours=ours, theirs=theirs)
-    found = linear_kl(hidden, head, other, other_head, targets, temperature, direction)  # type: ignore[arg-type]
+    found = fused_linear_kl(hidden, head, other, other_head, targets, temperature, direction)  # type: ignore[arg-type]
     for t in range(len(targets)):
         z, w = (hidden[t] @ head.T).tolist(), (other[t] @ other_head.T).tolist()
         p = [math.exp(x / temperature) for x in z[: min(ours, theirs)]]
@@ -54,13 +54,13 @@ def test_sums_written_out(direction: str, ours: int, theirs: int, temperature: f
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 def test_equal_models_do_not_diverge(direction: str) -> None:
     hidden, head, _, _, targets = case()
-    assert linear_kl(hidden, head, hidden, head, targets, direction=direction).kl.abs().max() < 1e-12  # type: ignore[arg-type]
+    assert fused_linear_kl(hidden, head, hidden, head, targets, direction=direction).kl.abs().max() < 1e-12  # type: ignore[arg-type]
 
 
 def test_a_target_unknown_to_the_teacher() -> None:
     hidden, head, other, other_head, targets = case(ours=13, theirs=11)
     targets[2] = 12
-    found = linear_kl(hidden, head, other, other_head, targets)
+    found = fused_linear_kl(hidden, head, other, other_head, targets)
     assert float(found.teacher_logprob[2]) == -math.inf
     assert math.isfinite(float(found.student_logprob[2]))
     assert math.isfinite(float(found.kl[2]))
@@ -71,7 +71,7 @@ def test_ignored_positions_are_zero_and_leave_no_gradient() -> None:
     targets[1], targets[4] = -100, -100
     hidden[4] = math.nan  # what is masked may hold anything
     hidden.requires_grad_(True)
-    found = linear_kl(hidden, head, other, other_head, targets, direction="reverse")
+    found = fused_linear_kl(hidden, head, other, other_head, targets, direction="reverse")
     for part in (found.kl, found.student_logprob, found.teacher_logprob):
         assert part[[1, 4]].tolist() == [0, 0]
     (found.kl.sum() + found.student_logprob.sum()).backward()
@@ -84,7 +84,7 @@ def test_ignored_positions_are_zero_and_leave_no_gradient() -> None:
 def test_nothing_to_score(count: int) -> None:
     hidden, head, other, other_head, targets = case(count=count)
     hidden.requires_grad_(True)
-    found = linear_kl(hidden, head, other, other_head, torch.full_like(targets, -100))
+    found = fused_linear_kl(hidden, head, other, other_head, torch.full_like(targets, -100))
     assert found.kl.shape == (count,)
     found.kl.sum().backward()
     assert found.kl.abs().sum() == 0
@@ -96,7 +96,7 @@ def test_the_gradient_is_the_students_alone() -> None:
         tensor.requires_grad_(True)
 
     def both(h: torch.Tensor, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found = linear_kl(h, w, other, other_head, targets, 1.3, "reverse")
+        found = fused_linear_kl(h, w, other, other_head, targets, 1.3, "reverse")
         return found.kl, found.student_logprob
 
     assert torch.autograd.gradcheck(both, (hidden, head))
@@ -107,9 +107,9 @@ def test_the_gradient_is_the_students_alone() -> None:
 
 def test_bfloat16_is_summed_in_float32() -> None:
     parts = case(count=5, ours=300, theirs=300, dtype=torch.bfloat16)
-    exact = linear_kl(*(part.double() for part in parts[:4]), parts[4])  # type: ignore[misc]
-    found = linear_kl(*parts)  # type: ignore[misc]
+    exact = fused_linear_kl(*(part.double() for part in parts[:4]), parts[4])  # type: ignore[misc]
+    found = fused_linear_kl(*parts)  # type: ignore[misc]
     assert found.kl.dtype == torch.float32
     assert torch.allclose(found.kl.double(), exact.kl, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="direction"):
-        linear_kl(*parts, direction="sideways")  # type: ignore[arg-type,misc]
+        fused_linear_kl(*parts, direction="sideways")  # type: ignore[arg-type,misc]
