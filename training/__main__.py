@@ -179,7 +179,7 @@ def encoder(
 @app.command()
 def sft(
     run: Run = DEFAULT_RUN,
-    steps: Steps = 2_200,
+    steps: Steps = 6_000,
     batch_size: BatchSize = 12,
     precision: PrecisionOption = Precision.fp32,
     device: DeviceOption = Device.cpu,
@@ -214,7 +214,7 @@ def sft(
 @app.command()
 def alld(
     run: Run = DEFAULT_RUN,
-    steps: Steps = 400,
+    steps: Steps = 1_000,
     batch_size: BatchSize = 6,
     precision: PrecisionOption = Precision.fp32,
     device: DeviceOption = Device.cpu,
@@ -233,7 +233,7 @@ def alld(
     rate: Rate = 0.25,
     temperature: Annotated[float, typer.Option(help="At which the model's own answers are drawn.")] = 0.9,
     top_p: Annotated[float, typer.Option(help="At which the model's own answers are drawn.")] = 0.95,
-    limit: Annotated[int, typer.Option(help="Clips to align on, the first of the corpus.")] = 1_000,
+    limit: Annotated[int, typer.Option(help="Clips to align on, the first of the corpus.")] = 2_000,
     lora_rank: LoraRank = 0,
     freeze_encoder: FreezeEncoder = False,
 ) -> None:

@@ -30,7 +30,7 @@ from training.learning.examples import Batch, Row, Sampler, Task, audio_example,
 from training.learning.hearing import PooledHead, heard, rating_report, true_ratings
 from training.learning.loop import Schedule, join, train
 
-TASKS: dict[Task, float] = {"line": 0.3, "describe": 0.35, "compare": 0.15, "aspect": 0.1, "which": 0.1}
+TASKS: dict[Task, float] = {"line": 0.1, "describe": 0.45, "compare": 0.2, "aspect": 0.15, "which": 0.1}
 READ_TASKS: dict[Task, float] = {"describe": 0.4, "compare": 0.6}
 READ_SHARE = 0.25
 """Share of the batches that go on with the expert's text task."""
