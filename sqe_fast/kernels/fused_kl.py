@@ -139,8 +139,8 @@ def _linear_kl(
         own_full, other_full = of_own[:, 0] + of_own[:, 1].log(), of_other[:, 0] + of_other[:, 1].log()
         logprob = target_logits(own, targets, cut) - own_full
         other_logprob = target_logits(other, targets, cut) - other_full
-        out = (values.to(cut.dtype) for values in (kl, logprob, other_logprob))
-        return *out, torch.stack([own_lse, other_lse, kl, own_full], 1)
+        kept = torch.stack([own_lse, other_lse, kl, own_full], 1)
+        return kl.to(cut.dtype), logprob.to(cut.dtype), other_logprob.to(cut.dtype), kept
 
 
 def _sum_up(
@@ -174,7 +174,8 @@ def _sum_up(
 def _joined(one: Tensor, other: Tensor) -> Tensor:
     """Two (maximum, sum) of parts of a row → that of the whole."""
     top = torch.maximum(one[:, 0], other[:, 0])
-    return torch.stack([top, sum(part[:, 1] * (part[:, 0] - top).exp() for part in (one, other))], 1)  # type: ignore[arg-type]
+    sums = (part[:, 1] * (part[:, 0] - top).exp() for part in (one, other))
+    return torch.stack([top, torch.stack([*sums]).sum(0)], 1)
 
 
 def log_sums(
@@ -276,8 +277,8 @@ def _(
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dtype = torch.promote_types(torch.promote_types(student_hidden.dtype, teacher.dtype), torch.float32)
-    one = (targets.new_empty(targets.shape, dtype=dtype) for _ in range(3))
-    return *one, targets.new_empty((len(targets), 4), dtype=torch.float64)
+    kl, logprob, other_logprob = (targets.new_empty(targets.shape, dtype=dtype) for _ in range(3))
+    return kl, logprob, other_logprob, targets.new_empty((len(targets), 4), dtype=torch.float64)
 
 
 @_linear_kl_backward.register_fake

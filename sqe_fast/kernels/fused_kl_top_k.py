@@ -167,8 +167,8 @@ def _(
     shared: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     dtype = torch.promote_types(student_hidden.dtype, torch.float32)
-    one = (targets.new_empty(targets.shape, dtype=dtype) for _ in range(2))
-    return *one, log_q.new_empty((ids.shape[0], ids.shape[1] + 3))
+    kl, logprob = (targets.new_empty(targets.shape, dtype=dtype) for _ in range(2))
+    return kl, logprob, log_q.new_empty((ids.shape[0], ids.shape[1] + 3))
 
 
 @_linear_kl_top_k_backward.register_fake
