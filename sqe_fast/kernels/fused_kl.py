@@ -131,26 +131,27 @@ def _linear_kl(
     teacher's sums over the shared ids, the KL, and the logarithm of the student's sum over all ids at temperature 1."""
     with torch.autocast(student_hidden.device.type, enabled=False):
         own, other = LinearModel(student_hidden, student_head), LinearModel(teacher, teacher_head)
-        cut = Cut.of(own, other)
-        pair, of_own, of_other = _sum_up(own, other, cut, temperature, reverse)
+        cut, shared = Cut.of(own, other), min(own.vocabulary, other.vocabulary)
+        pair, ones = _sum_up(own, other, cut, temperature, reverse)
         own_lse, other_lse = pair[:, 0] + pair[:, 1].log(), pair[:, 2] + pair[:, 3].log()
         cross = pair[:, 4] / (pair[:, 1] if reverse else pair[:, 3])
         kl = cross - own_lse + other_lse if reverse else cross - other_lse + own_lse
-        own_full, other_full = of_own[:, 0] + of_own[:, 1].log(), of_other[:, 0] + of_other[:, 1].log()
+        own_full, other_full = (
+            torch.logaddexp(one[:, 0] + one[:, 1].log(), log_sums(model, cut, shared, model.vocabulary, 1.0))
+            for one, model in ((ones[:, :2], own), (ones[:, 2:], other))
+        )
         logprob = target_logits(own, targets, cut) - own_full
         other_logprob = target_logits(other, targets, cut) - other_full
         kept = torch.stack([own_lse, other_lse, kl, own_full], 1)
         return kl.to(cut.dtype), logprob.to(cut.dtype), other_logprob.to(cut.dtype), kept
 
 
-def _sum_up(
-    own: LinearModel, other: LinearModel, cut: Cut, temperature: float, reverse: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What `_native` keeps of each row: of both models over the shared ids at the temperature, and of each over all its
-    ids at temperature 1."""
+def _sum_up(own: LinearModel, other: LinearModel, cut: Cut, temperature: float, reverse: bool) -> tuple[Tensor, Tensor]:
+    """What `_native` keeps of each row over the shared ids: of both models at the temperature, [N, 5], and of each at
+    temperature 1, [N, 2 · 2]."""
     count, shared = len(own.hidden), min(own.vocabulary, other.vocabulary)
     pair = torch.tensor([-torch.inf, 0, -torch.inf, 0, 0], dtype=torch.float64).repeat(count, 1)
-    full = [torch.tensor([-torch.inf, 0], dtype=torch.float64).repeat(count, 1) for _ in range(2)]
+    ones = [torch.tensor([-torch.inf, 0], dtype=torch.float64).repeat(count, 1) for _ in range(2)]
     threads, tiles = torch.get_num_threads(), (cut.scratch(), cut.scratch())
     for columns in slices(0, shared, cut.columns):
         heads = [model.columns(columns, cut.dtype) for model in (own, other)]
@@ -158,24 +159,9 @@ def _sum_up(
             s, t = (m.logits(rows, columns, h, out) for m, h, out in zip((own, other), heads, tiles, strict=True))
             _native.kl_accumulate_pair(array(s), array(t), temperature, reverse, array(pair[rows]), threads)
             if temperature != 1:
-                for tile, sums in zip((s, t), full, strict=True):
+                for tile, sums in zip((s, t), ones, strict=True):
                     _native.kl_accumulate_one(array(tile), 1.0, array(sums[rows]), threads)
-    for model, sums, out in zip((own, other), full, tiles, strict=True):
-        for columns in slices(shared, model.vocabulary, cut.columns):
-            head = model.columns(columns, cut.dtype)
-            for rows in cut.rows:
-                tile = model.logits(rows, columns, head, out)
-                _native.kl_accumulate_one(array(tile), 1.0, array(sums[rows]), threads)
-    if temperature == 1:
-        full = [_joined(pair[:, 2 * k : 2 * k + 2], rest) for k, rest in enumerate(full)]
-    return pair, full[0], full[1]
-
-
-def _joined(one: Tensor, other: Tensor) -> Tensor:
-    """Two (maximum, sum) of parts of a row → that of the whole."""
-    top = torch.maximum(one[:, 0], other[:, 0])
-    sums = (part[:, 1] * (part[:, 0] - top).exp() for part in (one, other))
-    return torch.stack([top, torch.stack([*sums]).sum(0)], 1)
+    return pair, pair[:, :4] if temperature == 1 else torch.cat(ones, 1)
 
 
 def log_sums(
