@@ -140,7 +140,7 @@ class Aligner(nn.Module):
     def validate(self, sampler: PairSampler) -> dict[str, float]:
         """Means over the batches of an epoch."""
         self.eval()
-        seen = [self(sampler(index)) for index in range(sampler.batches_per_epoch)]
+        seen = [self(sampler(index)) for index in range(len(sampler.epochs.of(0)))]
         names = ("preference", "kl", "margin", "preferred")
         return {f"held_out_{name}": round(float(np.mean([float(one[name]) for one in seen])), 4) for name in names}
 

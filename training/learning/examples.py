@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -23,14 +23,12 @@ from sqe_fast.prompt import IM_END, PromptBuilder, verdict
 from sqe_fast.results import DIMENSIONS, RATINGS
 from training.language import captions, causes
 from training.learning import expert_text
+from training.learning.batches import Epochs, cut
 
 Task = Literal["describe", "line", "compare", "aspect", "which"]
 Row = dict[str, Any]
 PAIRS: tuple[Task, ...] = ("compare", "which")
 IGNORED = -100
-LONG_CLIP = 6 * 16_000
-"""Samples above which a clip takes the room of several in a batch."""
-
 ASPECT_TASKS = {
     "noisiness": "Rate the noise.",
     "coloration": "Rate the timbre.",
@@ -218,7 +216,7 @@ class Sampler:
     def __call__(self, index: int) -> Batch:
         rng = np.random.default_rng([self.seed, index])
         task: Task = rng.choice(list(self.tasks), p=list(self.tasks.values()))
-        rows = self._rows(index)
+        rows = [self.rows[i] for i in self.epochs[index].items]
         groups = self._pairs(rows, rng) if task in PAIRS else [[row] for row in rows]
         return collate([self.make(self.prompts, task, group, rng) for group in groups])
 
@@ -233,49 +231,20 @@ class Sampler:
     def argued(self) -> list[tuple[Row, Row]]:
         return argued_pairs(self.rows)
 
-    def _rows(self, index: int) -> list[Row]:
-        epoch = 0
-        while index >= len(batches := _epoch(self, epoch)):
-            index -= len(batches)
-            epoch += 1
-        return [self.rows[i] for i in batches[index]]
+    @cached_property
+    def epochs(self) -> Epochs:
+        return Epochs(self._epoch)
 
-    @property
-    def batches_per_epoch(self) -> int:
-        return len(_epoch(self, 0))
+    def _epoch(self, epoch: int) -> list[list[int]]:
+        rng = np.random.default_rng([self.seed, 7, epoch])
+        batches = cut([int(row["samples"]) for row in self.rows], self.batch_size, rng)
+        return [batch for batch in batches if len(batch) > 1]
 
 
 def argued_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     """The pairs among `rows` with stored arguments."""
     by_seed = {row["seed"]: row for row in rows if "arguments" in row}
     return [(a, by_seed[b]) for a in by_seed.values() for b in a["arguments"] if b in by_seed]
-
-
-@lru_cache(maxsize=64)
-def _epoch(sampler: Sampler, epoch: int) -> list[list[int]]:
-    rng = np.random.default_rng([sampler.seed, 7, epoch])
-    batches = cut([int(row["samples"]) for row in sampler.rows], sampler.batch_size, rng)
-    return [batch for batch in batches if len(batch) > 1]
-
-
-def cut(lengths: Sequence[int], batch_size: int, rng: np.random.Generator, long: int = LONG_CLIP) -> list[list[int]]:
-    """Indices shuffled, sorted by length within pools of 16 batches, cut into batches, shuffled again.
-
-    A batch padded to its longest holds at most `batch_size` items, and at most `batch_size` × `long` in all.
-    """
-    order = [int(i) for i in rng.permutation(len(lengths))]
-    pool = batch_size * 16
-    batches: list[list[int]] = []
-    for start in range(0, len(order), pool):
-        batch: list[int] = []
-        for i in sorted(order[start : start + pool], key=lambda i: lengths[i]):
-            # The items come in rising length, so this one pads the others.
-            if len(batch) == batch_size or (batch and (len(batch) + 1) * lengths[i] > batch_size * long):
-                batches.append(batch)
-                batch = []
-            batch.append(i)
-        batches.append(batch)
-    return [batches[int(i)] for i in rng.permutation(len(batches))]
 
 
 def collate(examples: Sequence[Example]) -> Batch:

@@ -7,7 +7,7 @@ keeps the head, frozen, as one more loss (`Listener`). The head does not ship.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from training.corpora.corpus import Clips
 from training.language.causes import KINDS, audible
 from training.learning import architecture, whisper
 from training.learning.answer_loss import Losses
-from training.learning.examples import Row, cut
+from training.learning.batches import Epochs, cut
+from training.learning.examples import Row
 from training.learning.loop import Schedule, train
 
 ENCODER_RATE, REST_RATE = 2e-4, 1e-3
@@ -155,30 +156,14 @@ def run(
         {"params": [p for p in ear.encoder.parameters() if p.requires_grad], "lr": ENCODER_RATE},
         {"params": rest, "lr": REST_RATE},
     ]
-    epochs = _Epochs(clips, batch_size, seed)
+    lengths = [int(row["samples"]) for row in clips.rows]
+    epochs = Epochs(lambda epoch: cut(lengths, batch_size, np.random.default_rng([seed, 43, epoch])))
     watcher = Hearer(ear, held_out)
-    train(Hearer(ear, clips), groups, epochs, folder, schedule, lambda: watcher.validate(batch_size))
 
+    def batches(index: int) -> list[Row]:
+        return [clips.rows[i] for i in epochs[index].items]
 
-class _Epochs:
-    """Batch `index` of clips of similar length, epoch after epoch."""
-
-    def __init__(self, clips: Clips, batch_size: int, seed: int) -> None:
-        self._clips, self._batch_size, self._seed = clips, batch_size, seed
-        self._epochs = self._cut()
-        self._batches: list[list[int]] = []
-
-    def _cut(self) -> Iterator[list[list[int]]]:
-        lengths = [int(row["samples"]) for row in self._clips.rows]
-        epoch = 0
-        while True:
-            yield cut(lengths, self._batch_size, np.random.default_rng([self._seed, 43, epoch]))
-            epoch += 1
-
-    def __call__(self, index: int) -> list[Row]:
-        while index >= len(self._batches):
-            self._batches += next(self._epochs)
-        return [self._clips.rows[i] for i in self._batches[index]]
+    train(Hearer(ear, clips), groups, batches, folder, schedule, lambda: watcher.validate(batch_size))
 
 
 def load(folder: Path, prompts: PromptBuilder) -> tuple[Qwen2Audio, PooledHead]:

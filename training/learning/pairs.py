@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ import torch
 from sqe_fast.prompt import ASPECTS, PromptBuilder
 from sqe_fast.results import RATINGS
 from training.corpora.corpus import Clips
-from training.learning.examples import IGNORED, Batch, Example, argued_pairs, audio_example, collate, cut, text_prompt
+from training.learning.batches import Epochs, cut
+from training.learning.examples import IGNORED, Batch, Example, argued_pairs, audio_example, collate, text_prompt
 from training.learning.sampling import Job
 
 COMPARE_SHARE = 0.25
@@ -119,12 +120,8 @@ class PairSampler:
     diverse: bool = True
 
     def __call__(self, index: int) -> Pairs:
-        epoch = 0
-        while index >= len(batches := _epoch(self, epoch)):
-            index -= len(batches)
-            epoch += 1
-        rng = np.random.default_rng([self.seed, 31, epoch, index])
-        chosen = batches[index]
+        epoch, number, chosen = self.epochs[index]
+        rng = np.random.default_rng([self.seed, 31, epoch, number])
         return pair_up(
             self.prompts,
             [self.jobs[i] for i in chosen],
@@ -133,20 +130,18 @@ class PairSampler:
             diverse=self.diverse,
         )
 
-    @property
-    def batches_per_epoch(self) -> int:
-        return len(_epoch(self, 0))
+    @cached_property
+    def epochs(self) -> Epochs:
+        return Epochs(self._epoch)
 
-
-@lru_cache(maxsize=64)
-def _epoch(sampler: PairSampler, epoch: int) -> list[list[int]]:
-    rng = np.random.default_rng([sampler.seed, 37, epoch])
-    batches: list[list[int]] = []
-    for task in ("describe", "compare"):
-        ids = [i for i, job in enumerate(sampler.jobs) if job.task == task]
-        cuts = cut([sampler.jobs[i].samples for i in ids], sampler.batch_size, rng)
-        batches += [[ids[k] for k in batch] for batch in cuts if batch]
-    return [batches[int(i)] for i in rng.permutation(len(batches))]
+    def _epoch(self, epoch: int) -> list[list[int]]:
+        rng = np.random.default_rng([self.seed, 37, epoch])
+        batches: list[list[int]] = []
+        for task in ("describe", "compare"):
+            ids = [i for i, job in enumerate(self.jobs) if job.task == task]
+            cuts = cut([self.jobs[i].samples for i in ids], self.batch_size, rng)
+            batches += [[ids[k] for k in batch] for batch in cuts if batch]
+        return [batches[int(i)] for i in rng.permutation(len(batches))]
 
 
 def make_jobs(clips: Clips, seed: int, limit: int | None = None) -> list[Job]:

@@ -17,12 +17,16 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from sqe_fast.model.decoder import CacheRows, KVCache
 from sqe_fast.prompt import MAX_DESCRIPTION_TOKENS, PromptBuilder, Write
 from sqe_fast.results import RATINGS
 from training.language.scale import shown
-from training.learning.examples import LONG_CLIP, Row, Task, audio_prompt, cut
+from training.learning.batches import LONG_CLIP, cut
+from training.learning.examples import Row, Task, audio_prompt
+from training.learning.growing import Growing
 from training.learning.sft import Listener
+
+CONCLUSION = 64
+"""Room for an argument's forced tokens."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +123,8 @@ class Speaker:
         dice = [np.random.default_rng([settings.seed, 29, index]) for index in indices]
         audio = self._listener.encode(tuple(row for job in jobs for row in job.rows))
         fed = [(*draft.prompt, *draft.tokens) for draft in drafts]
-        longest = max(map(len, fed))
-        tokens = torch.tensor([[*row, *[0] * (longest - len(row))] for row in fed], device=self._listener.device)
-        space = longest + settings.max_tokens + 64  # a conclusion's forced tokens
-        cache = KVCache.allocate(model.config.text, len(jobs), space, like=model.decoder.head.weight)
-        hidden = model(tokens, audio, CacheRows(cache, range(len(jobs)), [0] * len(jobs)))
-        past = [len(row) for row in fed]
-        last = hidden[range(len(jobs)), [n - 1 for n in past]]
+        growing = Growing(model, fed, audio, settings.max_tokens + CONCLUSION)
+        last = growing.first
         alive = list(range(len(jobs)))
         while True:
             dice_now = torch.tensor([dice[i].random() for i in alive], device=last.device)
@@ -135,10 +134,7 @@ class Speaker:
             alive = [i for i in alive if not drafts[i].done]
             if not alive:
                 return [tuple(draft.tokens) for draft in drafts]
-            step = torch.tensor([[drafts[i].tokens[-1]] for i in alive], device=last.device)
-            last = model(step, (), CacheRows(cache, alive, [past[i] for i in alive]))[:, -1]
-            for i in alive:
-                past[i] += 1
+            last = growing.step(alive, [drafts[i].tokens[-1] for i in alive])
 
     def _draw(self, logits: Tensor, kinds: Sequence[str], dice: Tensor) -> Tensor:
         """One token of each row of logits [B, V]: the allowed ones, at the temperature, from the smallest set that

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from sqe_fast.model.config import CONFIG_FILE
-from sqe_fast.model.decoder import CacheRows, KVCache
 from sqe_fast.model.qwen2_audio import Qwen2Audio, load_checkpoint, save_checkpoint
 from sqe_fast.prompt import PromptBuilder
 from sqe_fast.results import RATINGS
@@ -27,6 +26,7 @@ from training.corpora.corpus import Clips
 from training.learning import expert, hearing, lora, tokenizer
 from training.learning.answer_loss import AnswerLoss, Losses, total
 from training.learning.examples import Batch, Row, Sampler, Task, audio_example, audio_prompt, text_example
+from training.learning.growing import Growing
 from training.learning.hearing import PooledHead, heard, rating_report, true_ratings
 from training.learning.loop import Schedule, join, train
 
@@ -76,21 +76,12 @@ class Listener(nn.Module):
     def rate(self, rows: tuple[Row, ...]) -> Tensor:
         """The five ratings of each clip, [B, 5], as inference reads them: each after those read before it."""
         questions = [audio_prompt(self.prompts, (row,)) for row in rows]
-        past = [len(question) for question in questions]
-        tokens = torch.zeros(len(rows), max(past), dtype=torch.int64, device=self.device)
-        for i, question in enumerate(questions):
-            tokens[i, : past[i]] = torch.tensor(question)
-        like = self.model.decoder.head.weight
-        cache = KVCache.allocate(self.model.config.text, len(rows), max(past) + len(RATINGS), like=like)
-        slots = range(len(rows))
-        hidden = self.model(tokens, self.encode(rows), CacheRows(cache, slots, [0] * len(rows)))
-        last = hidden[slots, [n - 1 for n in past]]
-        read: list[Tensor] = []
-        for step in range(len(RATINGS)):
-            if step:
-                numbers = [[self.prompts.number_id(float(value))] for value in read[-1]]
-                places = CacheRows(cache, slots, [n + step - 1 for n in past])
-                last = self.model(torch.tensor(numbers, device=self.device), (), places)[:, -1]
+        lines = Growing(self.model, questions, self.encode(rows), len(RATINGS))
+        last, read = lines.first, []
+        for _ in RATINGS:
+            if read:
+                numbers = [self.prompts.number_id(float(value)) for value in read[-1]]
+                last = lines.step(range(len(rows)), numbers)
             read.append(self.answer_loss.expectation(self.model.logits(last).float()))
         return torch.stack(read, 1)
 

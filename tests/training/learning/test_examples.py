@@ -130,7 +130,7 @@ def test_marks_belong_to_answer_tokens() -> None:
 def test_a_batch_can_be_built_again(prompts: PromptBuilder) -> None:
     tasks: dict[Task, float] = {"describe": 0.4, "compare": 0.2, "aspect": 0.2, "which": 0.2}
     made = [Sampler(rows(60, longest=90_000), prompts, audio_example, tasks, 8, seed=2) for _ in range(2)]
-    for index in (0, 5, made[0].batches_per_epoch + 3):
+    for index in (0, 5, len(made[0].epochs.of(0)) + 3):
         assert torch.equal(made[0](index).tokens, made[1](index).tokens)
     assert not torch.equal(made[0](0).tokens, made[0](1).tokens)
 
@@ -138,7 +138,7 @@ def test_a_batch_can_be_built_again(prompts: PromptBuilder) -> None:
 def test_an_epoch_shows_every_row_once_and_long_clips_share_less(prompts: PromptBuilder) -> None:
     every = rows(200, shortest=16_000, longest=200_000)
     sampler = Sampler(every, prompts, partial(audio_example, diverse=False), {"line": 1.0}, 8, seed=2)
-    batches = [sampler(index).rows for index in range(sampler.batches_per_epoch)]
+    batches = [sampler(index).rows for index in range(len(sampler.epochs.of(0)))]
     seen = [row["seed"] for batch in batches for row in batch]
     assert len(seen) == len(set(seen))
     assert len(seen) >= len(every) - 20  # a batch of one is left out

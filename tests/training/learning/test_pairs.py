@@ -112,7 +112,7 @@ def test_batches_cover_the_jobs_and_can_be_built_again(prompts: PromptBuilder) -
         sampled[i] = prompts.compare_answer(*job.rows, "tie", text) if compared else described(prompts, job, text)
     first, again = (PairSampler(prompts, jobs, sampled, 3, 5) for _ in range(2))
     heard = []
-    for index in range(first.batches_per_epoch):
+    for index in range(len(first.epochs.of(0))):
         assert torch.equal(first(index).student.tokens, again(index).student.tokens)
         heard += [row["seed"] for row in first(index).student.rows]
     assert sorted(heard) == sorted(row["seed"] for job in jobs for row in job.rows)
