@@ -59,7 +59,10 @@ def report(
         if rated.complete and plan.described:
             entry["descriptions"] = description_scores(rated, evaluations, writer)
         if rated.complete and plan.pairs_per_bucket:
-            entry["comparisons"] = comparison_scores(evaluator, rated, writer, plan)
+            entry["comparisons"] = {
+                "all_clear_pairs": clear_pairs(rated, evaluations).to_row(),
+                **comparison_scores(evaluator, rated, writer, plan),
+            }
         if plot_folder:
             entry["plot"] = plot(rated, evaluations, entry["files"], plot_folder).name
         found["sets"][rated.name] = entry
@@ -172,6 +175,13 @@ def comparison_scores(evaluator: Evaluator, rated: RatedSet, writer: Writer, pla
         "mirrored": scores.mirrored(outcomes).to_row(),
         **argument_scores(rated, asked, writer),
     }
+
+
+def clear_pairs(rated: RatedSet, evaluations: Sequence[Evaluation]) -> scores.Figure:
+    """A/B accuracy over every pair with |ΔMOS| ≥ 0.5: the verdict follows from the two MOS, so none need be asked."""
+    answered = [(row, said(row, e.ratings)) for row, e in zip(rated.rows, evaluations, strict=True) if e.ratings]
+    true, read = (np.array([shown(pair[side])["mos"] for pair in answered]) for side in (0, 1))
+    return scores.ab_accuracy(true, read)
 
 
 def argument_scores(rated: RatedSet, asked: Sequence[tuple[int, int, Comparison]], writer: Writer) -> dict[str, Any]:

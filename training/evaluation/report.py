@@ -80,7 +80,8 @@ def _descriptions(found: Found) -> Iterator[str]:
 
 
 def _comparisons(found: Found) -> Iterator[str]:
-    yield f"| pairs (not compared) | {found['pairs']} ({found['refused']}) |"
+    yield f"| right verdict, every pair with ΔMOS ≥ 0.5 | {cell(found['all_clear_pairs'])} |"
+    yield f"| pairs drawn evenly from the ranges below (not compared) | {found['pairs']} ({found['refused']}) |"
     for name, share in found["accuracy"].items():
         yield f"| right verdict, ΔMOS {name} | {_share(share)} |"
     yield f"| swapped: exactly the mirrored answer | {_share(found['mirrored'])} |"

@@ -164,7 +164,7 @@ BUCKETS: tuple[tuple[str, float], ...] = (
 )
 """Name and lower border, inclusive, of each range of |ΔMOS|; MOS as shown, in tenths, so 0.15 parts 0.1 from 0.2."""
 CLEAR = "≥ 0.5, all"
-"""The pairs of DESIGN's target; its buckets are drawn evenly, not as often as they occur."""
+"""The pairs that were drawn, evenly from the buckets, not as often as they occur."""
 
 
 def bucket(gap: float) -> int:
@@ -205,6 +205,24 @@ def mirrored(outcomes: Sequence[Outcome]) -> Share:
     """Of the pairs that were asked both ways, those with the mirrored answer."""
     asked = [outcome.mirrored for outcome in outcomes if outcome.swapped is not None]
     return Share(sum(asked), len(asked))
+
+
+def ab_accuracy(true: Values, read: Values, least_gap: float = 0.5) -> Figure:
+    """How often the verdict is right over all pairs of n clips with |ΔMOS| ≥ `least_gap`, as often as they occur.
+
+    true, read: shown MOS [n], given and read; two that were read within 0.1 are a tie, which is wrong here. The
+    interval is bootstrapped over clips, since pairs share them. NaN where there is no such pair.
+    """
+    gaps, ahead = (np.round(np.subtract.outer(mos, mos) * 10) for mos in (np.asarray(true), np.asarray(read)))
+    clear = (gaps >= round(least_gap * 10)).astype(np.float64)
+    right = clear * (ahead > 1)
+
+    def share(indices: npt.NDArray[np.intp]) -> float:
+        times = np.bincount(indices, minlength=len(gaps)).astype(np.float64)
+        pairs = float(times @ clear @ times)
+        return float(times @ right @ times) / pairs if pairs else math.nan
+
+    return Figure(share(np.arange(len(gaps))), *bootstrap(share, len(gaps)))
 
 
 def draw_pairs(mos: Values, per_bucket: int, rng: np.random.Generator) -> list[tuple[int, int]]:

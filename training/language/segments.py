@@ -17,7 +17,7 @@ from training.language.marks import Mark, scan
 
 TURNS = re.compile(
     r"[;:()]|—|–|\s-\s|\.\.\.|…|\b(?:(?<!anything )(?<!nothing )(?<!all )but|while|whereas|"
-    r"although|though|yet|however|because(?! of)|"
+    r"although|(?:even )?though|yet|however|because(?! of)|"
     r"so that|since|which|who|whose|even if|even so|"
     r"despite|in spite of|except|if only|otherwise|beyond that|apart from|besides|nevertheless|still,)\b",
     re.IGNORECASE,
@@ -27,13 +27,8 @@ CONTRAST = re.compile(
     r"\bnot (?!only|just|merely|least)(?:so much )?(?:\w+ ){1,3}?but (?=an?\b|the\b|\w+)", re.IGNORECASE
 )
 """What is named only to be replaced: "not hiss but hum"."""
-ASIDE = re.compile(
-    r",\s*(?:\w+ly|I think|I'd say|I would say|of course|to be fair|to my ear|in my opinion|for once|"
-    r"by contrast|by comparison|in comparison|in turn|then|too|as well|"
-    r"if any|in particular|for example|on the other hand|as expected|as it were),",
-    re.IGNORECASE,
-)
-"""What may be left out between commas."""
+ASIDE = re.compile(r",(?P<aside>[^,;:.()]{2,35})(?=,)")
+"""What stands between commas; it may be left out where no word of it is in the lexicon: ", taken alone,"."""
 HEADING = re.compile(
     r"^\W*(?:(?:as for|regarding|in terms of|when it comes to|"
     r"concerning) (?:the )?([^,:]{3,40}),(?: it| that|'s)*|((?:\w+ ){0,1}\w+):)\s*(?=\w)",
@@ -80,9 +75,17 @@ def pieces(sentence: str) -> list[str]:
     heading = HEADING.match(sentence)
     if heading and any(mark.kind in ("topic", "fault") for mark in scan(heading[0])):
         sentence = f"{heading[1] or heading[2]} {sentence[heading.end() :]}"
-    return [
-        part for part in TURNS.split(CONTRAST.sub("", ASIDE.sub(" ", NUMBER_ASIDE.sub("", sentence)))) if part.strip()
-    ]
+    plain = CONTRAST.sub("", without_asides(NUMBER_ASIDE.sub("", sentence)))
+    return [part for part in TURNS.split(plain) if part.strip()]
+
+
+def without_asides(sentence: str) -> str:
+    """The sentence without what stands between commas and judges nothing."""
+
+    def left_out(match: re.Match[str]) -> str:
+        return match[0] if scan(match["aside"]) else ""
+
+    return re.sub(ASIDE.pattern + ",", lambda m: " " if not scan(m["aside"]) else m[0], sentence)
 
 
 def distance(text: str, one: Mark, other: Mark) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sqe_fast.prompt import verdict
 from training.evaluation.scores import (
     BUCKETS,
     CLEAR,
@@ -13,6 +14,7 @@ from training.evaluation.scores import (
     Figure,
     Outcome,
     Share,
+    ab_accuracy,
     ab_shares,
     accuracy,
     bootstrap,
@@ -157,3 +159,23 @@ def test_a_bucket_gives_no_more_pairs_than_it_has() -> None:
         [0, 2],
         [1, 2],
     ]
+
+
+def test_ab_accuracy_counts_every_clear_pair_once() -> None:
+    """By hand: of the gaps of 0.5 and more, 1.0 and 1.5 (2.0 against 3.0 and 3.5) are right; 0.5 was read as a tie."""
+    figure = ab_accuracy(np.array([2.0, 3.0, 3.5]), np.array([2.1, 3.3, 3.4]))
+    assert figure.value == pytest.approx(2 / 3)
+    assert figure.low <= figure.value <= figure.high
+
+
+def test_ab_accuracy_equals_the_verdicts_of_all_pairs() -> None:
+    rng = np.random.default_rng(0)
+    true = np.round(rng.uniform(1, 5, 60), 1)
+    read = np.round(np.clip(true + rng.normal(0, 0.5, 60), 1, 5), 1)
+    pairs = [(i, j) for i in range(60) for j in range(i) if round(abs(true[i] - true[j]) * 10) >= 5]
+    right = sum(verdict(read[i], read[j]) == verdict(true[i], true[j]) for i, j in pairs)
+    assert ab_accuracy(true, read).value == pytest.approx(right / len(pairs))
+
+
+def test_ab_accuracy_without_a_clear_pair_is_undefined() -> None:
+    assert math.isnan(ab_accuracy(np.array([3.0, 3.2]), np.array([3.0, 3.2])).value)
