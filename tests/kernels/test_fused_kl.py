@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -12,6 +10,7 @@ from torch import Tensor
 
 from sqe_fast.kernels import fused_kl, reference, tiles
 from sqe_fast.kernels.fused_kl import Direction, TokenKL, fused_linear_kl, fused_linear_kl_logits
+from tests.memory import peak_bytes, reset_peak
 
 VOCABULARIES = [(301, 301), (301, 250), (250, 301)]
 DIRECTIONS: list[Direction] = ["forward", "reverse"]
@@ -226,17 +225,7 @@ def test_nothing_of_the_size_of_all_logits_exists() -> None:
     hidden, head = (tensor.requires_grad_() for tensor in given[:2])
     fused_linear_kl(hidden, head, *given[2:]).kl.sum().backward()  # matrix products set up their own memory
     hidden.grad = head.grad = None
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pytest.skip("the high-water mark of this machine's memory cannot be reset")
-    before = _peak_bytes()
+    before = reset_peak()
     fused_linear_kl(hidden, head, *given[2:]).kl.sum().backward()
     kept = sum(tensor.numel() * 4 for tensor in (hidden, head))
-    assert _peak_bytes() - before - kept <= 16 << 20
-
-
-def _peak_bytes() -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) << 10
+    assert peak_bytes() - before - kept <= 16 << 20
