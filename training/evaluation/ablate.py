@@ -18,7 +18,7 @@ import numpy as np
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.prompt import PromptBuilder
 from training.corpora.corpus import Clips
-from training.evaluation import evaluate, scores
+from training.evaluation import evaluate
 from training.evaluation.rated_sets import RatedSet
 from training.learning import alld, bundle, hearing, sft
 from training.learning.loop import Schedule
@@ -184,7 +184,7 @@ def _figures(found: Mapping[str, Any]) -> dict[str, float]:
         "BLEU": told["bleu"]["model"]["value"],
         "words agree": told["agreement"]["with_ratings"]["value"],
         "causes right": told["causes"]["precision"]["value"],
-        "A/B, ΔMOS ≥ 0.5": compared["accuracy"][scores.CLEAR]["value"],
+        "A/B, ΔMOS ≥ 0.5": compared["all_clear_pairs"]["value"],
     }
 
 

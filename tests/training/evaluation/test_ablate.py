@@ -6,7 +6,7 @@ import pytest
 from training.evaluation import ablate
 
 
-def found(mos_mse: float, right: int) -> dict[str, object]:
+def found(mos_mse: float, right: float) -> dict[str, object]:
     def figure(value: float) -> dict[str, float]:
         return {"value": value, "low": value, "high": value}
 
@@ -18,7 +18,7 @@ def found(mos_mse: float, right: int) -> dict[str, object]:
             "agreement": {"with_ratings": figure(0.9)},
             "causes": {"precision": figure(0.7)},
         },
-        "comparisons": {"accuracy": {ablate.scores.CLEAR: {"right": right, "of": 40, **figure(right / 40)}}},
+        "comparisons": {"all_clear_pairs": figure(right)},
     }
     return {"sets": {"test": entry}}
 
@@ -26,13 +26,13 @@ def found(mos_mse: float, right: int) -> dict[str, object]:
 def test_the_table_has_a_line_an_arm_and_the_mean_over_seeds(tmp_path: Path) -> None:
     for name, seed, mse in (("sft", 1, 0.2), ("sft", 2, 0.4), ("kl", 1, 0.1), ("kl", 2, 0.2)):
         (tmp_path / f"{name}-{seed}").mkdir()
-        (tmp_path / f"{name}-{seed}" / "found.json").write_text(json.dumps(found(mse, 30 + seed)))
+        (tmp_path / f"{name}-{seed}" / "found.json").write_text(json.dumps(found(mse, 0.8 + seed / 10)))
     table = ablate.table(tmp_path, ["sft", "kl"], [1, 2], ablate.Budget())
     sft, kl = table.splitlines()[-2:]
     assert sft.startswith("| SFT only |")
     assert "0.300 (0.200, 0.400)" in sft
     assert "0.150 (0.100, 0.200)" in kl
-    assert "0.788 (0.775, 0.800)" in kl
+    assert "0.950 (0.900, 1.000)" in kl
 
 
 def test_finished_arms_are_not_trained_again_and_the_warm_up_comes_first(
@@ -40,7 +40,7 @@ def test_finished_arms_are_not_trained_again_and_the_warm_up_comes_first(
 ) -> None:
     trained: list[str] = []
     monkeypatch.setattr(ablate, "_train", lambda arm, *_: trained.append(arm.title))
-    monkeypatch.setattr(ablate, "_evaluate", lambda *_: found(0.2, 30))
+    monkeypatch.setattr(ablate, "_evaluate", lambda *_: found(0.2, 0.9))
     clips = ablate.Clips(({"seed": 1},), None)  # type: ignore[arg-type]
     arguments = (clips, clips, None, None, tmp_path, tmp_path, ablate.Budget(), [1])
     ablate.run(*arguments, arms=["kl", "sft"])  # type: ignore[arg-type]
