@@ -9,8 +9,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from sqe_fast.manifest import MANIFEST_FILE, read_manifest
-from sqe_fast.model.config import WEIGHTS_FILE
+from sqe_fast.manifest import MANIFEST_FILE, read_manifest, sha256
+from sqe_fast.model.config import ADAPTER_WEIGHTS_FILE, WEIGHTS_FILE
 from sqe_fast.prompt import TEMPLATE, PromptBuilder
 from sqe_fast.results import UnusableError
 
@@ -51,6 +51,11 @@ def open_checkpoint(name_or_folder: str | PathLike[str]) -> Checkpoint:
     if template != TEMPLATE:
         raise UnusableError(f"{folder / MANIFEST_FILE}: template {template!r}; this version serves {TEMPLATE!r}")
     return Checkpoint(folder, str(card.get("name", folder.name)), card["sha256"][WEIGHTS_FILE])
+
+
+def adapter_name(folder: Path) -> str:
+    """How rows name a LoRA adapter: folder@sha256[:12] of its weights."""
+    return f"{folder.resolve().name}@{sha256(folder / ADAPTER_WEIGHTS_FILE)[:12]}"
 
 
 def find(name_or_folder: str | PathLike[str]) -> Path:

@@ -42,6 +42,7 @@ class Format(StrEnum):
 
 Model = Annotated[str, typer.Option(help="A bundled model's name, or a checkpoint folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, torch-cpu or cuda. What is not there is an error.")]
+Adapter = Annotated[Path | None, typer.Option(help="Folder of a LoRA adapter, merged at load (torch-cpu, cuda).")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; without it, the runner decides.")]
 Describe = Annotated[bool, typer.Option("--describe/--no-describe", help="Say in words what is wrong, or only rate.")]
 OutputFormat = Annotated[
@@ -49,10 +50,10 @@ OutputFormat = Annotated[
 ]
 
 
-def open_evaluator(model: str, device: str, threads: int | None) -> Evaluator:
+def open_evaluator(model: str, device: str, adapter: Path | None, threads: int | None) -> Evaluator:
     from sqe_fast.evaluator import Evaluator
 
-    return Evaluator.from_pretrained(model, device=device, threads=threads)
+    return Evaluator.from_pretrained(model, device=device, adapter=adapter, threads=threads)
 
 
 def main() -> None:
@@ -91,6 +92,7 @@ def score(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the rows that -o already holds.")] = False,
     model: Model = "tiny",
     device: Device = "auto",
+    adapter: Adapter = None,
     threads: Threads = None,
 ) -> None:
     """Rate recordings: five ratings and a description each."""
@@ -104,7 +106,7 @@ def score(
     with _exit_codes():
         inputs.check(paths)
         with jobs.Interruption() as interruption, _writer(output, chosen, resume) as writer:
-            evaluator = open_evaluator(model, device, threads)
+            evaluator = open_evaluator(model, device, adapter, threads)
             line = _progress_line(paths)
             try:
                 progress = jobs.run(
@@ -131,6 +133,7 @@ def compare(
     describe: Describe = True,
     model: Model = "tiny",
     device: Device = "auto",
+    adapter: Adapter = None,
     threads: Threads = None,
 ) -> None:
     """Say which of two recordings sounds better, and why."""
@@ -141,7 +144,7 @@ def compare(
         from sqe_fast import jobs
 
         with jobs.Interruption():
-            comparison = open_evaluator(model, device, threads).compare(a, b, describe=describe)
+            comparison = open_evaluator(model, device, adapter, threads).compare(a, b, describe=describe)
         if chosen is Format.TABLE:
             from sqe_fast.terminal import print_comparison
 
@@ -155,12 +158,12 @@ def compare(
 
 
 @app.command()
-def info(model: Model = "tiny", device: Device = "auto", threads: Threads = None) -> None:
+def info(model: Model = "tiny", device: Device = "auto", adapter: Adapter = None, threads: Threads = None) -> None:
     """Say which model, device and versions are at work, and under which licences."""
     with _exit_codes():
         from sqe_fast.about import about
 
-        facts = about(open_evaluator(model, device, threads), model)
+        facts = about(open_evaluator(model, device, adapter, threads), model)
     width = max(map(len, facts)) + 2
     for name, value in facts.items():
         typer.echo(f"{name:{width}}{value}")

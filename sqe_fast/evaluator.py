@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from os import PathLike
+from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
 from sqe_fast import audio
-from sqe_fast.checkpoint import open_checkpoint
+from sqe_fast.checkpoint import adapter_name, open_checkpoint
 from sqe_fast.engine import Engine, Request
 from sqe_fast.flow import Flow, Heard, Job, Source
 from sqe_fast.prompt import PromptBuilder, conclusion, verdict
@@ -54,17 +55,21 @@ class Evaluator:
         name_or_folder: str | PathLike[str] = "tiny",
         *,
         device: str = "auto",
+        adapter: str | PathLike[str] | None = None,
         slots: int = DEFAULT_SLOTS,
         threads: int | None = None,
     ) -> Evaluator:
         """Open the bundled "tiny", or a checkpoint folder.
 
-        `device` is "auto", "cpu", "torch-cpu" or "cuda"; `threads` None leaves their number to the runner. Raises
-        UnusableError where the checkpoint or the device cannot be used: neither is silently replaced by another.
+        `device` is "auto", "cpu", "torch-cpu" or "cuda"; `adapter` is the folder of a LoRA adapter as peft saves it,
+        merged at load ("torch-cpu" and "cuda"); `threads` None leaves their number to the runner. Raises UnusableError
+        where checkpoint, adapter or device cannot be used: none is silently replaced by another or left out.
         """
         checkpoint = open_checkpoint(name_or_folder)
-        runner = open_runner(checkpoint.folder, device=device, slots=slots, threads=threads)
-        return cls(runner, checkpoint.prompts(), model=checkpoint.model)
+        merged = None if adapter is None else Path(adapter)
+        runner = open_runner(checkpoint.folder, device=device, slots=slots, threads=threads, adapter=merged)
+        name = checkpoint.model if merged is None else f"{checkpoint.model}+{adapter_name(merged)}"
+        return cls(runner, checkpoint.prompts(), model=name)
 
     def evaluate(self, sources: Iterable[Source], describe: bool = True) -> list[Evaluation]:
         """One evaluation for each source, in order; what is wrong with a source is its evaluation's `error`.

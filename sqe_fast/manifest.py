@@ -42,18 +42,19 @@ def verify_hashes(folder: Path, required: Iterable[str] = ()) -> None:
             raise UnusableError(f"{folder / MANIFEST_FILE}: {name!r} must be a file in the same folder")
         if not (folder / name).is_file():
             raise UnusableError(f"{folder / name}: missing, though {MANIFEST_FILE} lists it")
-        if _sha256(folder / name) != expected:
+        if sha256(folder / name) != expected:
             raise UnusableError(f"{folder / name}: corrupt or replaced, its SHA-256 is not the one in {MANIFEST_FILE}")
 
 
 def write_hashes(folder: Path, files: Iterable[str]) -> None:
     """Record the SHA-256 of `files` in sqe_fast.json, keeping its other fields; a new one is named after its folder."""
     fields = {"name": folder.resolve().name} | read_manifest(folder)
-    fields["sha256"] = {name: _sha256(folder / name) for name in sorted(files)}
+    fields["sha256"] = {name: sha256(folder / name) for name in sorted(files)}
     text = json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
     (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -128,8 +128,12 @@ def test_usage(arguments: list[str], tmp_path: Path, opened: list[Any]) -> None:
 def test_options_reach_the_evaluator(opened: list[Any]) -> None:
     sqe("score", "a.wav")
     sqe("score", "a.wav", "--model", "dir", "--device", "cuda", "--threads", "2")
-    sqe("compare", "a.wav", "b.wav", "--device", "cpu")
-    assert opened == [("tiny", "auto", None), ("dir", "cuda", 2), ("tiny", "cpu", None)]
+    sqe("compare", "a.wav", "b.wav", "--device", "torch-cpu", "--adapter", "lora")
+    assert opened == [
+        ("tiny", "auto", None, None),
+        ("dir", "cuda", None, 2),
+        ("tiny", "torch-cpu", Path("lora"), None),
+    ]
 
 
 @pytest.mark.parametrize("command", [["score", "a.wav"], ["compare", "a.wav", "b.wav"], ["info"]])

@@ -26,6 +26,7 @@ from sqe_fast.runners import open_runner
 from tests.fake_evaluator import PROMPTS
 from tests.golden.clips import golden_clips
 from tests.model.small import SMALL, waveform
+from tests.model.test_adapter import save_adapter
 
 DEVICES = ("cpu", "torch-cpu")
 TOLERANCE = 1e-4
@@ -186,3 +187,17 @@ def test_tiny_compares_symmetrically(tiny: Evaluator) -> None:
     assert there.description
     same = tiny.compare(clips["june_clean"], clips["june_clean"], describe=False)
     assert (same.winner, same.probability) == ("tie", 0.5)
+
+
+def test_an_adapter_is_merged_and_named(checkpoint: Path, tmp_path: Path) -> None:
+    adapter, _ = save_adapter(checkpoint, tmp_path / "calls", r=4, lora_alpha=64, target_modules=["q_proj", "v_proj"])
+    plain = Evaluator.from_pretrained(checkpoint, device="torch-cpu")
+    adapted = Evaluator.from_pretrained(checkpoint, device="torch-cpu", adapter=adapter)
+    [before], [after] = (evaluator.evaluate(CLIPS[:1], describe=False) for evaluator in (plain, adapted))
+    assert before.ratings != after.ratings
+    assert re.fullmatch(rf"{re.escape(before.model)}\+calls@[0-9a-f]{{12}}", after.model)
+
+
+def test_exported_graphs_take_no_adapter(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnusableError, match="take no adapter"):
+        Evaluator.from_pretrained(checkpoint, device="cpu", adapter=tmp_path)

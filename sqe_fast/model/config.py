@@ -15,6 +15,8 @@ from typing import Any
 from sqe_fast.results import UnusableError
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
+"""As peft names them."""
 MEL_PER_POSITION = 2
 """conv2's stride: two 10 ms mel frames to one encoder position."""
 POSITIONS_PER_TOKEN = 2

@@ -57,12 +57,17 @@ class Qwen2Audio(nn.Module):
         return self.decoder.logits(hidden)
 
 
-def load_checkpoint(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[Qwen2Audio, Qwen2AudioConfig]:
-    """The model of a checkpoint folder, in evaluation mode. Raises UnusableError by name for whatever is wrong."""
+def load_checkpoint(
+    folder: Path, dtype: torch.dtype = torch.float32, adapter: Path | None = None
+) -> tuple[Qwen2Audio, Qwen2AudioConfig]:
+    """The model of a checkpoint folder, in evaluation mode, with a LoRA adapter's folder merged into it.
+
+    Raises UnusableError by name for whatever is wrong.
+    """
     config = Qwen2AudioConfig.from_folder(folder)
     with torch.device("meta"):
         model = Qwen2Audio(config)
-    weights.load(model, config, folder, dtype)
+    weights.load(model, config, folder, dtype, adapter)
     return model.eval(), config
 
 

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sqe_fast.model.adapter import Adapter
 from sqe_fast.model.config import WEIGHTS_FILE, AudioConfig, Qwen2AudioConfig
 from sqe_fast.results import UnusableError
 
@@ -85,12 +86,16 @@ def table(config: Qwen2AudioConfig) -> dict[str, str]:
     return names
 
 
-def load(model: nn.Module, config: Qwen2AudioConfig, folder: Path, dtype: torch.dtype) -> None:
-    """Fill `model` (which may be on the meta device) with the folder's weights.
+def load(
+    model: nn.Module, config: Qwen2AudioConfig, folder: Path, dtype: torch.dtype, adapter: Path | None = None
+) -> None:
+    """Fill `model` (which may be on the meta device) with the folder's weights, a LoRA adapter's folder merged.
 
     Raises UnusableError naming the file or tensor: missing, left over, of another shape, not floating point.
     """
     tensors = _read(folder)
+    if adapter is not None:
+        Adapter.read(adapter).merge(tensors)
     names = table(config)
     _refuse(folder, "tensors are missing", names.keys() - tensors.keys())
     _refuse(folder, "tensors belong to no part of this model", tensors.keys() - names.keys())

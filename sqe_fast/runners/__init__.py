@@ -20,8 +20,9 @@ def open_runner(
     slots: int = DEFAULT_SLOTS,
     max_length: int = DEFAULT_MAX_LENGTH,
     threads: int | None = None,
+    adapter: Path | None = None,
 ) -> Runner:
-    """The runner of a checkpoint folder.
+    """The runner of a checkpoint folder, with a LoRA adapter's folder merged into it (not on "cpu").
 
     `device`: "cpu" is ONNX Runtime, "torch-cpu" the plain torch model, "cuda" torch on a GPU; "auto" is "cpu", the
     only one that every installation has. `max_length` counts tokens and is cut to what the model was made for;
@@ -33,6 +34,11 @@ def open_runner(
     if min(slots, max_length, 1 if threads is None else threads) < 1:
         raise ValueError("slots, max_length and threads must be at least 1")
     if device in ("auto", "cpu"):
+        if adapter is not None:
+            raise UnusableError(
+                f"device {device!r} runs exported graphs, which take no adapter: choose torch-cpu or cuda, "
+                "or merge the adapter with peft and `sqe export` the result"
+            )
         try:
             from sqe_fast.runners.onnx_runner import OnnxRunner
         except ModuleNotFoundError as error:
@@ -43,5 +49,10 @@ def open_runner(
     except ModuleNotFoundError as error:
         raise UnusableError(f"device {device!r} needs torch: {error}; install the extra [gpu] or [train]") from error
     return TorchRunner(
-        folder, device="cpu" if device == "torch-cpu" else device, slots=slots, max_length=max_length, threads=threads
+        folder,
+        device="cpu" if device == "torch-cpu" else device,
+        slots=slots,
+        max_length=max_length,
+        threads=threads,
+        adapter=adapter,
     )

@@ -18,16 +18,25 @@ from sqe_fast.runners.checks import check_decode, check_mel, check_move, check_p
 
 
 class TorchRunner:
-    def __init__(self, folder: Path, *, device: str, slots: int, max_length: int, threads: int | None) -> None:
-        """Raises UnusableError for a folder or device that cannot be used. `threads` is torch's, process-wide; None
-        leaves it as it is."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: str,
+        slots: int,
+        max_length: int,
+        threads: int | None,
+        adapter: Path | None = None,
+    ) -> None:
+        """Raises UnusableError for a folder, adapter or device that cannot be used. `threads` is torch's,
+        process-wide; None leaves it as it is."""
         if device == "cuda" and not torch.cuda.is_available():
             built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
             raise UnusableError(f"CUDA was asked for, but torch {torch.__version__} ({built}) sees no GPU")
         verify_hashes(folder)
         if threads is not None:
             torch.set_num_threads(threads)
-        model, config = load_checkpoint(folder)
+        model, config = load_checkpoint(folder, adapter=adapter)
         self._model = model.to(device)
         self.info = runner_info(f"torch-{device}", config, slots, max_length)
         like = self._model.decoder.head.weight
