@@ -1,5 +1,6 @@
 #include <pybind11/numpy.h>
 
+#include <cstdint>
 #include <string>
 #include <type_traits>
 
@@ -95,6 +96,57 @@ void kl_gradient_one(const py::array& logits, double temperature, Figures scales
     });
 }
 
+#ifdef SQE_CUDA
+// Tiles, sums, scales and the stream as addresses: tensors of a GPU are no arrays. The caller answers for shapes and types.
+using Address = std::uintptr_t;
+
+template <typename Value>
+sqe::Tile<Value> tile_at(Address address, std::size_t rows, std::size_t columns, std::size_t stride) {
+    return {reinterpret_cast<Value*>(address), rows, columns, stride};
+}
+
+void kl_cuda_accumulate_pair(Address student, Address teacher, std::size_t rows, std::size_t columns,
+                             std::size_t student_stride, std::size_t teacher_stride, double temperature, bool reverse,
+                             Address sums, Address stream) {
+    sqe::cuda::accumulate_pair(tile_at<const float>(student, rows, columns, student_stride),
+                               tile_at<const float>(teacher, rows, columns, teacher_stride), temperature, direction(reverse),
+                               reinterpret_cast<double*>(sums), reinterpret_cast<void*>(stream));
+}
+
+void kl_cuda_accumulate_one(Address logits, std::size_t rows, std::size_t columns, std::size_t stride, double temperature,
+                            Address sums, Address stream) {
+    sqe::cuda::accumulate_one(tile_at<const float>(logits, rows, columns, stride), temperature,
+                              reinterpret_cast<double*>(sums), reinterpret_cast<void*>(stream));
+}
+
+void kl_cuda_gradient_pair(Address student, Address teacher, std::size_t rows, std::size_t columns,
+                           std::size_t student_stride, std::size_t teacher_stride, double temperature, bool reverse,
+                           Address scales, Address stream) {
+    sqe::cuda::gradient_pair(tile_at<float>(student, rows, columns, student_stride),
+                             tile_at<const float>(teacher, rows, columns, teacher_stride), temperature, direction(reverse),
+                             reinterpret_cast<const double*>(scales), reinterpret_cast<void*>(stream));
+}
+
+void kl_cuda_gradient_one(Address logits, std::size_t rows, std::size_t columns, std::size_t stride, double temperature,
+                          Address scales, Address stream) {
+    sqe::cuda::gradient_one(tile_at<float>(logits, rows, columns, stride), temperature,
+                            reinterpret_cast<const double*>(scales), reinterpret_cast<void*>(stream));
+}
+
+void bind_cuda(py::module_& m) {
+    m.def("kl_cuda_accumulate_pair", &kl_cuda_accumulate_pair, py::arg("student"), py::arg("teacher"), py::arg("rows"),
+          py::arg("columns"), py::arg("student_stride"), py::arg("teacher_stride"), py::arg("temperature"),
+          py::arg("reverse"), py::arg("sums"), py::arg("stream"));
+    m.def("kl_cuda_accumulate_one", &kl_cuda_accumulate_one, py::arg("logits"), py::arg("rows"), py::arg("columns"),
+          py::arg("stride"), py::arg("temperature"), py::arg("sums"), py::arg("stream"));
+    m.def("kl_cuda_gradient_pair", &kl_cuda_gradient_pair, py::arg("student"), py::arg("teacher"), py::arg("rows"),
+          py::arg("columns"), py::arg("student_stride"), py::arg("teacher_stride"), py::arg("temperature"),
+          py::arg("reverse"), py::arg("scales"), py::arg("stream"));
+    m.def("kl_cuda_gradient_one", &kl_cuda_gradient_one, py::arg("logits"), py::arg("rows"), py::arg("columns"),
+          py::arg("stride"), py::arg("temperature"), py::arg("scales"), py::arg("stream"));
+}
+#endif
+
 }  // namespace
 
 void sqe::bind_fused_kl(py::module_& m) {
@@ -107,4 +159,10 @@ void sqe::bind_fused_kl(py::module_& m) {
           py::arg("reverse"), py::arg("scales").noconvert(), py::arg("threads"));
     m.def("kl_gradient_one", &kl_gradient_one, py::arg("logits"), py::arg("temperature"), py::arg("scales").noconvert(),
           py::arg("threads"));
+#ifdef SQE_CUDA
+    m.attr("CUDA") = true;  // whether the module was built with kernels; not whether there is a GPU
+    bind_cuda(m);
+#else
+    m.attr("CUDA") = false;
+#endif
 }

@@ -49,4 +49,17 @@ template <typename Value>
 void gradient_one(Tile<Value> logits, double temperature, const double* scales, int threads);
 
 }  // namespace cpu
+
+// The same for tiles of float32 in the memory of the current GPU, as are sums and scales. What is to be done is queued on
+// `stream`, a cudaStream_t, and not waited for. Throws std::runtime_error, with CUDA's words, where it cannot be queued.
+namespace cuda {
+
+void accumulate_pair(Tile<const float> student, Tile<const float> teacher, double temperature, Direction direction,
+                     double* sums, void* stream);
+void accumulate_one(Tile<const float> logits, double temperature, double* sums, void* stream);
+void gradient_pair(Tile<float> student, Tile<const float> teacher, double temperature, Direction direction,
+                   const double* scales, void* stream);
+void gradient_one(Tile<float> logits, double temperature, const double* scales, void* stream);
+
+}  // namespace cuda
 }  // namespace sqe

@@ -59,15 +59,21 @@ template <typename Value>
     return sum;
 }
 
-// Brings a sum to a new maximum; a sum of nothing has none.
+// Brings a sum to a new maximum. Where there was nothing yet, both may be −∞.
 inline double rescaled(double sum, double old_max, double new_max) {
-    return sum == 0 ? 0 : sum * std::exp(old_max - new_max);
+    return old_max == new_max ? sum : sum * std::exp(old_max - new_max);
+}
+
+// What is subtracted from logits: their maximum, or 0 where all so far are ruled out.
+template <typename Value>
+[[gnu::always_inline]] inline Value base_of(double max) {
+    return max == -INFINITY ? 0 : static_cast<Value>(max);
 }
 
 template <typename Value>
 [[gnu::always_inline]] inline void add_one(const Value* x, std::size_t count, Value inverse, double* sums) {
     const double max = std::max(sums[kMax], static_cast<double>(maximum(x, count) * inverse));
-    const auto base = static_cast<Value>(max);
+    const auto base = base_of<Value>(max);
     Value lanes[kLanes] = {};
     std::size_t i = 0;
     for (; i + kLanes <= count; i += kLanes)
@@ -82,7 +88,7 @@ template <bool Forward, typename Value>
 [[gnu::always_inline]] inline void add_pair(const Value* s, const Value* t, std::size_t count, Value inverse, double* sums) {
     const double student_max = std::max(sums[kStudentMax], static_cast<double>(maximum(s, count) * inverse));
     const double teacher_max = std::max(sums[kTeacherMax], static_cast<double>(maximum(t, count) * inverse));
-    const auto student_base = static_cast<Value>(student_max), teacher_base = static_cast<Value>(teacher_max);
+    const auto student_base = base_of<Value>(student_max), teacher_base = base_of<Value>(teacher_max);
     Value of_student[kLanes] = {}, of_teacher[kLanes] = {}, cross[kLanes] = {};
     const auto step = [&](std::size_t at, std::size_t lane) __attribute__((always_inline)) {
         // What the teacher rules out (−∞) adds nothing to the forward direction, rather than 0·∞.
@@ -97,9 +103,8 @@ template <bool Forward, typename Value>
     for (; i + kLanes <= count; i += kLanes)
         for (std::size_t k = 0; k < kLanes; ++k) step(i + k, k);
     for (; i < count; ++i) step(i, 0);
-    const double weight_max = sums[Forward ? kTeacherMax : kStudentMax];
-    sums[kCross] = (sums[kCross] == 0 ? 0 : sums[kCross] * std::exp(weight_max - (Forward ? teacher_max : student_max))) +
-                   total(cross);
+    constexpr PairSum kWeights = Forward ? kTeacherMax : kStudentMax;
+    sums[kCross] = rescaled(sums[kCross], sums[kWeights], Forward ? teacher_max : student_max) + total(cross);
     sums[kStudentSum] = rescaled(sums[kStudentSum], sums[kStudentMax], student_max) + total(of_student);
     sums[kTeacherSum] = rescaled(sums[kTeacherSum], sums[kTeacherMax], teacher_max) + total(of_teacher);
     sums[kStudentMax] = student_max;

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <numbers>
 #include <stdexcept>
+#include <string>
+#include <thread>
 
 #include "real_fft.h"
 #include "simd.h"
@@ -148,6 +151,14 @@ SQE_SIMD void normalise(float* values, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) values[i] = ((values[i] > floor ? values[i] : floor) + 4.0F) * 0.25F;
 }
 
+// Frames that reach before the first sample, and so into its reflection.
+constexpr int kReflectedFrames = (kFft / 2 + kHop - 1) / kHop;
+
+// Frames that no later sample can change. The reflection of the first reaches as far as sample kFft / 2.
+constexpr int final_frames(std::size_t count) {
+    return count > kFft / 2 ? static_cast<int>((count - kFft / 2) / kHop) + 1 : 0;
+}
+
 }  // namespace
 
 std::vector<MelBand> slaney_bands(int n_mels) {
@@ -175,31 +186,118 @@ LogMel::LogMel(int n_mels) : bands_(slaney_bands(n_mels)) {
     if (n_mels <= 0 || n_mels % kMelMultiple != 0) throw std::invalid_argument("n_mels must be a positive multiple of 16");
 }
 
-bool LogMel::compute(const float* samples, std::size_t count, float* out) const {
-    if (!all_finite(samples, count)) return false;
-    struct Workspace {
-        FftScratch fft;
-        alignas(64) double power[kBins][kLanes];
-        float edge[kBlockSamples];
-    };
-    const auto workspace = std::make_unique<Workspace>();
+struct Workspace {
+    FftScratch fft;
+    alignas(64) double power[kBins][kLanes];
+    float edge[kBlockSamples];
+};
+
+void LogMel::decades(const float* samples, std::size_t count, int first, int last, float* out, std::size_t stride,
+                     Workspace& workspace) const {
     const double* window = hann_window().data();
     const auto length = static_cast<std::ptrdiff_t>(count);
-    const int frames = kept_frames(count);
-    for (int first = 0; first < frames; first += kLanes) {
-        const std::ptrdiff_t start = static_cast<std::ptrdiff_t>(first) * kHop - kFft / 2;
-        const float* block = workspace->edge;
+    for (int frame = first; frame < last; frame += kLanes) {
+        const std::ptrdiff_t start = static_cast<std::ptrdiff_t>(frame) * kHop - kFft / 2;
+        const float* block = workspace.edge;
         if (start < 0 || start + kBlockSamples > length) {
-            fill_edge_block(samples, length, start, workspace->edge);
+            fill_edge_block(samples, length, start, workspace.edge);
         } else {
             block = samples + start;
         }
-        window_frames(block, window, workspace->fft.a);
-        power_spectrum(workspace->fft, workspace->power);
-        mel_log(workspace->power, bands_, out + first, frames, std::min(kLanes, frames - first));
+        window_frames(block, window, workspace.fft.a);
+        power_spectrum(workspace.fft, workspace.power);
+        mel_log(workspace.power, bands_, out + frame, stride, std::min(kLanes, last - frame));
+    }
+}
+
+bool LogMel::compute(const Clip& clip, Workspace& workspace) const {
+    if (!all_finite(clip.samples, clip.count)) return false;
+    const int frames = kept_frames(clip.count);
+    decades(clip.samples, clip.count, 0, frames, clip.out, frames, workspace);
+    normalise(clip.out, static_cast<std::size_t>(n_mels()) * frames);
+    return true;
+}
+
+bool LogMel::compute(const Clip& clip) const {
+    const auto workspace = std::make_unique_for_overwrite<Workspace>();
+    return compute(clip, *workspace);
+}
+
+std::size_t LogMel::compute(std::span<const Clip> clips, int threads) const {
+    const std::size_t count = std::min<std::size_t>(std::max(1, threads), clips.size());
+    const auto workspaces = std::make_unique_for_overwrite<Workspace[]>(count);
+    std::vector<char> finite(clips.size());
+    std::atomic<std::size_t> next = 0;
+    const auto work = [&](std::size_t thread) {
+        for (std::size_t i = next++; i < clips.size(); i = next++) finite[i] = compute(clips[i], workspaces[thread]);
+    };
+    {
+        std::vector<std::jthread> others;
+        for (std::size_t thread = 1; thread < count; ++thread) others.emplace_back(work, thread);
+        if (count > 0) work(0);
+    }
+    return std::find(finite.begin(), finite.end(), 0) - finite.begin();
+}
+
+LogMelStream::LogMelStream(const LogMel& mel)
+    : mel_(mel),
+      workspace_(std::make_unique_for_overwrite<Workspace>()),
+      samples_(std::make_unique_for_overwrite<float[]>(kMaxSamples)),
+      decades_(std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(mel.n_mels()) * kMaxFrames)) {}
+
+LogMelStream::~LogMelStream() = default;
+
+float* LogMelStream::row_of(int band) const { return decades_.get() + static_cast<std::size_t>(band) * kMaxFrames; }
+
+void LogMelStream::compute(int first, int last) {
+    mel_.decades(samples_.get(), count_, first, last, decades_.get(), kMaxFrames, *workspace_);
+}
+
+bool LogMelStream::push(const float* samples, std::size_t count) {
+    if (count > kMaxSamples - count_)
+        throw std::invalid_argument("a stream holds at most " + std::to_string(kMaxSamples) + " samples (30 s): no " +
+                                    std::to_string(count) + " more than the " + std::to_string(count_) + " held");
+    if (!all_finite(samples, count)) return false;
+    std::copy(samples, samples + count, samples_.get() + count_);
+    count_ += count;
+    // Eight frames cost as much as one: fewer wait for the next push, or for a read-out.
+    const int blocks = (final_frames(count_) - done_) / kLanes;
+    compute(done_, done_ + blocks * kLanes);
+    done_ += blocks * kLanes;
+    return true;
+}
+
+void LogMelStream::read(float* out) {
+    const int frames = kept_frames(count_);
+    compute(done_, frames);
+    done_ = final_frames(count_);  // those beyond are computed again when more samples have come
+    for (int band = 0; band < n_mels(); ++band) {
+        const float* row = row_of(band);
+        std::copy(row, row + frames, out + static_cast<std::size_t>(band) * frames);
     }
     normalise(out, static_cast<std::size_t>(n_mels()) * frames);
-    return true;
+}
+
+void LogMelStream::drop(std::ptrdiff_t count) {
+    const auto held = static_cast<std::ptrdiff_t>(count_);
+    if (count < 0 || count > held || count % kHop != 0)
+        throw std::invalid_argument("a stream drops whole hops of " + std::to_string(kHop) + " samples, up to the " +
+                                    std::to_string(held) + " held, not " + std::to_string(count));
+    if (count == 0) return;
+    std::copy(samples_.get() + count, samples_.get() + count_, samples_.get());
+    count_ -= count;
+    const int frames = static_cast<int>(count / kHop);
+    done_ = done_ - frames > kReflectedFrames ? done_ - frames : 0;
+    for (int band = 0; band < n_mels(); ++band) {
+        float* row = row_of(band);
+        std::copy(row + frames, row + frames + done_, row);
+    }
+    if (done_ > 0) compute(0, kReflectedFrames);  // another sample is the first one now
+}
+
+void LogMelStream::reset() {
+    count_ = 0;
+    done_ = 0;
 }
 
 }  // namespace sqe

@@ -2,18 +2,17 @@
 
 #include <cmath>
 #include <numbers>
-#include <vector>
 
 #include "simd.h"
 
 namespace sqe {
 namespace {
 
-// e^(-2πi k/n) for k = 0 … count-1.
+// e^(-2πi k/n) for k = 0 … count-1, no more than kComplex. No heap: the first transform must not allocate either.
 struct Roots {
-    std::vector<double> re, im;
+    double re[kComplex], im[kComplex];
 
-    Roots(int n, int count) : re(count), im(count) {
+    Roots(int n, int count) {
         for (int k = 0; k < count; ++k) {
             const double angle = -2.0 * std::numbers::pi * k / n;
             re[k] = std::cos(angle);

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -47,23 +49,23 @@ def test_equals_float64_log_mel(count: int, n_mels: int) -> None:
     assert_close_to_float64(noise(count, seed=count), n_mels)
 
 
-@pytest.mark.parametrize(
-    "samples",
-    [
-        pytest.param(voiced(40_000), id="voiced"),
-        pytest.param(voiced(40_000) * 1e-6, id="below 16-bit resolution"),
-        pytest.param(voiced(40_000) * 1e4, id="beyond full scale"),
-        pytest.param(np.full(8_000, 0.5, np.float32), id="constant"),
-        pytest.param(np.sign(voiced(8_000)), id="clipped"),
-        pytest.param(np.eye(1, 9_000, 4_321, dtype=np.float32)[0], id="one impulse"),
-        pytest.param(np.sin(2 * np.pi * 1_000 / SAMPLE_RATE * np.arange(16_000)).astype(np.float32), id="pure tone"),
-        pytest.param(np.where(np.arange(16_000) % 2, 1, -1).astype(np.float32), id="Nyquist"),
-        pytest.param(np.concatenate([noise(16_000, scale=0.5), noise(16_000, scale=2e-5)]), id="loud, then faint"),
-    ],
-)
-def test_equals_float64_log_mel_of_hard_signals(samples: Samples) -> None:
-    """Eight decades of power in one clip: where a float32 FFT would lose the tolerance."""
-    assert_close_to_float64(samples, 80)
+HARD_SIGNALS = {
+    "voiced": voiced(40_000),
+    "below 16-bit resolution": voiced(40_000) * np.float32(1e-6),
+    "beyond full scale": voiced(40_000) * np.float32(1e4),
+    "constant": np.full(8_000, 0.5, np.float32),
+    "clipped": np.sign(voiced(8_000)),
+    "one impulse": np.eye(1, 9_000, 4_321, dtype=np.float32)[0],
+    "pure tone": np.sin(2 * np.pi * 1_000 / SAMPLE_RATE * np.arange(16_000)).astype(np.float32),
+    "Nyquist": np.where(np.arange(16_000) % 2, 1, -1).astype(np.float32),
+    "loud, then faint": np.concatenate([noise(16_000, scale=0.5), noise(16_000, scale=2e-5)]),
+}
+"""Eight decades of power in one clip: where a float32 FFT would lose the tolerance."""
+
+
+@pytest.mark.parametrize("signal", HARD_SIGNALS)
+def test_equals_float64_log_mel_of_hard_signals(signal: str) -> None:
+    assert_close_to_float64(HARD_SIGNALS[signal], 80)
 
 
 @given(
@@ -169,6 +171,33 @@ def test_threads_get_identical_bits() -> None:
                 np.testing.assert_array_equal(ours, expected)
 
 
+def assert_releases_the_gil(call: Callable[[], object]) -> None:
+    """With a switch interval that never ends, another thread gets its turn only where `call` lets go of the GIL."""
+    gate = threading.Lock()
+    passed = threading.Event()
+
+    def wait_at_the_gate() -> None:
+        with gate:
+            passed.set()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e3)
+    try:
+        with gate:
+            other = threading.Thread(target=wait_at_the_gate)
+            other.start()
+        released = any(call() is not None and passed.is_set() for _ in range(1_000))
+    finally:
+        sys.setswitchinterval(before)
+    other.join(timeout=60)
+    assert released
+
+
+def test_other_threads_run_meanwhile() -> None:
+    samples = noise(96_000)
+    assert_releases_the_gil(lambda: log_mel(samples))
+
+
 def test_input_is_left_alone() -> None:
     samples = noise(6_400)
     before = samples.copy()
@@ -177,21 +206,25 @@ def test_input_is_left_alone() -> None:
     np.testing.assert_array_equal(samples, before)
 
 
-@pytest.mark.parametrize(
-    ("samples", "message"),
-    [
-        pytest.param(np.zeros(0, np.float32), "1 to 480000", id="empty"),
-        pytest.param(np.zeros(480_001, np.float32), "1 to 480000", id="over 30 s"),
-        pytest.param(np.zeros(800), "float32, not float64", id="float64"),
-        pytest.param(np.zeros(800, np.int16), "float32, not int16", id="int16"),
-        pytest.param(np.zeros(800, ">f4"), "float32, not >f4", id="foreign byte order"),
-        pytest.param(np.zeros((2, 800), np.float32), "one dimension", id="two channels"),
-        pytest.param(np.zeros((), np.float32), "one dimension", id="scalar"),
-        pytest.param(np.zeros(800, np.float32)[::2], "contiguous", id="strided"),
-        pytest.param(np.zeros(800, np.float32)[::-1], "contiguous", id="reversed"),
-        pytest.param(np.frombuffer(bytes(3_201), np.float32, 800, offset=1), "aligned", id="unaligned"),
-    ],
-)
+UNREADABLE = [
+    pytest.param(np.zeros(800), "float32, not float64", id="float64"),
+    pytest.param(np.zeros(800, np.int16), "float32, not int16", id="int16"),
+    pytest.param(np.zeros(800, ">f4"), "float32, not >f4", id="foreign byte order"),
+    pytest.param(np.zeros((2, 800), np.float32), "one dimension", id="two channels"),
+    pytest.param(np.zeros((), np.float32), "one dimension", id="scalar"),
+    pytest.param(np.zeros(800, np.float32)[::2], "contiguous", id="strided"),
+    pytest.param(np.zeros(800, np.float32)[::-1], "contiguous", id="reversed"),
+    pytest.param(np.frombuffer(bytes(3_201), np.float32, 800, offset=1), "aligned", id="unaligned"),
+]
+"""Arrays of the wrong type or layout, and what is said of them."""
+
+BAD_LENGTHS = [
+    pytest.param(np.zeros(0, np.float32), "1 to 480000", id="empty"),
+    pytest.param(np.zeros(480_001, np.float32), "1 to 480000", id="over 30 s"),
+]
+
+
+@pytest.mark.parametrize(("samples", "message"), UNREADABLE + BAD_LENGTHS)
 def test_refuses_what_it_cannot_read(samples: Samples, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         log_mel(samples)

@@ -30,8 +30,9 @@ ARROWS: dict[str, set[str]] = {
     "truncation": set(),
     "runners.base": set(),
     "kernels": set(),
-    "kernels.fused_kl": {"_native", "kernels"},
-    "kernels.fused_kl_top_k": {"_native", "kernels", "kernels.fused_kl"},
+    "kernels.tile_ops": {"_native"},
+    "kernels.fused_kl": {"kernels", "kernels.tile_ops"},
+    "kernels.fused_kl_top_k": {"kernels", "kernels.fused_kl", "kernels.tile_ops"},
     # A clip's way in, and a prompt's.
     "features": {"_native"},
     "signal_flags": {"results"},
@@ -71,7 +72,7 @@ ONLY_NAMES = {(layer, "results"): {"UnusableError"} for layer in ("runners", "mo
 
 # Heavy packages → the layers that may import them at all. Hugging Face's classes judge ours in the tests; none is used.
 HOMES: dict[str, set[str]] = {
-    "torch": {"model", "kernels", "kernels.fused_kl", "kernels.fused_kl_top_k", "runners", "export"},
+    "torch": {"model", "runners", "export", *(layer for layer in ARROWS if layer.startswith("kernels"))},
     "triton": {"kernels", "kernels.fused_kl"},
     "onnxruntime": {"runners", "export"},
     "onnx": {"export"},
@@ -183,7 +184,7 @@ def test_a_broken_arrow_is_seen(importer: str, line: str) -> None:
     [
         ("sqe_fast.engine.engine", "from sqe_fast.runners.base import Row"),
         ("sqe_fast.runners.onnx_runner", "from sqe_fast.results import UnusableError"),
-        ("sqe_fast.kernels.fused_kl", "from sqe_fast import _native"),
+        ("sqe_fast.kernels.tile_ops", "from sqe_fast import _native"),
         ("sqe_fast.cli", "from sqe_fast.evaluator import Evaluator"),
     ],
 )

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from sqe_fast import _native
-from sqe_fast.kernels.tiles import Cut, Gradients, LinearModel, array, slices
+from sqe_fast.kernels import tile_ops
+from sqe_fast.kernels.tiles import Cut, Gradients, LinearModel, walk, within
 
 Direction = Literal["forward", "reverse"]
 """forward: KL(teacher ‖ student). reverse: KL(student ‖ teacher), as ALLD has it."""
@@ -150,17 +150,14 @@ def _sum_up(own: LinearModel, other: LinearModel, cut: Cut, temperature: float, 
     """What `_native` keeps of each row over the shared ids: of both models at the temperature, [N, 5], and of each at
     temperature 1, [N, 2 · 2]."""
     count, shared = len(own.hidden), min(own.vocabulary, other.vocabulary)
-    pair = torch.tensor([-torch.inf, 0, -torch.inf, 0, 0], dtype=torch.float64).repeat(count, 1)
-    ones = [torch.tensor([-torch.inf, 0], dtype=torch.float64).repeat(count, 1) for _ in range(2)]
-    threads, tiles = torch.get_num_threads(), (cut.scratch(), cut.scratch())
-    for columns in slices(0, shared, cut.columns):
-        heads = [model.columns(columns, cut.dtype) for model in (own, other)]
-        for rows in cut.rows:
-            s, t = (m.logits(rows, columns, h, out) for m, h, out in zip((own, other), heads, tiles, strict=True))
-            _native.kl_accumulate_pair(array(s), array(t), temperature, reverse, array(pair[rows]), threads)
-            if temperature != 1:
-                for tile, sums in zip((s, t), ones, strict=True):
-                    _native.kl_accumulate_one(array(tile), 1.0, array(sums[rows]), threads)
+    pair = tile_ops.pair_sums(count, cut.device)
+    ones = [tile_ops.one_sums(count, cut.device) for _ in range(2)]
+    for place in walk((own, other), cut, 0, shared):
+        s, t = place.tiles
+        tile_ops.accumulate_pair(s, t, temperature, reverse, pair[place.rows])
+        if temperature != 1:
+            for tile, sums in zip((s, t), ones, strict=True):
+                tile_ops.accumulate_one(tile, 1.0, sums[place.rows])
     return pair, pair[:, :4] if temperature == 1 else torch.cat(ones, 1)
 
 
@@ -175,30 +172,21 @@ def log_sums(
 ) -> Tensor:
     """ln Σ e^(logit/temperature) over the ids from `start` to `stop`, [N] float64; the logits of `ids` [N, K] that it
     meets are written to `picked` [N, K]."""
-    sums = torch.tensor([-torch.inf, 0], dtype=torch.float64).repeat(len(model.hidden), 1)
-    threads, out = torch.get_num_threads(), cut.scratch()
-    for columns in slices(start, stop, cut.columns):
-        head = model.columns(columns, cut.dtype)
-        for rows in cut.rows:
-            tile = model.logits(rows, columns, head, out)
-            _native.kl_accumulate_one(array(tile), temperature, array(sums[rows]), threads)
-            if ids is not None and picked is not None:
-                places, inside = within(ids[rows], columns)
-                picked[rows] = tile.gather(1, places).double().where(inside, picked[rows])
+    sums = tile_ops.one_sums(len(model.hidden), cut.device)
+    for place in walk([model], cut, start, stop):
+        rows, tile = place.rows, place.tiles[0]
+        tile_ops.accumulate_one(tile, temperature, sums[rows])
+        if ids is not None and picked is not None:
+            places, inside = within(ids[rows], place.columns)
+            picked[rows] = tile.gather(1, places).double().where(inside, picked[rows])
     return sums[:, 0] + sums[:, 1].log()
-
-
-def within(ids: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
-    """Where in a tile of `columns` each id stands, and whether it does; 0 where not."""
-    inside = (ids >= columns.start) & (ids < columns.stop)
-    return (ids - columns.start).where(inside, 0), inside
 
 
 def target_logits(model: LinearModel, targets: Tensor, cut: Cut) -> Tensor:
     """[N] float64; −inf for a target that the model does not know."""
     known = targets < model.vocabulary
     ids = targets.where(known, 0)
-    found = torch.empty(len(targets), dtype=torch.float64)
+    found = torch.empty(len(targets), dtype=torch.float64, device=cut.device)
     for rows in cut.rows:
         if model.head is None:
             found[rows] = model.hidden[rows].gather(1, ids[rows, None])[:, 0].double()
@@ -227,28 +215,17 @@ def _linear_kl_backward(
     """Gradients of the student's hidden states [N, D] and head [V, D]; the latter is empty unless `of_head`."""
     with torch.autocast(student_hidden.device.type, enabled=False):
         own, other = LinearModel(student_hidden, student_head), LinearModel(teacher, teacher_head)
-        cut = Cut.of(own, other)
+        cut = Cut.of(own, other, gradients=True)
         shared = min(own.vocabulary, other.vocabulary)
         of_kl, of_logprob = kl_gradient.double(), logprob_gradient.double()
         gradients = Gradients(own, cut, targets, of_logprob, of_head)
         pair_scales = torch.cat([sums[:, :3], of_kl[:, None], sums[:, 3:], of_logprob[:, None]], 1).contiguous()
         one_scales = torch.stack([sums[:, 3], -of_logprob], 1)
-        threads, tiles = torch.get_num_threads(), (cut.scratch(), cut.scratch())
-        for columns in slices(0, shared, cut.columns):
-            heads = [model.columns(columns, cut.dtype) for model in (own, other)]
-            for rows in cut.rows:
-                s, t = (m.logits(rows, columns, h, out) for m, h, out in zip((own, other), heads, tiles, strict=True))
-                scales = array(pair_scales[rows])
-                _native.kl_gradient_pair(array(s), array(t), temperature, reverse, scales, threads)
-                gradients.add(rows, columns, heads[0], s)
-            gradients.finish(columns)
-        for columns in slices(shared, own.vocabulary, cut.columns):
-            head = own.columns(columns, cut.dtype)
-            for rows in cut.rows:
-                s = own.logits(rows, columns, head, tiles[0])
-                _native.kl_gradient_one(array(s), 1.0, array(one_scales[rows]), threads)
-                gradients.add(rows, columns, head, s)
-            gradients.finish(columns)
+        for place in gradients.walk([other], 0, shared):
+            s, t = place.tiles
+            tile_ops.gradient_pair(s, t, temperature, reverse, pair_scales[place.rows])
+        for place in gradients.walk([], shared, own.vocabulary):
+            tile_ops.gradient_one(place.tiles[0], 1.0, one_scales[place.rows])
         return gradients.hidden.to(student_hidden.dtype), gradients.head
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sqe_fast import _native
+from sqe_fast.kernels import tile_ops
 from sqe_fast.kernels.fused_kl import (
     Direction,
     TokenKL,
@@ -20,9 +20,8 @@ from sqe_fast.kernels.fused_kl import (
     log_sums,
     spread,
     target_logits,
-    within,
 )
-from sqe_fast.kernels.tiles import Cut, Gradients, LinearModel, array, slices
+from sqe_fast.kernels.tiles import Cut, Gradients, LinearModel, within
 
 LEAST_TAIL = 1e-12
 """Probability of "any other" below which it counts as this, so that its logarithm stays finite."""
@@ -88,7 +87,7 @@ def _linear_kl_top_k(
     with torch.autocast(student_hidden.device.type, enabled=False):
         model = LinearModel(student_hidden, student_head)
         cut = Cut.of(model, model)
-        picked = torch.full(ids.shape, -torch.inf, dtype=torch.float64)
+        picked = torch.full(ids.shape, -torch.inf, dtype=torch.float64, device=cut.device)
         lse = log_sums(model, cut, 0, shared, temperature, ids, picked)
         full = lse
         if temperature != 1 or shared < model.vocabulary:
@@ -129,28 +128,23 @@ def _linear_kl_top_k_backward(
     """Gradients of the student's hidden states [N, D] and head [V, D]; the latter is empty unless `of_head`."""
     with torch.autocast(student_hidden.device.type, enabled=False):
         model = LinearModel(student_hidden, student_head)
-        cut = Cut.of(model, model)
+        cut = Cut.of(model, model, gradients=True)
         of_kl, of_logprob = kl_gradient.double() / temperature, logprob_gradient.double()
         gradients = Gradients(model, cut, targets, of_logprob, of_head)
         of_shared = torch.stack([kept[:, 0], of_kl * kept[:, 2]], 1)
         of_all = torch.stack([kept[:, 1], -of_logprob], 1)
         beyond = (of_kl[:, None] * kept[:, 3:]).to(cut.dtype)
-        threads, (first, second) = torch.get_num_threads(), (cut.scratch(), cut.scratch())
-        for columns in (*slices(0, shared, cut.columns), *slices(shared, model.vocabulary, cut.columns)):
-            head = model.columns(columns, cut.dtype)
-            for rows in cut.rows:
-                tile = model.logits(rows, columns, head, first)
-                if columns.stop <= shared:
-                    both = second[: tile.numel()].view(tile.shape).copy_(tile)
-                    _native.kl_gradient_one(array(both), temperature, array(of_shared[rows]), threads)
-                    _native.kl_gradient_one(array(tile), 1.0, array(of_all[rows]), threads)
-                    tile += both
-                    places, inside = within(ids[rows], columns)
-                    tile.scatter_add_(1, places, beyond[rows].masked_fill(~inside, 0))
-                else:
-                    _native.kl_gradient_one(array(tile), 1.0, array(of_all[rows]), threads)
-                gradients.add(rows, columns, head, tile)
-            gradients.finish(columns)
+        second = cut.scratch()
+        for place in gradients.walk([], 0, shared):
+            rows, tile = place.rows, place.tiles[0]
+            both = second[: tile.numel()].view(tile.shape).copy_(tile)
+            tile_ops.gradient_one(both, temperature, of_shared[rows])
+            tile_ops.gradient_one(tile, 1.0, of_all[rows])
+            tile += both
+            places, inside = within(ids[rows], place.columns)
+            tile.scatter_add_(1, places, beyond[rows].masked_fill(~inside, 0))
+        for place in gradients.walk([], shared, model.vocabulary):
+            tile_ops.gradient_one(place.tiles[0], 1.0, of_all[place.rows])
         return gradients.hidden.to(student_hidden.dtype), gradients.head
 
 

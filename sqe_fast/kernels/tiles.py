@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,9 +32,16 @@ class LinearModel:
     def at(self, positions: Tensor) -> LinearModel:
         return LinearModel(self.hidden[positions], self.head)
 
+    def widens(self, dtype: torch.dtype) -> bool:
+        """Whether half precision is multiplied as it is, with sums and product in single: a GPU can."""
+        halves = self.head is not None and self.hidden.dtype == self.head.dtype != dtype
+        return halves and self.hidden.is_cuda and dtype == torch.float32
+
     def columns(self, columns: slice, dtype: torch.dtype) -> Tensor | None:
-        """The head's part for some ids, [n, D]."""
-        return None if self.head is None else self.head[columns].to(dtype)
+        """The head's part for some ids, [n, D], as `logits` multiplies it."""
+        if self.head is None or self.widens(dtype):
+            return None if self.head is None else self.head[columns]
+        return self.head[columns].to(dtype)
 
     def logits(self, rows: slice, columns: slice, head: Tensor | None, out: Tensor) -> Tensor:
         """A tile of logits, in the place of `out`; `head` is that of `columns`."""
@@ -43,6 +49,8 @@ class LinearModel:
         tile = tile.view(rows.stop - rows.start, columns.stop - columns.start)
         if head is None:
             return tile.copy_(self.hidden[rows, columns])
+        if self.widens(tile.dtype):
+            return torch.mm(self.hidden[rows], head.T, out_dtype=tile.dtype, out=tile)
         return torch.mm(self.hidden[rows].to(tile.dtype), head.T, out=tile)
 
 
@@ -53,21 +61,29 @@ class Cut:
     rows: tuple[slice, ...]
     columns: int
     dtype: torch.dtype
+    device: torch.device
 
     @classmethod
-    def of(cls, student: LinearModel, teacher: LinearModel) -> Cut:
+    def of(cls, student: LinearModel, teacher: LinearModel, gradients: bool = False) -> Cut:
         dtype = torch.promote_types(torch.promote_types(student.hidden.dtype, teacher.hidden.dtype), torch.float32)
         size = dtype.itemsize
-        # Half precision is copied to single: hidden states of a tile's rows, heads of its columns, the head's gradient.
-        copies = [model.width for model in (student, teacher) if model.hidden.dtype != dtype]
         height = max(1, min(TILE_ROWS, len(student.hidden)))
-        a_column = 2 * height * size + (sum(copies) + student.width * bool(copies)) * size
-        columns = max(LEAST_COLUMNS, (SCRATCH_BYTES - height * sum(copies) * size) // a_column)
-        return cls(tuple(slices(0, len(student.hidden), height)), columns, dtype)
+        # Beside the tiles: heads in half precision, and copies in single where products need them, of heads and hidden
+        # states. For gradients the student's need them, and its head's gradient is summed in single too.
+        a_column, a_row = 2 * height * size, 0
+        for model in (student, teacher):
+            half, widened = model.hidden.dtype != dtype, model.widens(dtype)
+            copied = half and (not widened or (gradients and model is student))
+            a_column += model.width * (copied * size + widened * model.hidden.dtype.itemsize)
+            a_row += model.width * copied * size
+        if gradients and student.hidden.dtype != dtype:
+            a_column += student.width * size
+        columns = max(LEAST_COLUMNS, (SCRATCH_BYTES - height * a_row) // a_column)
+        return cls(tuple(slices(0, len(student.hidden), height)), columns, dtype, student.hidden.device)
 
     def scratch(self) -> Tensor:
         height = max((rows.stop - rows.start for rows in self.rows), default=0)
-        return torch.empty(height * self.columns, dtype=self.dtype)
+        return torch.empty(height * self.columns, dtype=self.dtype, device=self.device)
 
 
 def slices(start: int, stop: int, step: int) -> Iterator[slice]:
@@ -75,9 +91,24 @@ def slices(start: int, stop: int, step: int) -> Iterator[slice]:
         yield slice(first, min(first + step, stop))
 
 
-def array(tensor: Tensor) -> Any:
-    """As `_native` takes it, without a copy."""
-    return tensor.detach().numpy()
+@dataclass(frozen=True)
+class Place:
+    """Some rows and columns, and each model's logits there; they are overwritten by those of the next place."""
+
+    rows: slice
+    columns: slice
+    tiles: tuple[Tensor, ...]
+    heads: tuple[Tensor | None, ...]  # as `LinearModel.columns` has them
+
+
+def walk(models: Sequence[LinearModel], cut: Cut, start: int, stop: int) -> Iterator[Place]:
+    """Goes through the ids from `start` to `stop`, and for some of them through all rows before the next."""
+    scratch = [cut.scratch() for _ in models]
+    for columns in slices(start, stop, cut.columns):
+        heads = tuple(model.columns(columns, cut.dtype) for model in models)
+        for rows in cut.rows:
+            made = (m.logits(rows, columns, h, out) for m, h, out in zip(models, heads, scratch, strict=True))
+            yield Place(rows, columns, tuple(made), heads)
 
 
 class Gradients:
@@ -86,31 +117,40 @@ class Gradients:
     def __init__(self, model: LinearModel, cut: Cut, targets: Tensor, of_logprob: Tensor, of_head: bool) -> None:
         assert model.head is not None
         self.model, self.cut, self.targets, self.of_logprob = model, cut, targets, of_logprob.to(cut.dtype)
-        self.hidden = torch.zeros(model.hidden.shape, dtype=cut.dtype)
+        # The log-probability rises with the target's logit; all else that it rests on is in the tiles.
+        self.hidden = model.head[targets].to(cut.dtype)
+        self.hidden *= self.of_logprob[:, None]
         fresh = torch.empty_like if cut.rows else torch.zeros_like  # the first rows' product overwrites what is there
         self.head = fresh(model.head) if of_head else model.head.new_empty(0)
         copied = of_head and model.head.dtype != cut.dtype
-        self._copy = torch.empty(cut.columns, model.width, dtype=cut.dtype) if copied else None
+        self._copy = model.head.new_empty(cut.columns, model.width, dtype=cut.dtype) if copied else None
+        self._targets = targets.cpu()  # which of them a tile holds is asked here: a GPU need not be waited for
 
-    def add(self, rows: slice, columns: slice, head: Tensor | None, tile: Tensor) -> None:
-        """`tile` is the gradient of the logits of `rows` and `columns`; rows come in order."""
-        assert head is not None
-        self.hidden[rows].addmm_(tile, head)
-        if self.head.numel():
-            hidden = self.model.hidden[rows].to(self.cut.dtype)
-            self._part(columns).addmm_(tile.T, hidden, beta=0 if rows.start == 0 else 1)
+    def walk(self, others: Sequence[LinearModel], start: int, stop: int) -> Iterator[Place]:
+        """As `walk` of the model and `others`; the caller overwrites the model's tile with its logits' gradient."""
+        for place in walk((self.model, *others), self.cut, start, stop):
+            yield place
+            if place.rows.start == 0:
+                assert place.heads[0] is not None
+                head = place.heads[0].to(self.cut.dtype)
+            self.hidden[place.rows].addmm_(place.tiles[0], head)
+            if self.head.numel():
+                self._add_to_head(place)
 
-    def finish(self, columns: slice) -> None:
-        """All rows of `columns` were added: what is left is that the log-probability rises with the target's logit."""
-        assert self.model.head is not None
-        hit = ((self.targets >= columns.start) & (self.targets < columns.stop)).nonzero()[:, 0]
-        ids, scale = self.targets[hit], self.of_logprob[hit, None]
-        self.hidden.index_add_(0, hit, scale * self.model.head[ids].to(self.cut.dtype))
-        if self.head.numel():
-            part = self._part(columns)
-            part.index_add_(0, ids - columns.start, scale * self.model.hidden[hit].to(self.cut.dtype))
-            if self._copy is not None:
-                self.head[columns] = part
+    def _add_to_head(self, place: Place) -> None:
+        part = self.head[place.columns] if self._copy is None else self._copy[: place.tiles[0].shape[1]]
+        hidden = self.model.hidden[place.rows].to(self.cut.dtype)
+        part.addmm_(place.tiles[0].T, hidden, beta=0 if place.rows.start == 0 else 1)
+        if place.rows.stop < len(self.hidden):
+            return
+        hit = within(self._targets, place.columns)[1].nonzero()[:, 0].to(self.cut.device)
+        hidden = self.model.hidden[hit].to(self.cut.dtype)
+        part.index_add_(0, self.targets[hit] - place.columns.start, self.of_logprob[hit, None] * hidden)
+        if self._copy is not None:
+            self.head[place.columns] = part
 
-    def _part(self, columns: slice) -> Tensor:
-        return self.head[columns] if self._copy is None else self._copy[: columns.stop - columns.start]
+
+def within(ids: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
+    """Where in a tile of `columns` each id stands, and whether it does; 0 where not."""
+    inside = (ids >= columns.start) & (ids < columns.stop)
+    return (ids - columns.start).where(inside, 0), inside
