@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
-from rich.progress import track
 
+from training.progress import track
 from training.rating import labels, raters
 from training.simulation.measures import SAMPLE_RATE, Signal, a_weighted_gap, active_level
 from training.simulation.recipes import draw_recipe

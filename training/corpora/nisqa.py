@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import track
 
 from sqe_fast import audio
 from sqe_fast.results import RATING_MAX, RATING_MIN, ClipError, ErrorCode
 from training.corpora.corpus import SplitWriter
+from training.progress import track
 from training.simulation.measures import Signal
 
 CORPUS_TABLE = "NISQA_corpus_file.csv"

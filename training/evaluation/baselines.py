@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.progress import track
 
 from sqe_fast.features import log_mel
 from sqe_fast.model.config import positions
@@ -20,6 +19,7 @@ from sqe_fast.model.encoder import Encoder
 from sqe_fast.results import RATING_MAX, RATING_MIN, ClipError
 from training.evaluation.rated_sets import RatedSet, accuracy
 from training.learning import whisper
+from training.progress import track
 from training.simulation.measures import SAMPLE_RATE, Signal
 
 Matrix = npt.NDArray[np.float64]

@@ -24,6 +24,7 @@ from sqe_fast.prompt import conclusion, verdict
 from training.language.scale import Row, shown
 from training.language.validator import Problem, argument_problems, problems
 from training.language.writers import Unusable, Writer
+from training.progress import CONSOLE
 
 CAPTIONS, ARGUMENTS, REJECTED = "captions.jsonl", "arguments.jsonl", "rejected.jsonl"
 DESCRIBE, COMPARE, DRAW = 51, 53, 59
@@ -144,9 +145,8 @@ def write_captions(
     waiting = [row for row in rows if row["seed"] not in described]
     chosen = draw_pairs(len(rows), pairs, seed)
     unargued = [pair for pair in chosen if (rows[pair[0]]["seed"], rows[pair[1]]["seed"]) not in argued]
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    ) as progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=CONSOLE) as progress:
         _write(folder, CAPTIONS, describe, waiting, workers, progress, tally)
         _write(folder, ARGUMENTS, argue, unargued, workers, progress, tally)
     return tally

@@ -26,6 +26,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from training.progress import CONSOLE
+
 PATIENCE = timedelta(hours=12)
 """How long a process waits for the others: the first may be sampling or validating."""
 
@@ -166,7 +168,7 @@ def _progress(visible: bool) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, disable=not visible)
+    return Progress(*columns, console=CONSOLE, disable=not visible)
 
 
 class _Log:

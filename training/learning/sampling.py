@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from sqe_fast.prompt import MAX_DESCRIPTION_TOKENS, PromptBuilder, Write
@@ -24,6 +23,7 @@ from training.learning.batches import LONG_CLIP, cut
 from training.learning.examples import Row, Task, audio_prompt
 from training.learning.growing import Growing
 from training.learning.sft import Listener
+from training.progress import track
 
 CONCLUSION = 64
 """Room for an argument's forced tokens."""
