@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from sqe_fast.results import DIMENSIONS
 from training.language import lexicon as lex
 from training.language.causes import KINDS
+from training.language.degree_words import any_of
 from training.language.marks import scan
 from training.language.reading import Claim, Reading
 from training.language.scale import LABELS, SLACK, Row
 from training.language.segments import sentences
 
-ORDER_SLACK = 0.2
+ORDER_SLACK = 0.4
 """A dimension this near to the lowest may be called the worst."""
 FAULTLESS = 3.5 - SLACK
 """What all is well of is rated at least this."""
@@ -37,9 +38,19 @@ def agrees(claim: Claim, row: Row) -> bool:
     return any(low + 0.5 - SLACK - 1e-9 <= rating - 0 and rating <= high + 1.5 + SLACK + 1e-9 for rating in ratings)
 
 
-def word_problems(found: Reading, row: Row) -> Iterator[str]:
+def excludes(claim: Claim, other: Claim) -> bool:
+    """Whether two claims on a dimension cannot both hold. One of them is misread then, and a fitting one counts."""
+    (low, high), (least, most) = claim.interval, other.interval
+    return claim.dimension == other.dimension and (high < least or most < (low + high) / 2)
+
+
+def word_problems(found: Reading, row: Row, *, mos_stated: bool = False) -> Iterator[str]:
+    """`mos_stated` says that the text gives the MOS in figures, and rightly."""
+    right = [claim for claim in found.claims if agrees(claim, row)]
     for claim in found.claims:
-        if not agrees(claim, row):
+        if mos_stated and claim.vague and claim.dimension == "mos":
+            continue
+        if claim not in right and not any(excludes(claim, other) for other in right):
             low, high = (LABELS[round(min(max(category, 0), 4))] for category in claim.interval)
             fits = low if low == high else f"{low} to {high}"
             yield f'"{claim.words}" says {fits} of {claim.dimension}, which is {row[claim.dimension]:.1f}'
@@ -69,19 +80,25 @@ def _own_words(name: str, row: Row) -> bool:
     return name == "low level" and not others and bool(row["loudness"] < DENIED + SLACK)
 
 
+def sweeping(text: str) -> Iterator[tuple[str, bool]]:
+    """(words, whether all dimensions are meant, or the rest) of each claim in a sentence that names no dimension."""
+    for pattern, scope in lex.WHOLE:
+        for match in re.finditer(rf"\b(?:{pattern})", text, re.IGNORECASE):
+            if scope == "rest" or not _about_some(text, match):
+                yield match[0], scope == "all" and not re.search(lex.EXCEPT, text, re.IGNORECASE)
+
+
 def sweeping_problems(text: str, found: Reading, row: Row) -> Iterator[str]:
     """ "A flawless clip" speaks of all dimensions, "the only flaw" of those that no other clause finds fault with."""
     faulted = {claim.dimension for claim in found.claims if claim.interval[1] < 4}
     faulted |= {KINDS[name].dimension for name, claimed, _ in found.causes if claimed}
-    for pattern, scope in lex.WHOLE:
-        match = re.search(rf"\b(?:{pattern})", text, re.IGNORECASE)
-        if match is None or (scope == "all" and _about_some(text, match)):
-            continue
-        for name in DIMENSIONS:
-            if row[name] < FAULTLESS and (scope == "all" or name not in faulted):
-                yield f'"{match[0]}" cannot be said with {name} at {row[name]:.1f}'
-        if scope == "all" and row["mos"] < FAULTLESS:
-            yield f'"{match[0]}" cannot be said with a MOS of {row["mos"]:.1f}'
+    for sentence in sentences(text):
+        for words, everywhere in sweeping(sentence):
+            for name in DIMENSIONS:
+                if row[name] < FAULTLESS and (everywhere or name not in faulted):
+                    yield f'"{words}" cannot be said with {name} at {row[name]:.1f}'
+            if everywhere and row["mos"] < FAULTLESS:
+                yield f'"{words}" cannot be said with a MOS of {row["mos"]:.1f}'
 
 
 def _about_some(text: str, match: re.Match[str]) -> bool:
@@ -162,6 +179,12 @@ def number_problems(text: str, row: Row) -> Iterator[str]:
                 yield f"{match[0]} is stated of {name}, which is {row[name]:.1f}"
 
 
+def states_mos(text: str, row: Row) -> bool:
+    """Whether a number of a text is the MOS."""
+    found = ((sentence, match) for sentence in sentences(text) for match in ratings_in(sentence))
+    return any(linked(*each)[0] == "mos" and same(*each, row["mos"]) for each in found)
+
+
 def linked(sentence: str, number: re.Match[str]) -> tuple[str, str | None]:
     """What a number rates: the dimension it is linked to ("noise at 2.1", "2.1 for noise"), else the whole."""
     marks = [m for m in scan(sentence) if m.kind in ("topic", "fault", "flaw", "overall")]
@@ -186,11 +209,11 @@ def same(sentence: str, number: re.Match[str], rating: float) -> bool:
     return abs(value - rating) <= max(slack, HALF_STEP) + 1e-9
 
 
-GAVE = (
-    r"gave|gives?|given|rate[sd]?|rating|voted?|votes|scored?|scores|awarded|assigned|put|chose|"
-    r"judged|marked|answered|picked|"
-    r"call(?:s|ed)|ticked|said|says|wrote|grade[sd]?|settled|handed|considered|thought|heard|deserves?|from|by|of"
-)
+GAVE = any_of(r"""
+    gave|gives?|given|rate[sd]?|voted?|votes|scored?|scores|awarded|assigned|put|chose|judged|marked|answered|picked
+    call(?:s|ed)|ticked|said|says|wrote|grade[sd]?|settled|handed|considered|thought|deserves?
+""")
+GIVEN_BY = r"\b(?:(?:ratings?|votes?|scores?|grades?|marks?|opinions?) of|from|by)\s+$"
 
 
 def listener_problems(text: str) -> Iterator[str]:
@@ -203,10 +226,8 @@ def listener_problems(text: str) -> Iterator[str]:
                 between = sentence[low:high]
                 around = sentence[max(0, who.start() - 12) : who.end()] + between
                 meant = re.search(rf"\b(?:{lex.MEAN})\b", around, re.IGNORECASE)
-                if (
-                    fraction
-                    and len(between) <= 70
-                    and not meant
-                    and re.search(rf"\b(?:{GAVE})\b", who[0] + between, re.I)
-                ):
+                gave = re.search(rf"\b(?:{GAVE})\b", who[0] + between, re.IGNORECASE)
+                gave = gave or re.search(GIVEN_BY, sentence[: who.start()], re.IGNORECASE)
+                role = re.search(r"\bas\s+$", sentence[: who.start()], re.I) and not re.search("single|one", who[0])
+                if fraction and len(between) <= 70 and gave and not meant and not role:
                     yield f'"{who[0]}" cannot have given {number[0]}: one vote is a whole number'

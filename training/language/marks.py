@@ -60,14 +60,13 @@ def _table() -> tuple[tuple[str, re.Pattern[str], Mark], ...]:
         add(pattern, "topic", dimension)
     for dimension, pattern in lex.FAULTS.items():
         add(pattern, "fault", dimension)
-    for kind, table in (("flaw", lex.FLAWS), ("merit", lex.MERITS)):
-        for dimension, words in table.items():
-            for pattern, interval in words:
-                add(pattern, kind, dimension, interval)
+    for kind, judged in (("flaw", lex.FLAWS), ("merit", lex.MERITS)):
+        for dimension, interval, pattern in judged:
+            add(pattern, kind, dimension, interval)
     for name, cause in KINDS.items():
         for pattern in alternatives(f"{cause.pattern}|{lex.CAUSE_WORDS.get(name, '(?!)')}"):
-            whole = f"(?:{pattern})(?: noises?)?" if cause.dimension == "noisiness" else pattern  # "street noise"
-            add(whole, "fault", cause.dimension, cause=name)
+            after = {"noisiness": "(?: noises?)?", "loudness": lex.LEVEL_OF}.get(cause.dimension, "")  # "street noise"
+            add(f"(?:{pattern}){after}", "fault", cause.dimension, cause=name)
     for pattern, interval in dw.DEGREES:
         add(pattern, "degree", interval=interval)
     for pattern, interval, overall in dw.GRADES:
@@ -116,7 +115,7 @@ def scan(text: str) -> tuple[Mark, ...]:
                 if match[0]:
                     found.append(replace(mark, start=match.start(), end=match.end(), words=match[0]))
     rank = {kind: place for place, kind in enumerate(PREFERRED)}
-    found.sort(key=lambda m: (m.start - m.end, rank.get(m.kind, len(rank)), m.start))
+    found.sort(key=lambda m: (m.start - m.end, rank.get(m.kind, len(rank)), not m.cause, m.start))
     kept: list[Mark] = []
     for mark in found:
         if all(mark.end <= other.start or mark.start >= other.end for other in kept):

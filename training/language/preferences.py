@@ -5,139 +5,132 @@ the subject is ahead in a dimension; plain words are read as those of a descript
 anywhere and has to be that of `scale.verdict`.
 
 What a comparison must keep to, on the ratings as shown: the clip said to be better is at least 0.1 ahead; "clearly"
-needs a gap above `scale.CLEAR_GAP`; "similar" none above it, and "slightly" none above `SLIGHT_GAP`.
+needs a gap above `scale.CLEAR_GAP`; "similar" none above `SIMILAR_GAP`, and "slightly" none above `SLIGHT_GAP`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqe_fast.prompt import verdict
 from sqe_fast.results import RATINGS
 from training.language import comparative_words as cw
+from training.language import lexicon as lex
 from training.language.agreement import cause_problems, linked, ratings_in, same, word_problems
+from training.language.comparative_words import Comparison, comparisons, taken_back
 from training.language.marks import Mark, scan
-from training.language.mentions import AFTER_THAN, CLIP, OPENED, OTHER, Clip, Mention, Piece, mentions, owns, split
-from training.language.reading import Reading, claims_of
+from training.language.mentions import CLIP, OPENED, OTHER, REFERENCE, Clip, Mention, Piece, mentions, owns, split
+from training.language.reading import Claim, Reading, claims_of
 from training.language.scale import CLEAR_GAP, Row
-from training.language.segments import Segment, distance, read_segment
+from training.language.segments import Segment, headed, read_segment
 
 AHEAD = 0.05
 """A clip said to be better is ahead by more than this: by 0.1 as shown."""
-FARTHEST = 45
-"""In characters: how far "better" may stand from the dimension that it is said of."""
+SIMILAR_GAP = 1.0
+"""A gap above this is no similarity."""
 SLIGHT_GAP = 1.2
 """A gap above this is no slight one."""
 
-# --- comparisons --------------------------------------------------------------------------------------------------
+UNHEARD = re.compile(
+    rf"\b(?:weighs?|outweighs?|weight|cancels?|offsets?|makes? up for|counts?|{lex.UNREAL})\b", re.IGNORECASE
+)
+"""What counts for more, or would be so otherwise, is no claim about a rating."""
+
+# --- what is said of either clip ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The subject of a piece is ahead (+1), behind (−1) or level (0) in a dimension or, under "mos", as a whole.
-    Where that is denied the sign is half: "no better" is behind or level."""
+@dataclass
+class Heard:
+    """What an A/B text says of its clips, but for verdict and numbers."""
 
-    dimension: str
-    sign: float
-    clear: bool
-    slight: bool
-    words: str
+    comparisons: list[tuple[Comparison, Clip | None]] = field(default_factory=list)
+    claims: dict[str, list[Claim]] = field(default_factory=lambda: {"A": [], "B": []})
+    causes: list[tuple[tuple[str, bool, str], Clip | None]] = field(default_factory=list)
+    """(name, whether it is claimed or denied, words), and of which clip; None where either may have it."""
 
 
-def comparisons(piece: Piece, topic: str | None) -> list[Comparison]:
-    text = piece.text
-    marks = [m for m in scan(text) if m.kind in ("topic", "fault", "flaw", "merit")]
-    text = re.sub(cw.NO_COMPARISON, lambda match: " " * len(match[0]), text)
-    rest = re.sub(cw.OWN, lambda match: " " * len(match[0]), text)
-    signs = [*_own_comparatives(text), *_composed(rest, scan(rest))]
-    if not signs:
-        signs = _general(text, marks, topic)
-    clear = _shaded(cw.CLEARLY, text) or bool(re.search(cw.WIDELY, text, re.IGNORECASE))
-    clear &= not re.search(r"\b(?:not|no)\b|n't\b", text, re.IGNORECASE)
-    slight = _shaded(cw.SLIGHTLY, text)
-    return [Comparison(name, sign, clear and not slight, slight, text.strip()) for name, sign in dict.fromkeys(signs)]
-
-
-def _shaded(words: str, text: str) -> bool:
-    """Whether such a word stands before a comparative, rather than before a fault: "a little better"."""
-    compared = rf"{cw.BETTER}|{cw.WORSE}|{cw.MORE}|{cw.LESS}|{cw.OWN.pattern}"
-    return bool(re.search(rf"\b(?:{words})\s+(?:\w+\s+){{0,1}}?(?:{compared})\b", text, re.IGNORECASE))
-
-
-def _own_comparatives(text: str) -> Iterator[tuple[str, float]]:
-    for table, sign in ((cw.UP, 1), (cw.DOWN, -1)):
-        for dimension, pattern in table.items():
-            for match in re.finditer(rf"\b(?:{pattern})\b", text, re.IGNORECASE):
-                yield dimension, _turned(sign, text, match)
-
-
-def _composed(text: str, every: Sequence[Mark]) -> Iterator[tuple[str, float]]:
-    """ "Fewer gaps", "more natural", "the noise is stronger": a word of amount beside an anchor."""
-    for pattern, sign in ((cw.MORE, 1), (cw.LESS, -1)):
-        for match in re.finditer(rf"\b(?:{pattern})\b", text, re.IGNORECASE):
-            here = Mark(match.start(), match.end(), "", match[0])
-            usable = [
-                m
-                for m in every
-                if m.kind in ("fault", "flaw", "merit") and (m.end <= here.start or m.start >= here.end)
-            ]
-            near = [m for m in usable if distance(text, here, m) <= (25 if m.start > here.start else 14)]
-            if not near:
+def hear(text: str) -> Heard:
+    heard = Heard()
+    for sentence, parts in split(text):
+        opened = OPENED.match(sentence)
+        topic = next((m for m in scan(sentence.partition(",")[0]) if m.dimension), None) if opened else None
+        head = topic
+        for piece in parts:
+            if UNHEARD.search(piece.text):
+                topic = head = None
                 continue
-            home = min(near, key=lambda m: distance(text, here, m) + (8 if m.start < here.start else 0))
-            if home.kind == "merit" and not re.fullmatch(r"more|less|most|least", match[0], re.IGNORECASE):
-                continue
-            flipped = _turned(1, text, match)
-            yield home.dimension, flipped * (sign if home.kind == "merit" else -sign)
-            for other in usable:  # "more noise and distortion"
-                between = text[home.end : other.start] if other.start >= home.end else "x"
-                if re.fullmatch(r"\s*(?:,|and|or|,\s*and)\s*(?:the )?", between):
-                    yield other.dimension, flipped * (sign if other.kind == "merit" else -sign)
+            segment = _segment(piece.text, head, bool(opened))
+            about = topic if opened or cw.THERE.search(piece.text) else None
+            compared = [] if piece.weighed else comparisons(piece.text, about.dimension if about else None)
+            heard.comparisons += [(comparison, piece.subject) for comparison in compared]
+            _listen(heard, piece, claims_of(segment, topic), compared)
+            dimensional = [x.mark for x in segment.anchors if x.mark.dimension]
+            head, topic = (dimensional[0], dimensional[-1]) if dimensional else (head, topic)
+    return heard
 
 
-def _general(text: str, marks: list[Mark], topic: str | None) -> list[tuple[str, float]]:
-    """ "Better in timbre", "wins on noise", "equal in volume"; without a dimension the whole is meant."""
-    for pattern, sign in ((cw.WORSE, -1), (cw.BETTER, 1), (cw.EQUAL, 0)):
-        match = re.search(rf"\b(?:{pattern})\b", text, re.IGNORECASE)
-        if match is None:
-            continue
-        named = list(dict.fromkeys(m.dimension for m in marks if _compares(text, match, m)))
-        named = named or ([topic] if topic and not marks else [])
-        if named:
-            return [(name, _turned(sign, text, match)) for name in named]
-    return []
+def _segment(text: str, head: Mark | None, opened: bool) -> Segment:
+    """A piece as a description would put it: no names, no amounts of a difference, "that of B" spelt out. `head` is
+    what the piece before it spoke of first."""
+    text = re.sub(rf"\b(?:{cw.CLEARLY}|{cw.SLIGHTLY}) (?=(?:\w+er|more|less|worse)\b)", "", headed(text), flags=re.I)
+    text = CLIP.sub("the speech", text)
+    if head:
+        text = re.sub(r"\b(?:that|those) (?=(?:of|in|from) the speech\b)", f"the {head.words} ", text)
+    segment = read_segment(text)
+    of_noise = opened and head is not None and head.dimension == "noisiness"
+    if of_noise and {anchor.mark.dimension for anchor in segment.anchors} == {"loudness"}:
+        return read_segment(f"noise {text}")  # "as for noise, B is nearly quiet"
+    return segment
 
 
-def _compares(text: str, match: re.Match[str], mark: Mark) -> bool:
-    """Whether a word like "better" is said of a dimension ("better in timbre", "the flow is better"), not beside it."""
-    if OPENED.match(text) and mark.end <= match.start():
-        return True
-    verb = re.fullmatch(cw.VERBS, match[0], re.IGNORECASE)
-    between = text[min(match.end(), mark.end) : max(match.start(), mark.start)]
-    if len(between) > FARTHEST:
-        return False
-    verb = re.fullmatch(cw.VERBS, match[0], re.IGNORECASE)
-    if mark.end <= match.start():
-        return not verb and not re.search(r"[,;:]|\b(?:and|that|with)\b", between)
-    towards = r"\b(?:in|on|regarding|to)\b" if verb else r"\b(?:in|on|for|regarding|to|of)\b(?! its)|^\W*(?:\w+ )?$"
-    return bool(re.search(towards, between)) and not re.search(r"[;:]|\b(?:with|despite|against|because)\b", between)
+def _listen(heard: Heard, piece: Piece, reading: Reading, compared: Sequence[Comparison]) -> None:
+    """Plain words are those of a description of the clip, but for dimensions that are compared."""
+    if not NEITHER.match(piece.text) and (compared or piece.weighed or not COMPARING.search(piece.text)):
+        apart = {"mos", *(comparison.dimension for comparison in compared)} if compared else set()
+        for clip in "AB" if piece.both else piece.subject or "":
+            heard.claims[clip] += [claim for claim in reading.claims if claim.dimension not in apart]
+    less = compared and re.search(rf"\b(?:{cw.LESS}|not|no|without)\b", piece.text, re.IGNORECASE)
+    than = piece.text.lower().find(" than ")
+    for cause in reading.causes:
+        other = 0 <= than < piece.text.lower().find(cause[2].lower())
+        whose = None if less or other else piece.subject
+        if whose or cause[1]:
+            heard.causes.append((cause, whose))
 
 
-def _turned(sign: float, text: str, match: re.Match[str]) -> float:
-    return -sign / 2 if _denied(text, match) else sign
+NEITHER = re.compile(r"\W*neither (?!(?:clip|recording|speech|of|has|is|shows|suffers|sounds)\b)", re.IGNORECASE)
+"""What decides nothing is not denied: "neither noise nor level tips the balance"."""
+COMPARING = re.compile(
+    rf"\b(?:{cw.BETTER}|{cw.WORSE}|{cw.EQUAL}|{cw.MORE}|{cw.LESS}|nearer|closer|further|farther|differ\w*)\b", re.I
+)
 
 
-def _denied(text: str, match: re.Match[str]) -> bool:
-    return bool(re.search(r"\b(?:not|n't|never|no|hardly)\s+(?:\w+\s+)?$", text[: match.start()], re.IGNORECASE))
+def comparison_problems(text: str, rows: Mapping[str, Row]) -> Iterator[str]:
+    heard = hear(text)
+    for clip, claims in heard.claims.items():
+        found = Reading(tuple(claims), (), ())
+        yield from (f"{clip}: {problem}" for problem in word_problems(found, rows[clip]))
+    wrong = [list(_compared(*each, rows)) for each in heard.comparisons]
+    right = [each for each, found in zip(heard.comparisons, wrong, strict=True) if not found]
+    for each, found in zip(heard.comparisons, wrong, strict=True):
+        if not any(_opposed(each, other) for other in right):
+            yield from found
+    either = {
+        "causes": [*rows["A"]["causes"], *rows["B"]["causes"]],
+        "loudness": min(rows[clip]["loudness"] for clip in "AB"),
+    }
+    for cause, clip in heard.causes:
+        found = cause_problems(Reading((), (), (cause,)), rows[clip] if clip else either)
+        yield from (f"{clip}: {problem}" if clip else problem for problem in found)
 
 
 def _compared(found: Comparison, subject: Clip | None, rows: Mapping[str, Row]) -> Iterator[str]:
     gap = rows["A"][found.dimension] - rows["B"][found.dimension]
     ahead = gap if subject != "B" else -gap
     if found.sign == 0:
-        if abs(gap) > CLEAR_GAP + 1e-6:
+        if abs(gap) > SIMILAR_GAP + 1e-6:
             yield f'"{found.words}" calls {found.dimension} equal, with a gap of {abs(gap):.1f}'
     elif subject is not None:
         ahead *= 1 if found.sign > 0 else -1
@@ -150,69 +143,93 @@ def _compared(found: Comparison, subject: Clip | None, rows: Mapping[str, Row]) 
             yield f'"{found.words}" calls a gap of {ahead:.1f} in {found.dimension} slight'
 
 
-WEIGHING = re.compile(
-    (
-        r"\b(?:weighs?|outweighs?|weight|cancels?|offsets?|makes? up for|counts? (?:for )?(?:more|"
-        r"less))\b"
-    ),
-    re.IGNORECASE,
-)
-"""What counts for more is no claim about a rating."""
+def _opposed(one: tuple[Comparison, Clip | None], other: tuple[Comparison, Clip | None]) -> bool:
+    """Whether two comparisons cannot both hold. One of them is misread then, and a fitting one counts."""
+    (this, subject), (that, whose) = one, other
+    ahead = this.sign * that.sign * (1 if subject == whose else -1)
+    return this.dimension == that.dimension and (ahead < 0 or (this.sign == 0) != (that.sign == 0))
+
+
 # --- the verdict --------------------------------------------------------------------------------------------------
 
 
-def verdicts(text: str) -> Iterator[tuple[str, bool, str]]:
-    """(A, B or tie; whether it is claimed or denied; words) of each statement of preference."""
-    for match in re.finditer(r"\[Speech\s?([AB])\]", text):
-        yield match[1], True, match[0]
-    for match in re.finditer(r"\[Tie\]", text, re.IGNORECASE):
-        yield "tie", True, match[0]
-    for _, found in split(text):
-        topic = None
-        for piece in found:
-            if WEIGHING.search(piece.text) and not re.search(cw.TIE, piece.text, re.IGNORECASE):
-                continue
-            dimensional = [m for m in scan(piece.text) if m.kind in ("topic", "fault", "flaw", "merit")]
-            topic = dimensional[-1].dimension if dimensional else topic
-            yield from _verdict(piece, bool(dimensional) or any(_own_comparatives(piece.text)))
+@dataclass(frozen=True)
+class Verdict:
+    said: str
+    """A, B or tie."""
+    claimed: bool
+    """Or denied."""
+    words: str
+    firm: bool
+    """Whether it can be read in no other way; where one of these stands, vaguer ones are not heard."""
 
 
-def _verdict(piece: Piece, dimensional: bool) -> Iterator[tuple[str, bool, str]]:
-    text = piece.text
-    tie = re.search(cw.TIE, text, re.IGNORECASE)
-    overall = re.search(OVERALL, text)
-    if tie and (not dimensional or overall or re.search(r"\b(?:tied?|preference|winner)\b", tie[0], re.I)):
-        denied = re.search(
-            r"\b(?:not|more than|hardly|no|isn't|far from)(?: \w+)?(?: an?)?\s*$", text[: tie.start()], re.IGNORECASE
-        )
-        yield "tie", not denied, text.strip()
-        if not denied:
-            return
-    if re.search(rf"\b(?:{cw.EVEN})\b", text, re.IGNORECASE) and not dimensional:
-        yield "tie", True, text.strip()
-        return
-    named = [mention for mention in mentions(text) if not owns(text, mention)]
-    if piece.subject and named and not piece.heads and not cw.FILLER.sub("", CLIP.sub("", text)):
-        yield piece.subject, True, text.strip()
-        return
-    prefer = re.search(rf"\b(?:{cw.PREFER})\b", text, re.IGNORECASE)
-    if (
-        dimensional
-        and not overall
-        and not (prefer and re.search(r"prefer|choose|go with|opt for|vote|winner|verdict", prefer[0], re.I))
-    ):
-        return
-    worse = re.search(rf"\b(?:{cw.WORSE})\b", text, re.IGNORECASE)
-    match = prefer or worse or re.search(rf"\b(?:{cw.BETTER})\b", text, re.IGNORECASE)
-    clip = (_object(text) if prefer else None) or piece.subject
-    if match is None or clip is None:
-        return
-    yield OTHER[clip] if worse and not prefer else clip, not _denied(text, match), text.strip()
+def verdicts(text: str) -> list[Verdict]:
+    """Each statement of preference."""
+    found = [Verdict(match[1] or "tie", True, match[0], firm=True) for match in MARKER.finditer(text)]
+    for sentence, parts in split(text):
+        if OPENED.match(sentence) and any(m.dimension for m in scan(sentence.partition(",")[0])):
+            parts = [piece for piece in parts if OVERALL.search(piece.text) or SURELY.search(piece.text)]
+        for before, piece in zip([None, *parts], parts, strict=False):
+            if not UNHEARD.search(piece.text) or re.search(cw.TIE, piece.text, re.IGNORECASE):
+                found += _verdict(piece, before.text if before else "")
+    return [verdict for verdict in found if verdict.firm] or found
 
 
+MARKER = re.compile(r"\[(?:Speech\s?([AB])|Tie)\]", re.IGNORECASE)
 OVERALL = re.compile(
     r"\b(?:overall|on balance|all in all|in sum|altogether|as a whole|on the whole|in total|MOS)\b", re.IGNORECASE
 )
+SURELY = re.compile(r"\b(?:preferred|preference|winner|ties?|tied)\b", re.IGNORECASE)
+"""Words of a verdict even in a sentence that is about one dimension."""
+THEREFORE = re.compile(
+    r"\b(?:therefore|thus|hence|so|consequently|accordingly) (?:\w+ )?(?:better|preferable|ahead)\b", re.I
+)
+QUALITY = re.compile(r"\b(?:quality|score|rating|recording|clip|choice|impression|favou?r|speaks?)\b", re.IGNORECASE)
+IN_WHICH = re.compile(r"\bin\W*$", re.IGNORECASE)
+OWN_PART = re.compile(r"\b[AB]'s\b")
+"""Before "the better one": it is a part of the clip."""
+
+
+def _verdict(piece: Piece, before: str) -> Iterator[Verdict]:
+    """What a piece prefers; `before` is the text of the piece before it."""
+    text = piece.text
+    dimensional = any(m.dimension for m in scan(text)) or bool(cw.OWN.search(text))
+    overall = bool(OVERALL.search(text))
+    tie = _tie(text, dimensional, overall)
+    if tie:
+        yield tie
+        if tie.claimed:
+            return
+    named = [mention for mention in mentions(text) if not owns(text, mention)]
+    elliptic = re.search(r"(?<!\bit )\b(?:is|does|has|not|n't)\W*$", text)  # "A is hardly noisy, but B is"
+    cut = piece.heads and not re.search(r"\b(?:winner|preference|choice|better one)\b", before, re.IGNORECASE)
+    if piece.subject and named and not cut and not elliptic and not cw.FILLER.sub("", CLIP.sub("", text)):
+        yield Verdict(piece.subject, True, text.strip(), firm=True)
+        return
+    prefer = re.search(rf"\b(?:{cw.PREFER})\b", text, re.IGNORECASE)
+    plain = r"prefer|choose|go with|opt for|vote|winner|verdict" + ("" if OWN_PART.search(text) else "|the better")
+    plainly = bool(prefer and re.search(plain, prefer[0], re.IGNORECASE)) or bool(THEREFORE.search(text))
+    worse = re.search(rf"\b(?:{cw.WORSE})\b", text, re.IGNORECASE)
+    match = prefer or worse or re.search(rf"\b(?:{cw.BETTER})\b", text, re.IGNORECASE)
+    clip = (_object(text) if prefer else None) or piece.subject
+    of_part = (dimensional or (not named and bool(mentions(text)) and not QUALITY.search(text))) and not overall
+    if match is None or clip is None or cw.THERE.search(text) or IN_WHICH.search(before) or (of_part and not plainly):
+        return
+    alone = not cw.FILLER.sub("", CLIP.sub("", text[: match.start()] + text[match.end() :]))
+    said = OTHER[clip] if worse and not prefer else clip
+    yield Verdict(said, not taken_back(text, match), text.strip(), firm=overall or plainly or alone)
+
+
+def _tie(text: str, dimensional: bool, overall: bool) -> Verdict | None:
+    rest = re.search(lex.EXCEPT, text, re.IGNORECASE) and not overall  # "everything else is equally good"
+    tie = None if rest else re.search(cw.TIE, text, re.IGNORECASE)
+    if tie and (not dimensional or overall or re.search(r"\b(?:tied?|preference|winner)\b", tie[0], re.I)):
+        before = r"\b(?:not|more than|hardly|no|isn't|far from)(?: \w+)?(?: an?)?\s*$"
+        return Verdict("tie", not re.search(before, text[: tie.start()], re.IGNORECASE), text.strip(), firm=True)
+    if not dimensional and re.search(rf"\b(?:{cw.EVEN})\b", text, re.IGNORECASE):
+        return Verdict("tie", True, text.strip(), firm=False)
+    return None
 
 
 def _object(text: str) -> Clip | None:
@@ -223,70 +240,23 @@ def _object(text: str) -> Clip | None:
     )
     for mention in mentions(text):
         before = text[: mention.start]
-        if re.search(towards, before, re.IGNORECASE) or not AFTER_THAN.search(before):
+        if re.search(towards, before, re.IGNORECASE) or not REFERENCE.search(before):
             return mention.clip
     return None
 
 
 def verdict_problems(text: str, rows: Mapping[str, Row]) -> Iterator[str]:
     right = verdict(rows["A"]["mos"], rows["B"]["mos"])
-    found = list(verdicts(text))
-    for said, claimed, words in found:
-        if (said == right) is not claimed:
-            yield f'"{words}" says {"" if claimed else "not "}{said}, but the MOS say {right}'
+    stated = verdicts(text)
+    rightly = any(found.firm and found.claimed and found.said == right for found in stated)
+    for found in stated:  # of two that exclude each other one is misread, unless its words leave no doubt
+        if (found.said == right) is not found.claimed and not (rightly and not SURELY.search(found.words)):
+            yield f'"{found.words}" says {"" if found.claimed else "not "}{found.said}, but the MOS say {right}'
     if right == "tie" and not re.search(rf"\b(?:{cw.TIED})\b", text, re.IGNORECASE):
         yield "the MOS tie, and the text does not say so"
 
 
-# --- plain words and numbers of either clip ------------------------------------------------------------
-
-
-def comparison_problems(text: str, rows: Mapping[str, Row]) -> Iterator[str]:
-    for sentence, parts in split(text):
-        topic: Mark | None = None
-        opened = OPENED.match(sentence)
-        for piece in parts:
-            if WEIGHING.search(piece.text):
-                topic = None
-                continue
-            segment = read_segment(CLIP.sub("the speech", piece.text))
-            compared = comparisons(piece, topic.dimension if topic and opened else None)
-            for comparison in compared:
-                yield from _compared(comparison, piece.subject, rows)
-            yield from _plain(piece, segment, topic, bool(compared), rows)
-            dimensional = [x.mark for x in segment.anchors if x.mark.dimension]
-            topic = dimensional[-1] if dimensional else topic
-
-
-def _plain(
-    piece: Piece, segment: Segment, topic: Mark | None, compared: bool, rows: Mapping[str, Row]
-) -> Iterator[str]:
-    """Words that describe one clip, or both, as in a description; beside a comparative only causes are read."""
-    reading = claims_of(segment, topic)
-    neither = re.match(r"\W*neither\b", piece.text, re.IGNORECASE)
-    general = re.search(
-        (
-            rf"\b(?:{cw.BETTER}|{cw.WORSE}|{cw.EQUAL}|{cw.MORE}|{cw.LESS}|nearer|closer|"
-            rf"further|farther|differ\w*)\b"
-        ),
-        piece.text,
-        re.IGNORECASE,
-    )
-    if not compared and not general and not neither:
-        for clip in "AB" if piece.both else piece.subject or "":
-            yield from (f"{clip}: {problem}" for problem in word_problems(reading, rows[clip]))
-    less = re.search(rf"\b(?:{cw.LESS}|not|no|without)\b", piece.text, re.IGNORECASE)
-    either = {
-        "causes": [*rows["A"]["causes"], *rows["B"]["causes"]],
-        "loudness": min(rows[c]["loudness"] for c in "AB"),
-    }
-    for cause in reading.causes:
-        if piece.subject is None or (compared and less):
-            if cause[1]:
-                yield from cause_problems(Reading((), (), (cause,)), either)
-        else:
-            found = cause_problems(Reading((), (), (cause,)), rows[piece.subject])
-            yield from (f"{piece.subject}: {problem}" for problem in found)
+# --- numbers ------------------------------------------------------------------------------------------------------
 
 
 def _numbers(sentence: str, parts: list[Piece], rows: Mapping[str, Row]) -> Iterator[str]:
@@ -298,7 +268,7 @@ def _numbers(sentence: str, parts: list[Piece], rows: Mapping[str, Row]) -> Iter
         name, _ = linked(sentence, number)
         facing = any(_paired(sentence, number, n) for n in numbers[place + 1 : place + 2])
         if (DIFFERENCE.search(sentence[: number.start()]) and not facing) or re.match(
-            r"\s*points?\b", sentence[number.end() :]
+            r"\s*(?:points?|higher|lower|better|worse|more|less|ahead)\b", sentence[number.end() :]
         ):
             if not any(same(sentence, number, abs(rows["A"][n] - rows["B"][n])) for n in RATINGS):
                 yield f"no ratings differ by {number[0]}"
@@ -350,35 +320,25 @@ def _paired(sentence: str, one: re.Match[str], other: re.Match[str]) -> bool:
     """Whether two numbers are set against each other: "2.9 versus 2.7", "3.6 and 3.5"."""
     first, second = sorted((one, other), key=lambda n: n.start())
     between = sentence[first.end() : second.start()]
-    return bool(
-        re.fullmatch(
-            (
-                r"\W*(?:and|to|versus|vs\.?|against|over|as opposed to|rather than|compared (?:to|"
-                r"with))?\W*(?:an? |only |just |"
-                r"about )*(?:mos of )?"
-            ),
-            between,
-            re.IGNORECASE,
-        )
-    )
+    facing = r"and|to|versus|vs\.?|against|over|as opposed to|rather than|compared (?:to|with)"
+    return bool(re.fullmatch(rf"\W*(?:{facing})?\W*(?:an? |only |just |about )*(?:mos of )?", between, re.IGNORECASE))
+
+
+BEFORE_OWNER = re.compile(r"\s*(?:out of 5)?\s*(?:for|in|of)\s+(?:the\s+)?(?:\w+\s+)?", re.IGNORECASE)
+AFTER_OWNER = re.compile(
+    r"(?:'s)?\W*(?:(?:overall|mos|score[sd]?|rating|rated|is|has|gets|at|a|an|of|with|only|just|comes|reaches|in|earns"
+    r"|receives|stands)\W*){0,6}",
+    re.IGNORECASE,
+)
 
 
 def _owner(sentence: str, number: re.Match[str], named: list[Mention]) -> Clip | None:
     """The clip that a number is tied to by the words between: "3.4 for Speech A", "A scores 3.4", "B (2.1)"."""
     for mention in named:
-        after, before = sentence[number.end() : mention.start], sentence[mention.end : number.start()]
-        if mention.start >= number.end() and re.fullmatch(
-            r"\s*(?:out of 5)?\s*(?:for|in|of)\s+(?:the\s+)?(?:\w+\s+)?", after
-        ):
+        if mention.start >= number.end() and BEFORE_OWNER.fullmatch(sentence[number.end() : mention.start]):
             return mention.clip
-        if mention.end <= number.start() and re.fullmatch(
-            (
-                r"(?:'s)?\W*(?:(?:overall|mos|score[sd]?|rating|rated|is|has|gets|at|a|an|of|with|only|just|"
-                r"comes|reaches|in|earns|receives|stands)\W*){0,6}"
-            ),
-            before,
-            re.IGNORECASE,
-        ):
+    for mention in reversed(named):
+        if mention.end <= number.start() and AFTER_OWNER.fullmatch(sentence[mention.end : number.start()]):
             return mention.clip
     return None
 

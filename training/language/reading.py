@@ -27,6 +27,8 @@ class Claim:
     interval: Interval
     words: str
     cause: str | None = None
+    vague: bool = False
+    """A grade of no noun, or of one like "clip", taken for one of the clip as a whole."""
 
 
 # --- anchor and modifiers → an interval --------------------------------------------------------------------------
@@ -35,9 +37,15 @@ class Claim:
 def complement(interval: Interval) -> Interval:
     """What is left when words are negated: "not noisy" is above noisy, "not natural" below natural."""
     low, high = interval
-    return (
-        (0, low - 0.2 if low > 3.1 else max(low - 0.8, 0.5)) if high >= 3 and low > 0.5 else (min(high + 0.2, 3.5), 4)
-    )
+    if high < 3 or low <= 0.5:
+        return (min(high + 0.2, 3.5), 4)
+    return (0, low - 0.2 if low > 3.1 else low - 0.8 if low > 2.4 else low)
+
+
+def denied(interval: Interval, mark: Mark, text: str) -> Interval:
+    """What is left when a mark of a text is negated; "far from ideal" leaves less than "not ideal"."""
+    far = re.search(r"\b(?:far from|anything but|by no means)\s+(?:being )?$", text[: mark.start], re.IGNORECASE)
+    return (0, 2.2) if far and interval[0] >= 2 else complement(interval)
 
 
 def combined(parts: Sequence[tuple[Mark, Interval]], text: str) -> Interval | None:
@@ -58,10 +66,13 @@ def combined(parts: Sequence[tuple[Mark, Interval]], text: str) -> Interval | No
 def interval_of(anchor: Anchor, text: str) -> Interval | None:
     """The categories that an anchor and its modifiers claim; None where they claim nothing."""
     mark = anchor.mark
-    parts = [(m, complement(_own(m, mark)) if no else _own(m, mark)) for m, no in anchor.modifiers if m.kind in JUDGING]
+    judging = [(m, no, _own(m, mark, text)) for m, no in anchor.modifiers if m.kind in JUDGING]
+    parts = [(m, denied(own, m, text) if no else own) for m, no, own in judging]
     if mark.kind == "topic":  # "plenty of volume" is no fault
         parts = [part for part in parts if not re.fullmatch(dw.PLENTY, part[0].words, re.IGNORECASE)]
     kinds = {m.kind for m, _ in anchor.modifiers}
+    if "degree" in kinds:  # "a minor problem"
+        parts = [part for part in parts if part[0].kind != "trouble"]
     if mark.kind == "merit":
         return _merit(mark, anchor, kinds)
     if mark.kind == "flaw":
@@ -69,26 +80,35 @@ def interval_of(anchor: Anchor, text: str) -> Interval | None:
             return complement(mark.interval) if mark.interval[1] <= 1.5 else (2.2, 4)
         if "intense" in kinds:
             return (0, min(1.4, mark.interval[1]))
-        return combined([part for part in parts if part[0].kind == "degree"], text) or mark.interval
+        degree = combined([part for part in parts if part[0].kind == "degree"], text) or mark.interval
+        return degree if degree[0] else (0, min(degree[1], mark.interval[1]))
     if mark.kind == "fault" and anchor.negated and not parts:
         return (3.3, 4)
     if mark.kind == "fault" and anchor.negated:  # "neither noise nor gaps bother me"
         return complement(combined(parts, text) or (0, 4))
     if mark.kind == "topic" and anchor.negated and "trouble" in kinds:
         return (2.4, 4)
-    found = combined(parts, text)
-    if found is None and mark.kind == "fault" and "present" in kinds:
-        return (0, 3.4)
-    return found
+    return combined(parts, text)
 
 
 JUDGING = ("degree", "grade", "trouble")
 
 
-def _own(modifier: Mark, anchor: Mark) -> Interval:
+def _own(modifier: Mark, anchor: Mark, text: str) -> Interval:
     if modifier.kind == "trouble":
         return (0, 2.5)
-    return modifier.overall if anchor.kind == "overall" else modifier.interval
+    interval = modifier.overall if anchor.kind == "overall" else modifier.interval
+    return loosened(interval, modifier, text)
+
+
+def loosened(interval: Interval, grade: Mark, text: str) -> Interval:
+    """A grade with a word like "rather" before it says less: "moderately bad" may be poor or fair."""
+    rather = r"\b(moderately|slightly|somewhat|rather|fairly|reasonably|pretty|almost|nearly|mostly|largely)\s+$"
+    before = re.search(rather, text[: grade.start], re.IGNORECASE)
+    if grade.kind != "grade" or not before:
+        return interval
+    less = 1.9 if before[1].lower() == "moderately" else 0.8
+    return max(interval[0] - less, 0), min(interval[1] + 1.6, 4)
 
 
 def _merit(mark: Mark, anchor: Anchor, kinds: set[str]) -> Interval:
@@ -96,7 +116,7 @@ def _merit(mark: Mark, anchor: Anchor, kinds: set[str]) -> Interval:
     if anchor.negated or scant:
         return (0, 3.4) if "fully" in kinds else (0, 2)
     if "partly" in kinds:
-        return (2.2, 4)
+        return (1, 2.8) if any(m.words.lower() == "moderately" for m, _ in anchor.modifiers) else (2.2, 4)
     return (3, 4) if "fully" in kinds else mark.interval
 
 
@@ -136,37 +156,85 @@ def claims_of(segment: Segment, topic: Mark | None) -> Reading:
 
 
 def _claims(segment: Segment, topic: Mark | None) -> Iterator[Claim]:
-    if re.search(rf"\b(?:{lex.UNREAL}|{lex.SOUGHT})", segment.text, re.IGNORECASE):
-        return
+    unsaid = _unsaid(segment.text, rf"{lex.UNREAL}|{lex.SOUGHT}")
     for anchor in segment.anchors:
+        if unsaid[0] <= anchor.mark.start < unsaid[1] and not SIMILE.match(anchor.mark.words):
+            continue
         interval = interval_of(anchor, segment.text)
         others = anchor.mark.kind in ("overall", "others") and any(a.mark.kind == "others" for a in segment.anchors)
         if interval is not None and not others and understood(segment.text, anchor):
             dimension = "mos" if anchor.mark.kind == "overall" else anchor.mark.dimension
-            yield Claim(dimension, interval, segment.text.strip(), anchor.mark.cause)
-    labels = [(m, no) for m, no in segment.stray if re.fullmatch(lex.LABEL, m.words, re.IGNORECASE)]
-    if labels and not re.search(rf"\b(?:{lex.VOICE_ONLY})\b", segment.text, re.IGNORECASE):
-        whole = Mark(0, 0, "overall", "")
-        parts = [(m, complement(m.overall) if no else m.overall) for m, no in labels]
-        yield Claim("mos", combined(parts, segment.text) or whole.interval, segment.text.strip())
-    elif topic is None and segment.stray and not segment.anchors and known(segment.text):
-        parts = [(m, complement(m.overall) if no else m.overall) for m, no in segment.stray if m.kind == "grade"]
-        interval = combined(parts, segment.text)
-        if interval is not None:
-            yield Claim("mos", interval, segment.text.strip())
-    elif topic is not None and not any(a.mark.dimension for a in segment.anchors):
-        amounts = [(m, no) for m, no in segment.stray if m.kind == "degree"]
-        amounts = [(m, no) for m, no in amounts if known(segment.text[: m.end])]
-        if topic.dimension == "noisiness":
-            amounts += [
-                (replace(m, kind="degree", interval=dw.AMOUNT_OF_NOISE[m.kind]), False)
-                for m in scan(segment.text)
-                if m.kind in dw.AMOUNT_OF_NOISE and known(segment.text[: m.end])
-            ]
-        carried = Anchor(replace(topic, kind="topic"), tuple(amounts))
-        interval = interval_of(carried, segment.text)
-        if interval is not None:
-            yield Claim(topic.dimension, interval, segment.text.strip(), topic.cause)
+            same = topic is not None and topic.dimension == anchor.mark.dimension and anchor.mark.kind == "flaw"
+            cause = anchor.mark.cause or (topic.cause if topic and same else None)  # "it colors the voice"
+            vague = not re.search(rf"\b(?:{FIRM})\b", segment.text, re.IGNORECASE)
+            yield Claim(dimension, interval, segment.text.strip(), cause, vague)
+    if unsaid[1]:
+        return
+    if topic is not None and not any(a.mark.dimension for a in segment.anchors):
+        yield from _carried(segment, topic)
+    interval = combined(list(_alone(segment, topic)), segment.text)
+    if interval is not None:
+        yield Claim("mos", interval, segment.text.strip(), vague=True)
+
+
+SIMILE = re.compile(r"(?:through|in|inside|from|under) ?", re.IGNORECASE)
+"""An anchor that begins so likens the voice to something: "as if through a wall"."""
+
+
+def _unsaid(text: str, pattern: str) -> tuple[int, int]:
+    """Start and end of the clause with words that take away what it says; what is looked for may be a list."""
+    found = re.search(rf"\b(?:{pattern})", text, re.IGNORECASE)
+    if not found:
+        return (0, 0)
+    if re.search(r" for$", found[0]):
+        return (0, len(text))
+    end = text.find(",", found.end())
+    return text.rfind(",", 0, found.start()) + 1, len(text) if end < 0 else end
+
+
+FIRM = r"overall|mos|quality|rat(?:ed?|ing)|scor(?:e[sd]?|ing)|verdict|result|all in all|altogether|in sum|in total"
+GOES_ON = re.compile(r"\W*(?:is|are|was|were|sounds?|stays?|remains?|keeps?)\b", re.IGNORECASE)
+"""How a segment begins that goes on about what the one before it named: "the level, which is excellent"."""
+
+
+def _carried(segment: Segment, topic: Mark) -> Iterator[Claim]:
+    """Amounts that stand alone, for what the sentence spoke of last: "a hum, though a slight one"."""
+    goes_on = topic.kind == "topic" and GOES_ON.match(segment.text)
+    amounts = [(m, no) for m, no in segment.stray if m.kind == "degree" or (goes_on and m.kind == "grade")]
+    if topic.dimension == "noisiness":
+        amounts += [
+            (replace(m, kind="degree", interval=dw.AMOUNT_OF_NOISE[m.kind]), False)
+            for m in scan(segment.text)
+            if m.kind in dw.AMOUNT_OF_NOISE
+        ]
+    amounts = [(m, no) for m, no in amounts if known(segment.text[: m.end])]
+    interval = interval_of(Anchor(replace(topic, kind="topic"), tuple(amounts)), segment.text)
+    if interval is not None:
+        yield Claim(topic.dimension, interval, segment.text.strip(), topic.cause)
+
+
+def _alone(segment: Segment, topic: Mark | None) -> Iterator[tuple[Mark, Interval]]:
+    """Grades that stand alone, for the clip as a whole: "No gaps, hardly any noise, good"."""
+    if re.search(rf"\b(?:{lex.VOICE_ONLY})\b", segment.text, re.IGNORECASE):
+        return
+    for mark, no in segment.stray:
+        if mark.kind != "grade" or mark.words.endswith("ly"):
+            continue
+        start = segment.text.rfind(",", 0, mark.start) + 1
+        part = segment.text[start:].partition(",")[0]
+        label = re.fullmatch(lex.LABEL, mark.words, re.IGNORECASE)
+        about = topic or any(a.mark.dimension for a in segment.anchors)
+        if about and (not label or GOES_ON.match(segment.text) or OF_A_CLIP.match(segment.text[mark.end :])):
+            continue
+        if OF_PARTS.match(segment.text[mark.end :]):
+            continue
+        if known(part) or (label and not about):
+            overall = loosened(mark.overall, mark, segment.text)
+            yield mark, complement(overall) if no else overall
+
+
+OF_PARTS = re.compile(r" ones?\b| in (?:one|two|three|its|the|most|some|this|that)\b(?! (?:whole|end))", re.IGNORECASE)
+OF_A_CLIP = re.compile(r"\W*(?:in|for|with)\b", re.IGNORECASE)
 
 
 def known(text: str) -> bool:
@@ -197,24 +265,48 @@ def _worst(segment: Segment, topic: Mark | None) -> Iterator[tuple[str, bool, st
 
 
 def _causes(segment: Segment) -> Iterator[tuple[str, bool, str]]:
-    if re.search(rf"\b(?:{lex.SOUGHT})", segment.text, re.IGNORECASE):
-        return
+    start, end = _unsaid(segment.text, lex.SOUGHT)
     for name, kind in KINDS.items():
         pattern = rf"\b(?:{kind.pattern}|{lex.CAUSE_WORDS.get(name, '(?!)')})"
         for match in re.finditer(pattern, segment.text, re.IGNORECASE):
-            if _exempt(name, segment.text, match) or segment.text[match.end() :].startswith(" nothing"):
-                continue
-            over = [a for a in segment.anchors if a.mark.start < match.end() and match.start() < a.mark.end]
-            denied = any(a.negated for a in over)
-            if not denied and re.match(lex.DENIED_LATER, segment.text[match.end() :], re.IGNORECASE):
-                continue
-            if not (denied and re.search(rf"\b(?:{lex.UNREAL})", segment.text, re.IGNORECASE)):
-                yield name, not denied, match[0]
+            sought = start <= match.start() < end
+            claimed = None if sought or _exempt(name, segment.text, match) else _claimed(segment, kind.dimension, match)
+            if claimed is not None:
+                yield name, claimed, match[0]
     for anchor in segment.anchors:
         if anchor.mark.kind == "flaw" and anchor.mark.dimension == "loudness" and not anchor.negated:
             for name, pattern in lex.DIRECTION.items():
                 if re.search(pattern, anchor.mark.words, re.IGNORECASE):
                     yield name, True, anchor.mark.words
+
+
+def _claimed(segment: Segment, dimension: str, cause: re.Match[str]) -> bool | None:
+    """Whether the words of a cause claim it or deny it; None where that is not certain."""
+    before, after = segment.text[: cause.start()], segment.text[cause.end() :]
+    over = [a for a in segment.anchors if a.mark.start < cause.end() and cause.start() < a.mark.end]
+    if any(anchor.negated for anchor in over):
+        if re.fullmatch(r"bass|treble", cause[0], re.IGNORECASE):  # "no bass" is what is wrong
+            return True if re.search(r"\b(?:no|without|lack\w*)\s+(?:\w+\s+)?$", before, re.IGNORECASE) else None
+        return None if re.search(rf"\b(?:{lex.UNREAL})", segment.text, re.IGNORECASE) else False
+    scant = any(m.kind == "degree" and m.interval[0] >= SCANT for anchor in over for m, _ in anchor.modifiers)
+    gone = dimension == "noisiness" and re.match(r"\s*(?:is|are) (?:\w+ )?missing\b", after, re.IGNORECASE)
+    if scant or gone or re.match(lex.DENIED_LATER, after, re.IGNORECASE) or _doubted(segment.text, cause.start()):
+        return None
+    return True
+
+
+SCANT = 2.6
+"""A cause of this little ("hardly any hum") is as good as none."""
+
+
+def _doubted(text: str, place: int) -> bool:
+    """Whether a negation before a place of a text may reach there: "not distorted by", "no need to worry about"."""
+    clause = re.split(r",|\b(?:and|with|because|due|owing|thanks|but)\b", text[:place])[-1]
+    marks = [m for m in scan(clause) if m.kind not in ("voice", "present", "overall", "intense", "fully")]
+    last = max((number for number, mark in enumerate(marks) if mark.kind == "negation"), default=None)
+    under = marks[last + 1 :] if last is not None else []
+    listed = [mark for mark in under if mark.kind == "fault" and re.match(r" (?:or|nor)\b", clause[mark.end :])]
+    return last is not None and all(mark.kind in ("flaw", "degree", "trouble") or mark in listed for mark in under)
 
 
 def _exempt(name: str, text: str, match: re.Match[str]) -> bool:

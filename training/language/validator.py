@@ -42,7 +42,7 @@ def problems(text: str, row: Row) -> list[Problem]:
     found = read(plain)
     return collected(
         {
-            "words": agreement.word_problems(found, row),
+            "words": agreement.word_problems(found, row, mos_stated=agreement.states_mos(plain, row)),
             "order": agreement.order_problems(found, row),
             "causes": agreement.cause_problems(found, row),
             "sweeping": agreement.sweeping_problems(plain, found, row),
