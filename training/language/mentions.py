@@ -66,7 +66,8 @@ OWNED = re.compile(
 GOVERNED = re.compile(r"\b(?:with|against|by|over|from|than|to|of|beside|like|behind)\s+$", re.IGNORECASE)
 """Before "B's": what stands in front of the preposition is not B's."""
 CONDITION = re.compile(
-    r"(?<!even )\b(?:if|whether|unless|(?:would|do|does|can|could)(?:n't| not) (?:say|claim|think|mean|call))\b[^,;:.]*",
+    r"(?<!even )\b(?:if|whether|unless|(?:would|do|does|can|could)(?:n't| not) (?:say|claim|think|mean|call))\b"
+    r"[^,;:.]*",
     re.IGNORECASE,
 )
 """What is only supposed says nothing of either clip."""
