@@ -16,7 +16,7 @@ from sqe_fast.engine import Engine, Request
 from sqe_fast.flow import Flow, Heard, Job, Source
 from sqe_fast.prompt import PromptBuilder, conclusion, verdict
 from sqe_fast.results import RATINGS, ClipError, Comparison, Evaluation, Ratings, Trace, Winner
-from sqe_fast.runners import DEFAULT_SLOTS, open_runner
+from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import Runner
 
 
@@ -56,18 +56,22 @@ class Evaluator:
         *,
         device: str = "auto",
         adapter: str | PathLike[str] | None = None,
-        slots: int = DEFAULT_SLOTS,
+        slots: int | None = None,
         threads: int | None = None,
+        encoder: str = "operators",
     ) -> Evaluator:
         """Open the bundled "tiny", or a checkpoint folder.
 
         `device` is "auto", "cpu", "torch-cpu" or "cuda"; `adapter` is the folder of a LoRA adapter as peft saves it,
-        merged at load ("torch-cpu" and "cuda"); `threads` None leaves their number to the runner. Raises UnusableError
+        merged at load ("torch-cpu" and "cuda"); `slots` and `threads` None leave their number to the runner; `encoder`
+        "onnx" runs the exported encoder on the GPU instead of the kernels ("cuda"). Raises UnusableError
         where checkpoint, adapter or device cannot be used: none is silently replaced by another or left out.
         """
         checkpoint = open_checkpoint(name_or_folder)
         merged = None if adapter is None else Path(adapter)
-        runner = open_runner(checkpoint.folder, device=device, slots=slots, threads=threads, adapter=merged)
+        runner = open_runner(
+            checkpoint.folder, device=device, slots=slots, threads=threads, adapter=merged, encoder=encoder
+        )
         name = checkpoint.model if merged is None else f"{checkpoint.model}+{adapter_name(merged)}"
         return cls(runner, checkpoint.prompts(), model=name)
 
@@ -119,6 +123,7 @@ class Evaluator:
         return {
             "model": self.model,
             "runner": info.name,
+            "dtype": info.dtype,
             "n_mels": info.n_mels,
             "hidden_size": info.hidden_size,
             "vocab_size": info.vocab_size,

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import settings
+
+# Triton decides when it is imported: kernels run in its interpreter, on the CPU. What a GPU's compiler makes of them is
+# looked at in processes of their own (tests/kernels/triton/compiling.py).
+os.environ["TRITON_INTERPRET"] = "1"
 
 # Examples are drawn the same way in every run, and no deadline: the machine may be busy with other work.
 settings.register_profile("repeatable", deadline=None, derandomize=True, print_blob=True)

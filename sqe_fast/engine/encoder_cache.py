@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from sqe_fast.runners.base import FloatArray
+from sqe_fast.runners.base import Embedding
 
 
 class EncoderCache:
@@ -13,15 +13,18 @@ class EncoderCache:
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
-        self._entries: OrderedDict[str, FloatArray] = OrderedDict()
+        self._entries: OrderedDict[str, Embedding] = OrderedDict()
 
-    def get(self, digest: str) -> FloatArray | None:
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._entries
+
+    def get(self, digest: str) -> Embedding | None:
         embedding = self._entries.get(digest)
         if embedding is not None:
             self._entries.move_to_end(digest)
         return embedding
 
-    def put(self, digest: str, embedding: FloatArray) -> None:
+    def put(self, digest: str, embedding: Embedding) -> None:
         """Keep `embedding` [audio tokens, hidden]; one larger than the whole cache is not kept."""
         if embedding.nbytes > self.max_bytes or digest in self._entries:
             return

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import collections.abc
 from collections.abc import Iterable
+from itertools import chain
 
-import numpy as np
-
-from sqe_fast.engine.encoder_cache import EncoderCache
-from sqe_fast.engine.request import AudioInput, Distribution, Request, Result, Sequence
+from sqe_fast.engine.clip_encoder import ClipEncoder
+from sqe_fast.engine.request import Distribution, Request, Result, Sequence
 from sqe_fast.engine.scheduler import Entry, Scheduler
 from sqe_fast.results import ClipError, ErrorCode, Trace
-from sqe_fast.runners.base import FloatArray, Row, Runner, StepOutput
+from sqe_fast.runners.base import Embedding, Row, Runner, StepOutput
 
 ENCODER_CACHE_BYTES = 32 << 20
 """29 clips of 30 s at 384 wide, two at 4,096 (7B): a comparison always finds both of its clips."""
@@ -33,7 +33,7 @@ class Engine:
         self.runner = runner
         self.stats = Trace()
         self._info = runner.info
-        self._cache = EncoderCache(cache_bytes)
+        self._encoder = ClipEncoder(runner, cache_bytes)
         self._scheduler = Scheduler(self._info.slots)
         self._results: dict[int, Result] = {}
         self._cancelled: list[int] = []
@@ -123,10 +123,10 @@ class Engine:
         """Prefill all but the last of many forced tokens; the last one rides in the decode pass."""
         if len(sequence.pending) <= MAX_RIDING:
             return
-        self._prefill(Row(slot, sequence.fed, sequence.pending[:-1]), self._no_audio())
+        self._prefill(Row(slot, sequence.fed, sequence.pending[:-1]), ())
         sequence.fed = len(sequence.tokens) - 1
 
-    def _prefill(self, row: Row, audio: FloatArray) -> StepOutput:
+    def _prefill(self, row: Row, audio: collections.abc.Sequence[Embedding]) -> StepOutput:
         with self.stats.timed("prefill_ms"):
             output = self.runner.prefill(row, audio)
         self.stats.prefill_tokens += len(row.tokens)
@@ -154,32 +154,14 @@ class Engine:
         for ticket in gone:
             self._results.pop(ticket, None)
 
-    # --- audio -----------------------------------------------------------------------------------------------------
-
-    def _embeddings(self, request: Request) -> FloatArray:
-        """All clips of a request, one after the other: [audio tokens, hidden]."""
-        parts = [self._embedding(clip) for clip in request.audio]
-        audio = np.concatenate(parts) if parts else self._no_audio()
-        expected = request.program.tokens.count(self._info.audio_token_id)
-        if len(audio) != expected:
-            raise ValueError(f"the program has {expected} audio tokens and its clips {len(audio)} embeddings")
+    def _embeddings(self, request: Request) -> list[Embedding]:
+        """Of each clip of a request. Where one is computed, those of the next in line may be too."""
+        soon = chain.from_iterable(entry.sequence.request.audio for entry in self._scheduler.waiting)
+        audio = self._encoder.embed(request.audio, soon, self.stats)
+        expected, given = request.program.tokens.count(self._info.audio_token_id), sum(clip.shape[0] for clip in audio)
+        if given != expected:
+            raise ValueError(f"the program has {expected} audio tokens and its clips {given} embeddings")
         return audio
-
-    def _embedding(self, clip: AudioInput) -> FloatArray:
-        cached = self._cache.get(clip.digest)
-        if cached is not None:
-            self.stats.encoder_cache_hits += 1
-            return cached
-        with self.stats.timed("mel_ms"):
-            data, frames = clip.log_mel()
-        with self.stats.timed("encode_ms"):
-            embedding = self.runner.encode(data, frames)
-        self.stats.encoded_clips += 1
-        self._cache.put(clip.digest, embedding)
-        return embedding
-
-    def _no_audio(self) -> FloatArray:
-        return np.zeros((0, self._info.hidden_size), dtype=np.float32)
 
 
 def _next_row(slot: int, sequence: Sequence) -> Row:

@@ -16,7 +16,7 @@ from sqe_fast.export.parity import Parity, measure_parity
 from sqe_fast.manifest import write_hashes
 from sqe_fast.model.config import CONFIG_FILE, WEIGHTS_FILE
 from sqe_fast.model.qwen2_audio import load_checkpoint
-from sqe_fast.runners.onnx_runner import DECODER_FILE, ENCODER_FILE
+from sqe_fast.runners.onnx_file import DECODER_FILE, ENCODER_FILE
 
 COMPANIONS = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "generation_config.json")
 """Hashed where they are there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from sqe_fast.model.config import MEL_MARGIN
 from sqe_fast.runners import open_runner
-from sqe_fast.runners.base import FloatArray, Row, Runner, RunnerInfo, StepOutput
+from sqe_fast.runners.base import Embedding, FloatArray, Row, Runner, RunnerInfo, StepOutput
 
 TOLERANCE = 1e-4
 """Both run in float32 and differ in the order of their sums alone; relative to the largest value, at least to 1."""
@@ -57,21 +57,24 @@ def measure_parity(folder: Path) -> Parity:
 
 def _compare(onnx: Runner, torch: Runner) -> Iterator[Difference]:
     rng = np.random.default_rng(SEED)
-    audio = np.empty((0, torch.info.hidden_size), np.float32)
+    embeddings: Sequence[Embedding] = ()
     for frames in FRAMES:
         columns = min(frames + MEL_MARGIN, torch.info.max_audio_frames)
         mel = rng.uniform(-1, 1.5, (torch.info.n_mels, columns)).astype(np.float32)
-        audio = torch.encode(mel, frames)
-        yield _difference(f"encoder, {frames} frames", onnx.encode(mel, frames), audio)
-    yield from _compare_decoders(onnx, torch, audio, rng)
+        [ours], embeddings = onnx.encode([(mel, frames)]), torch.encode([(mel, frames)])
+        yield _difference(f"encoder, {frames} frames", np.asarray(ours), np.asarray(embeddings[0]))
+    yield from _compare_decoders(onnx, torch, embeddings, rng)
 
 
-def _compare_decoders(onnx: Runner, torch: Runner, audio: FloatArray, rng: np.random.Generator) -> Iterator[Difference]:
+def _compare_decoders(
+    onnx: Runner, torch: Runner, audio: Sequence[Embedding], rng: np.random.Generator
+) -> Iterator[Difference]:
+    """Both decoders hear what the torch encoder made."""
     info = torch.info
     text = _text_tokens(info, rng, 24 + DECODE_STEPS)
-    tokens = (*text[:8], *[info.audio_token_id] * len(audio), *text[8:24])
+    tokens = (*text[:8], *[info.audio_token_id] * audio[0].shape[0], *text[8:24])
     row = Row(0, 0, tokens, candidates=text[:16])
-    yield from _steps("prefill", onnx.prefill(row, audio), torch.prefill(row, audio))
+    yield from _steps("prefill", onnx.prefill(row, [np.asarray(clip) for clip in audio]), torch.prefill(row, audio))
     for step, token in enumerate(text[24:]):
         row = Row(0, len(tokens) + step, (token,), candidates=text[:16])
         yield from _steps(f"decode {step + 1}", onnx.decode([row]), torch.decode([row]))

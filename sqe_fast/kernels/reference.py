@@ -1,9 +1,157 @@
-"""What each operator computes, in plain torch and as directly as its formula: what the fast ones are judged by."""
+"""What each operator computes, in plain torch and as directly as its formula: what the fast ones are judged by.
+
+`operators.Operators` says what goes in and comes out; `linear_kl` and `top_k_kl` are what the fused KL computes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+NAME = "torch"
+
+# --- encoder ----------------------------------------------------------------------------------------------------------
+
+
+def conv_stem(
+    mel: Tensor,
+    valid: Tensor,
+    columns: Tensor,
+    steps: Tensor,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+    table: Tensor,
+) -> Tensor:
+    x = F.gelu(F.conv1d(mel[None], weight1, bias1, padding=1)) * valid
+    x = F.gelu(F.conv1d(x, weight2, bias2, stride=2, padding=1))[0].T
+    return x[columns // 2] + table[steps]
+
+
+def layer_norm_linear(
+    x: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    eps: float,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    gelu: bool = False,
+) -> tuple[Tensor, ...]:
+    normed = F.layer_norm(x, norm_weight.shape, norm_weight, norm_bias, eps)
+    outputs = (F.linear(normed, weight, bias) for weight, bias in zip(weights, biases, strict=True))
+    return tuple(F.gelu(out) if gelu else out for out in outputs)
+
+
+def linear_residual(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor) -> Tensor:
+    return residual + F.linear(x, weight, bias)
+
+
+def packed_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, lengths: Sequence[int]) -> Tensor:
+    clips = zip(*(torch.split(part, list(lengths)) for part in (q, k, v)), strict=True)
+    return torch.cat([_attend(*(_heads(part, heads) for part in clip)) for clip in clips])
+
+
+def pool_norm_linear(
+    x: Tensor,
+    first: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    eps: float,
+    weight: Tensor,
+    bias: Tensor,
+    out: Tensor,
+    rows: Tensor,
+) -> None:
+    pooled = torch.stack([x[first], x[first + 1]]).mean(0)
+    out[rows] = F.linear(F.layer_norm(pooled, norm_weight.shape, norm_weight, norm_bias, eps), weight, bias)
+
+
+# --- decoder ----------------------------------------------------------------------------------------------------------
+
+
+def rms_norm_linear(
+    x: Tensor, norm_weight: Tensor, eps: float, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
+) -> tuple[Tensor, ...]:
+    normed = F.rms_norm(x, norm_weight.shape, norm_weight, eps)
+    return tuple(F.linear(normed, weight, bias) for weight, bias in zip(weights, biases, strict=True))
+
+
+def rms_norm_swiglu(x: Tensor, norm_weight: Tensor, eps: float, gate: Tensor, up: Tensor) -> Tensor:
+    normed = F.rms_norm(x, norm_weight.shape, norm_weight, eps)
+    return F.silu(F.linear(normed, gate)) * F.linear(normed, up)
+
+
+def prefill_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    past: int,
+) -> Tensor:
+    kv_heads, _, head_dim = keys.shape
+    end = past + len(q)
+    turn = cos[past:end], sin[past:end]
+    keys[:, past:end] = rotate(_heads(k, kv_heads), *turn)
+    values[:, past:end] = _heads(v, kv_heads)
+    causal = torch.ones(len(q), end, dtype=torch.bool, device=q.device).tril(past)
+    return _attend(rotate(_heads(q, q.shape[1] // head_dim), *turn), keys[:, :end], values[:, :end], causal)
+
+
+def decode_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    past: Tensor,
+) -> Tensor:
+    rows = [
+        prefill_attention(q[b : b + 1], k[b : b + 1], v[b : b + 1], cos, sin, keys[b], values[b], held)
+        for b, held in enumerate(past.tolist())
+    ]
+    return torch.cat(rows)
+
+
+def read_out(
+    x: Tensor, norm_weight: Tensor, eps: float, head: Tensor, candidates: Tensor, values: Tensor
+) -> tuple[Tensor, Tensor]:
+    normed = F.rms_norm(x, norm_weight.shape, norm_weight, eps)
+    named = candidates >= 0
+    logits = (head[candidates.clamp(min=0)] @ normed[:, :, None])[:, :, 0].float()
+    probabilities = logits.masked_fill(~named, float("-inf")).softmax(-1).where(named, 0.0)
+    return probabilities, (probabilities * values).sum(-1)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the halves of each head [first, second] against each other: x [heads, T, head_dim], the others
+    [T, head_dim / 2] float32. Sines are rounded to x's dtype first, as Hugging Face rounds them."""
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def _heads(x: Tensor, heads: int) -> Tensor:
+    """[N, heads · head_dim] → [heads, N, head_dim]"""
+    return x.view(len(x), heads, -1).transpose(0, 1)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """q [heads, N, head_dim], k and v [kv_heads, S, head_dim] → [N, heads · head_dim]"""
+    grouped = len(q) != len(k)
+    out = F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=mask, enable_gqa=grouped)[0]
+    return out.transpose(0, 1).flatten(1)
+
+
+# --- fused KL ---------------------------------------------------------------------------------------------------------
 
 
 def linear_kl(

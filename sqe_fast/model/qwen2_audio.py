@@ -58,9 +58,11 @@ class Qwen2Audio(nn.Module):
 
 
 def load_checkpoint(
-    folder: Path, dtype: torch.dtype = torch.float32, adapter: Path | None = None
+    folder: Path, dtype: torch.dtype | None = torch.float32, adapter: Path | None = None
 ) -> tuple[Qwen2Audio, Qwen2AudioConfig]:
     """The model of a checkpoint folder, in evaluation mode, with a LoRA adapter's folder merged into it.
+
+    `dtype` None: as the checkpoint is stored.
 
     Raises UnusableError by name for whatever is wrong.
     """

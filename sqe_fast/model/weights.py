@@ -44,12 +44,13 @@ _ENCODER_LAYER = {
     "fc2.weight": "fc2.weight",
     "fc2.bias": "fc2.bias",
 }
+HEAD = "language_model.lm_head.weight"
 _PROJECTOR_AND_DECODER = {
     "multi_modal_projector.linear.weight": "projector.linear.weight",
     "multi_modal_projector.linear.bias": "projector.linear.bias",
     "language_model.model.embed_tokens.weight": "decoder.embed.weight",
     "language_model.model.norm.weight": "decoder.norm.weight",
-    "language_model.lm_head.weight": "decoder.head.weight",
+    HEAD: "decoder.head.weight",
 }
 _DECODER_LAYER = {
     "input_layernorm.weight": "attention_norm.weight",
@@ -87,13 +88,17 @@ def table(config: Qwen2AudioConfig) -> dict[str, str]:
 
 
 def load(
-    model: nn.Module, config: Qwen2AudioConfig, folder: Path, dtype: torch.dtype, adapter: Path | None = None
+    model: nn.Module, config: Qwen2AudioConfig, folder: Path, dtype: torch.dtype | None, adapter: Path | None = None
 ) -> None:
     """Fill `model` (which may be on the meta device) with the folder's weights, a LoRA adapter's folder merged.
+
+    `dtype` None: that of the head as it is stored.
 
     Raises UnusableError naming the file or tensor: missing, left over, of another shape, not floating point.
     """
     tensors = _read(folder)
+    if dtype is None and HEAD in tensors:
+        dtype = tensors[HEAD].dtype
     if adapter is not None:
         Adapter.read(adapter).merge(tensors)
     names = table(config)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,21 @@ class RunnerInfo:
     max_length: int
     """Positions of KV memory per slot."""
     kv_bytes_per_token: int
+    dtype: str
+    """In which it computes, e.g. "float32"."""
+    encode_frames: int
+    """Log-mel frames that one call of `encode` should be given, if as many wait; 1: one clip at a time."""
+
+
+class Embedding(Protocol):
+    """A clip's audio embeddings, wherever its runner keeps them: an array, or a tensor on a GPU."""
+
+    @property
+    def shape(self) -> Any:
+        """(audio tokens, hidden size)"""
+
+    @property
+    def nbytes(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -65,17 +80,19 @@ class Runner(Protocol):
     @property
     def info(self) -> RunnerInfo: ...
 
-    def encode(self, log_mel: FloatArray, frames: int) -> FloatArray:
-        """One clip's log-mel [n_mels, frames + extra context] → audio embeddings [audio_tokens(frames), hidden_size].
+    def encode(self, clips: Sequence[tuple[FloatArray, int]]) -> list[Embedding]:
+        """(log-mel [n_mels, frames + extra context], frames) of each clip → its audio embeddings
+        [audio_tokens(frames), hidden_size], which do not depend on the other clips.
 
         `frames` is L = ceil(samples / 160); the columns beyond it are the zero-padded waveform's frames that the
         convolutions of the last valid output frame reach.
         """
 
-    def prefill(self, row: Row, audio: FloatArray) -> StepOutput:
+    def prefill(self, row: Row, audio: Sequence[Embedding]) -> StepOutput:
         """Fill `row.slot` from position `row.past` with all of `row.tokens`; one sequence at its true length.
 
-        The k-th audio token id in `row.tokens` takes `audio[k]`; `audio` is [n, hidden_size], n may be 0.
+        The k-th audio token id in `row.tokens` takes the k-th row of `audio`: what `encode` returned of each clip, one
+        after the other.
         """
 
     def decode(self, rows: Sequence[Row]) -> StepOutput:

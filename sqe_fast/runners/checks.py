@@ -7,13 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqe_fast.model.config import AudioConfig, Qwen2AudioConfig
-from sqe_fast.runners.base import FloatArray, Row, RunnerInfo
+from sqe_fast.model.config import AudioConfig, Qwen2AudioConfig, TextConfig
+from sqe_fast.runners.base import Embedding, FloatArray, Row, RunnerInfo
 
-FLOAT_BYTES = 4
+DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
-def runner_info(name: str, config: Qwen2AudioConfig, slots: int, max_length: int) -> RunnerInfo:
+def kv_bytes_per_token(config: TextConfig, dtype: str) -> int:
+    """Keys and values of one position in all layers."""
+    return 2 * config.layers * config.kv_heads * config.head_dim * DTYPE_BYTES[dtype]
+
+
+def runner_info(
+    name: str,
+    config: Qwen2AudioConfig,
+    slots: int,
+    max_length: int,
+    *,
+    dtype: str = "float32",
+    encode_frames: int = 1,
+) -> RunnerInfo:
     """`max_length` is cut to the positions that the model was made for."""
     text = config.text
     return RunnerInfo(
@@ -25,7 +38,9 @@ def runner_info(name: str, config: Qwen2AudioConfig, slots: int, max_length: int
         max_audio_frames=config.audio.max_frames,
         slots=slots,
         max_length=min(max_length, text.max_positions),
-        kv_bytes_per_token=2 * text.layers * text.kv_heads * text.head_dim * FLOAT_BYTES,
+        kv_bytes_per_token=kv_bytes_per_token(text, dtype),
+        dtype=dtype,
+        encode_frames=encode_frames,
     )
 
 
@@ -35,13 +50,14 @@ def check_mel(config: AudioConfig, log_mel: FloatArray, frames: int) -> None:
         raise ValueError(f"a log-mel of {frames} frames must be {list(expected)}, not {list(log_mel.shape)}")
 
 
-def check_prefill(info: RunnerInfo, row: Row, audio: FloatArray) -> None:
+def check_prefill(info: RunnerInfo, row: Row, audio: Sequence[Embedding]) -> None:
     _check_row(info, row)
-    if audio.ndim != 2 or audio.shape[1] != info.hidden_size:
-        raise ValueError(f"audio embeddings must be [n, {info.hidden_size}], not {list(audio.shape)}")
-    wanted = row.tokens.count(info.audio_token_id)
-    if wanted != len(audio):
-        raise ValueError(f"{wanted} audio tokens, but {len(audio)} audio embeddings")
+    for clip in audio:
+        if len(clip.shape) != 2 or clip.shape[1] != info.hidden_size:
+            raise ValueError(f"audio embeddings must be [n, {info.hidden_size}], not {list(clip.shape)}")
+    wanted, given = row.tokens.count(info.audio_token_id), sum(clip.shape[0] for clip in audio)
+    if wanted != given:
+        raise ValueError(f"{wanted} audio tokens, but {given} audio embeddings")
 
 
 def check_decode(info: RunnerInfo, rows: Sequence[Row]) -> None:

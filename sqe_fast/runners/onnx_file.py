@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sqe_fast.results import UnusableError
 
+ENCODER_FILE, DECODER_FILE = "encoder.onnx", "decoder.onnx"
+
 # message → field number → message inside: every way from a model to its external data (onnx.proto3)
 _CHILDREN = {
     "model": {7: "graph", 20: "training", 25: "function"},

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from sqe_fast.manifest import verify_hashes
 from sqe_fast.model.config import WEIGHTS_FILE, Qwen2AudioConfig, audio_tokens
 from sqe_fast.results import UnusableError
-from sqe_fast.runners.base import TOP_K, FloatArray, Row, RunnerInfo, StepOutput
+from sqe_fast.runners.base import TOP_K, Embedding, FloatArray, Row, RunnerInfo, StepOutput
 from sqe_fast.runners.checks import check_decode, check_mel, check_move, check_prefill, runner_info
-from sqe_fast.runners.onnx_file import check_external_data
+from sqe_fast.runners.onnx_file import DECODER_FILE, ENCODER_FILE, check_external_data
 
-ENCODER_FILE, DECODER_FILE = "encoder.onnx", "decoder.onnx"
 PROVIDER = "CPUExecutionProvider"
 NO_CANDIDATE = -1
 """Fills a row of candidates up to the longest."""
@@ -58,8 +57,13 @@ class OnnxRunner:
         self._bindings: dict[tuple[int, int], Any] = {}
         self._no_audio = np.zeros((1, text.hidden_size), np.float32)  # the graph wants a row, and uses none
 
-    def encode(self, log_mel: FloatArray, frames: int) -> FloatArray:
-        check_mel(self._config.audio, log_mel, frames)
+    def encode(self, clips: Sequence[tuple[FloatArray, int]]) -> list[Embedding]:
+        """One at a time: on a CPU a batch of clips is no faster, and so none can touch another."""
+        for log_mel, frames in clips:
+            check_mel(self._config.audio, log_mel, frames)
+        return [self._encode(*clip) for clip in clips]
+
+    def _encode(self, log_mel: FloatArray, frames: int) -> FloatArray:
         binding = self._encoder.io_binding()
         audio = np.empty((audio_tokens(frames), self.info.hidden_size), np.float32)
         mel, count = np.ascontiguousarray(log_mel, np.float32), np.array([frames], np.int64)
@@ -69,9 +73,10 @@ class OnnxRunner:
         self._encoder.run_with_iobinding(binding)
         return audio
 
-    def prefill(self, row: Row, audio: FloatArray) -> StepOutput:
+    def prefill(self, row: Row, audio: Sequence[Embedding]) -> StepOutput:
         check_prefill(self.info, row, audio)
-        embeddings = np.ascontiguousarray(audio, np.float32) if len(audio) else self._no_audio
+        parts = [cast(FloatArray, clip) for clip in audio if clip.shape[0]]
+        embeddings = np.concatenate(parts) if parts else self._no_audio
         return self._step([row], row.slot, embeddings)
 
     def decode(self, rows: Sequence[Row]) -> StepOutput:

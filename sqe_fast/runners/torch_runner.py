@@ -1,20 +1,42 @@
-"""The plain torch model behind the Runner protocol: the reference that other runners are compared with."""
+"""The packed model behind the Runner protocol: with Triton kernels on a GPU, with plain torch on a CPU.
+
+On a GPU audio embeddings stay there, `encode` does not wait for it (the next clip's log-mel is computed meanwhile), and
+decode steps are replayed as CUDA graphs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sqe_fast.kernels import OPERATORS, Operators, interpreted, select
 from sqe_fast.manifest import verify_hashes
-from sqe_fast.model.decoder import CacheRows, KVCache
+from sqe_fast.model.config import TextConfig
+from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.results import UnusableError
-from sqe_fast.runners.base import TOP_K, FloatArray, Row, StepOutput
-from sqe_fast.runners.checks import check_decode, check_mel, check_move, check_prefill, runner_info
+from sqe_fast.runners.base import TOP_K, Embedding, FloatArray, Row, StepOutput
+from sqe_fast.runners.checks import (
+    check_decode,
+    check_mel,
+    check_move,
+    check_prefill,
+    kv_bytes_per_token,
+    runner_info,
+)
+from sqe_fast.runners.decode_graphs import DecodeGraphs
+
+ENCODERS = ("operators", "onnx")
+GPU_ENCODE_FRAMES = 12_000
+"""Two minutes of audio in one packed batch: 6,000 rows fill a GPU's tiles, and their embeddings are 24 MB at 7B."""
+GPU_MEMORY_SHARE = 0.8
+"""Of what the weights leave free goes to KV memory; the rest is for activations, graphs and the encoder."""
+MAX_GPU_SLOTS = 64
 
 
 class TorchRunner:
@@ -23,59 +45,128 @@ class TorchRunner:
         folder: Path,
         *,
         device: str,
-        slots: int,
+        slots: int | None,
         max_length: int,
-        threads: int | None,
+        threads: int | None = None,
         adapter: Path | None = None,
+        operators: str | None = None,
+        encoder: str = "operators",
     ) -> None:
-        """Raises UnusableError for a folder, adapter or device that cannot be used. `threads` is torch's,
-        process-wide; None leaves it as it is."""
+        """`device` is "cpu" or "cuda". `slots` None: as many as fit a GPU's memory, one on a CPU. `threads` is torch's,
+        process-wide; None leaves it as it is. `operators` None: "triton" on a GPU, "torch" on a CPU. A GPU computes in
+        the dtype that the checkpoint is stored in, float16 or bfloat16; a CPU in float32.
+
+        Raises UnusableError for a folder, adapter, device or operators that cannot be used.
+        """
         if device == "cuda" and not torch.cuda.is_available():
             built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
             raise UnusableError(f"CUDA was asked for, but torch {torch.__version__} ({built}) sees no GPU")
+        chosen = operators or ("triton" if device == "cuda" else "torch")
+        self._operators = _operators(chosen, device)
+        if encoder not in ENCODERS:
+            raise UnusableError(f"encoder {encoder!r} is unknown; choose one of {', '.join(ENCODERS)}")
         verify_hashes(folder)
         if threads is not None:
             torch.set_num_threads(threads)
-        model, config = load_checkpoint(folder, adapter=adapter)
-        self._model = model.to(device)
-        self.info = runner_info(f"torch-{device}", config, slots, max_length)
-        like = self._model.decoder.head.weight
+        model, config = load_checkpoint(folder, None if device == "cuda" else torch.float32, adapter)
+        model = model.to(device)
+        like = model.decoder.head.weight
+        dtype = str(like.dtype).removeprefix("torch.")
         self._device = like.device
-        self._cache = KVCache.allocate(config.text, slots, self.info.max_length, like=like)
+        max_length = min(max_length, config.text.max_positions)
+        if slots is None:
+            slots = slots_that_fit(_free_bytes(self._device), config.text, dtype, max_length)
+        self._model = PackedModel(model, self._operators, slots=slots, max_length=max_length)
+        self.info = runner_info(
+            f"{self._operators.NAME}-{device}",
+            config,
+            slots,
+            max_length,
+            dtype=dtype,
+            encode_frames=GPU_ENCODE_FRAMES if device == "cuda" else 1,
+        )
+        self._onnx = None
+        if encoder == "onnx":
+            from sqe_fast.runners.onnx_encoder import OnnxEncoder
+
+            self._onnx = OnnxEncoder(folder, self._device, like.dtype)
+        self._decode = DecodeGraphs(self._model, slots, self._device) if device == "cuda" else self._model.decode
 
     @torch.inference_mode()
-    def encode(self, log_mel: FloatArray, frames: int) -> FloatArray:
-        check_mel(self._model.config.audio, log_mel, frames)
-        return _array(self._model.encode(self._tensor(log_mel), frames))
+    def encode(self, clips: Sequence[tuple[FloatArray, int]]) -> list[Embedding]:
+        for log_mel, frames in clips:
+            check_mel(self._model.config.audio, log_mel, frames)
+        if self._onnx is not None:
+            return list(self._onnx.encode(clips))
+        return list(self._model.encode([(self._tensor(log_mel), frames) for log_mel, frames in clips]))
 
     @torch.inference_mode()
-    def prefill(self, row: Row, audio: FloatArray) -> StepOutput:
+    def prefill(self, row: Row, audio: Sequence[Embedding]) -> StepOutput:
         check_prefill(self.info, row, audio)
-        return self._step([row], self._tensor(audio))
+        clips = [cast(Tensor, clip) for clip in audio]
+        return self._output([row], self._model.prefill(row.tokens, clips, row.slot, row.past))
 
     @torch.inference_mode()
     def decode(self, rows: Sequence[Row]) -> StepOutput:
         check_decode(self.info, rows)
-        return self._step(rows, self._tensor(np.empty((0, self.info.hidden_size), np.float32)))
+        tokens = self._tensor(np.array([row.tokens[0] for row in rows], np.int64))
+        past = self._tensor(np.array([row.past for row in rows], np.int32))
+        return self._output(rows, self._decode(tokens, past))
 
+    @torch.inference_mode()
     def move(self, source: int, destination: int, length: int) -> None:
         check_move(self.info, source, destination, length)
-        for memory in (self._cache.keys, self._cache.values):
+        for memory in (self._model.cache.keys, self._model.cache.values):
             memory[:, destination, :, :length] = memory[:, source, :, :length]
 
-    def _step(self, rows: Sequence[Row], audio: Tensor) -> StepOutput:
-        tokens = torch.tensor([row.tokens for row in rows], device=self._device)
-        where = CacheRows(self._cache, [row.slot for row in rows], [row.past for row in rows])
-        hidden = self._model(tokens, audio, where)[:, -1]
-        logits = self._model.logits(hidden)
-        best = logits.log_softmax(-1).topk(TOP_K)
-        named = tuple(_array(one[list(row.candidates)].softmax(-1)) for one, row in zip(logits, rows, strict=True))
-        return StepOutput(best.indices.cpu().numpy(), _array(best.values), named)
+    def _output(self, rows: Sequence[Row], hidden: Tensor) -> StepOutput:
+        best = self._model.logits(hidden).float().log_softmax(-1).topk(TOP_K)
+        named = tuple(np.empty(0, np.float32) for _ in rows)
+        most = max(len(row.candidates) for row in rows)
+        if most:
+            candidates = np.full((len(rows), most), -1, np.int32)
+            for index, row in enumerate(rows):
+                candidates[index, : len(row.candidates)] = row.candidates
+            values = torch.zeros(candidates.shape, device=self._device)
+            probabilities = self._model.read_out(hidden, self._tensor(candidates), values)[0].cpu().numpy()
+            named = tuple(probabilities[index, : len(row.candidates)] for index, row in enumerate(rows))
+        return StepOutput(best.indices.cpu().numpy(), best.values.cpu().numpy(), named)
 
-    def _tensor(self, array: FloatArray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        """On a GPU through pinned memory, so that the copy need not wait for the work before it."""
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        if self._device.type != "cuda":
+            return tensor
+        return tensor.pin_memory().to(self._device, non_blocking=True)
 
 
-def _array(tensor: Tensor) -> FloatArray:
-    array: FloatArray = tensor.cpu().numpy()
-    return array
+def _operators(name: str, device: str) -> Operators:
+    """Raises UnusableError for operators that are unknown, not installed, or not for this device."""
+    if name not in OPERATORS:
+        raise UnusableError(f"operators {name!r} are unknown; choose one of {', '.join(OPERATORS)}")
+    try:
+        operators = select(name)
+    except ModuleNotFoundError as error:
+        raise UnusableError(f"operators {name!r} need a package: {error}; install the extra [gpu]") from error
+    if name == "triton" and device == "cpu" and not interpreted():
+        raise UnusableError("Triton kernels need a GPU: choose device cuda (or TRITON_INTERPRET=1, to debug them)")
+    return operators
+
+
+def _free_bytes(device: torch.device) -> int | None:
+    """None on a CPU, whose KV memory is taken only as it is written."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
+def slots_that_fit(free_bytes: int | None, config: TextConfig, dtype: str, max_length: int) -> int:
+    """KV slots of `max_length` positions for what a GPU has left. Raises UnusableError where not even one fits."""
+    if free_bytes is None:
+        return 1
+    slot_bytes = max_length * kv_bytes_per_token(config, dtype)
+    slots = int(GPU_MEMORY_SHARE * free_bytes) // slot_bytes
+    if slots < 1:
+        raise UnusableError(
+            f"beside the weights the GPU has {free_bytes >> 20} MiB left, and one KV slot of {max_length} positions "
+            f"takes {slot_bytes >> 20} MiB: choose a smaller max_length or a larger GPU"
+        )
+    return min(slots, MAX_GPU_SLOTS)

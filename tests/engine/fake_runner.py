@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import cast
 
 import numpy as np
 
 from sqe_fast.engine import AudioInput
 from sqe_fast.features import LogMel
 from sqe_fast.model.config import audio_tokens
-from sqe_fast.runners.base import TOP_K, FloatArray, Row, RunnerInfo, StepOutput
+from sqe_fast.runners.base import TOP_K, Embedding, FloatArray, Row, RunnerInfo, StepOutput
 
 VOCAB, HIDDEN, AUDIO_TOKEN = 100, 4, 99
 
@@ -35,7 +37,8 @@ class FakeRunner:
     script: Script = lambda history: ()
     vocab: int = VOCAB
     audio_token: int = AUDIO_TOKEN
-    encoded: list[float] = field(default_factory=list)
+    encode_frames: int = 1
+    encoded: list[list[float]] = field(default_factory=list)
     prefilled: list[Row] = field(default_factory=list)
     decoded: list[list[Row]] = field(default_factory=list)
     moves: list[tuple[int, int, int]] = field(default_factory=list)
@@ -46,18 +49,31 @@ class FakeRunner:
     @property
     def info(self) -> RunnerInfo:
         return RunnerInfo(
-            "fake", HIDDEN, self.vocab, self.audio_token, 80, 3000, self.slots, self.max_length, kv_bytes_per_token=10
+            "fake",
+            HIDDEN,
+            self.vocab,
+            self.audio_token,
+            80,
+            3000,
+            self.slots,
+            self.max_length,
+            kv_bytes_per_token=10,
+            dtype="float32",
+            encode_frames=self.encode_frames,
         )
 
-    def encode(self, log_mel: FloatArray, frames: int) -> FloatArray:
+    def encode(self, clips: Sequence[tuple[FloatArray, int]]) -> list[Embedding]:
         """The clip's mean tells it from the others; every position differs."""
-        self.encoded.append(float(log_mel.mean()))
+        self.encoded.append([float(log_mel.mean()) for log_mel, _ in clips])
+        return [self._embedding(*clip) for clip in clips]
+
+    def _embedding(self, log_mel: FloatArray, frames: int) -> FloatArray:
         positions = np.arange(audio_tokens(frames), dtype=np.float32)
         return np.stack([positions * 1e-3 + log_mel.mean() + 1] * HIDDEN, 1).astype(np.float32)
 
-    def prefill(self, row: Row, audio: FloatArray) -> StepOutput:
+    def prefill(self, row: Row, audio: Sequence[Embedding]) -> StepOutput:
         self.prefilled.append(row)
-        embeddings = iter(audio)
+        embeddings = chain.from_iterable(cast(Sequence[FloatArray], audio))
         fed = [-float(next(embeddings)[0]) if token == self.audio_token else float(token) for token in row.tokens]
         assert next(embeddings, None) is None, "embeddings were left over"
         return self._step([row], [fed])

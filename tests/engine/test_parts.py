@@ -71,15 +71,27 @@ def test_a_clip_is_encoded_once() -> None:
     runner = FakeRunner()
     engine = Engine(runner)
     engine.run([rating(0.25), rating(0.75), Request(program, (clip(0.25), clip(0.75))), rating(0.25)])
-    assert runner.encoded == [0.25, 0.75]
+    assert runner.encoded == [[0.25], [0.75]]
     assert engine.stats.encoder_cache_hits == 3
+
+
+def test_clips_that_wait_are_encoded_together() -> None:
+    """A GPU that is given one short clip at a time idles; what was encoded ahead is no repeat, nor encoded twice."""
+    runner = FakeRunner(slots=1, encode_frames=30)
+    engine = Engine(runner)
+    values = (0.25, 0.5, 0.25, 0.75, 1.0)
+    together = engine.run([rating(value) for value in values])
+    assert runner.encoded == [[0.25, 0.5, 0.75], [1.0]]  # 12 frames each: the third reaches 30
+    assert (engine.stats.encoded_clips, engine.stats.encoder_cache_hits) == (4, 1)
+    alone = [Engine(FakeRunner()).run([rating(value)])[0] for value in values]
+    assert [r.reads["mos"].mean for r in together] == [r.reads["mos"].mean for r in alone]
 
 
 def test_an_engine_without_cache_still_works() -> None:
     """A clip that does not fit the cache must still be heard."""
     runner = FakeRunner()
     results = Engine(runner, cache_bytes=0).run([rating(0.25), rating(0.25)])
-    assert runner.encoded == [0.25, 0.25]
+    assert runner.encoded == [[0.25], [0.25]]
     assert results[0].reads["mos"].mean == results[1].reads["mos"].mean
 
 

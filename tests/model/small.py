@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,19 @@ SMALL = Qwen2AudioConfig(
 )
 
 
-def small_model(seed: int = 0) -> Qwen2Audio:
+def like_7b(heads: int, kv_heads: int) -> Qwen2AudioConfig:
+    """Qwen2-Audio-7B's topology, narrow: 128 mel, sizes that fill no tile, and the decoder's heads as given."""
+    return replace(
+        SMALL,
+        audio=replace(SMALL.audio, n_mels=128),
+        text=replace(SMALL.text, layers=2, heads=heads, kv_heads=kv_heads),
+    )
+
+
+def small_model(seed: int = 0, config: Qwen2AudioConfig = SMALL) -> Qwen2Audio:
     """Random weights large enough that attention is far from uniform and no bias or norm is trivial."""
     torch.manual_seed(seed)
-    model = Qwen2Audio(SMALL).eval()
+    model = Qwen2Audio(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             spread = 0.3 if parameter.dim() == 1 else 1.2 / parameter[0].numel() ** 0.5
@@ -45,8 +55,8 @@ def small_model(seed: int = 0) -> Qwen2Audio:
     return model
 
 
-def save_small(folder: Path, seed: int = 0) -> Path:
-    save_checkpoint(small_model(seed), folder)
+def save_small(folder: Path, seed: int = 0, config: Qwen2AudioConfig = SMALL) -> Path:
+    save_checkpoint(small_model(seed, config), folder)
     return folder
 
 

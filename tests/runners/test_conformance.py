@@ -14,8 +14,8 @@ import torch
 
 from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.runners import open_runner
-from sqe_fast.runners.base import TOP_K, FloatArray, Row, Runner, StepOutput
-from tests.model.small import AUDIO_TOKEN, SMALL, random_clip
+from sqe_fast.runners.base import TOP_K, Embedding, FloatArray, Row, Runner, StepOutput
+from tests.model.small import AUDIO_TOKEN, random_clip
 
 RUNNERS = ("cpu", "torch-cpu")
 BATCH_TOLERANCE = {"onnx-cpu": 0.0, "torch-cpu": 1e-5}
@@ -33,17 +33,16 @@ def runner(request: pytest.FixtureRequest, exported: Path) -> Runner:
     return open_runner(exported, device=request.param, slots=SLOTS, max_length=128, threads=1)
 
 
-def no_audio(runner: Runner) -> FloatArray:
-    return np.empty((0, runner.info.hidden_size), np.float32)
-
-
 def prefill(runner: Runner, slot: int, tokens: tuple[int, ...], past: int = 0) -> StepOutput:
-    return runner.prefill(Row(slot, past, tokens, CANDIDATES), no_audio(runner))
+    return runner.prefill(Row(slot, past, tokens, CANDIDATES), ())
 
 
-def clip(runner: Runner, frames: int) -> FloatArray:
-    mel, _ = random_clip(frames)
-    return runner.encode(mel.numpy(), frames)
+def encode(runner: Runner, *frames: int) -> list[Embedding]:
+    return runner.encode([(random_clip(count)[0].numpy(), count) for count in frames])
+
+
+def arrays(embeddings: list[Embedding]) -> list[FloatArray]:
+    return [np.asarray(embedding) for embedding in embeddings]
 
 
 def assert_close(a: StepOutput, b: StepOutput, tolerance: float) -> None:
@@ -67,7 +66,7 @@ def test_encode_is_the_models(runner: Runner, exported: Path, frames: int) -> No
     mel, _ = random_clip(frames)
     with torch.no_grad():
         expected = model.encode(mel.double(), frames).numpy()
-    got = runner.encode(mel.numpy(), frames)
+    [got] = arrays(encode(runner, frames))
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected, rtol=0, atol=MODEL_TOLERANCE)
 
@@ -81,8 +80,7 @@ def test_a_prompt_with_two_clips_is_answered_as_the_model_would(runner: Runner, 
         tokens = (7, *[AUDIO_TOKEN] * len(audio[0]), 8, 9, *[AUDIO_TOKEN] * len(audio[1]), 11)
         logits = model.logits(model(torch.tensor([tokens]), audio))[0, -1]
     best = logits.log_softmax(-1).topk(TOP_K)
-    given = torch.cat(audio).float().numpy()
-    output = runner.prefill(Row(0, 0, tokens, CANDIDATES), given)
+    output = runner.prefill(Row(0, 0, tokens, CANDIDATES), encode(runner, 51, 90))
     np.testing.assert_array_equal(output.top_tokens[0], best.indices.numpy())
     np.testing.assert_allclose(output.top_logprobs[0], best.values.numpy(), rtol=0, atol=MODEL_TOLERANCE)
     expected = logits[list(CANDIDATES)].softmax(-1).numpy()
@@ -108,6 +106,14 @@ def test_info(runner: Runner) -> None:
     assert info.kv_bytes_per_token == 2 * 3 * 2 * 16 * 4
 
 
+def test_clips_encoded_together_are_as_alone(runner: Runner) -> None:
+    """Lengths odd and even, the shortest and one that fills several tiles."""
+    lengths = (51, 3, 334, 90)
+    alone = [arrays(encode(runner, frames))[0] for frames in lengths]
+    for together, one in zip(arrays(encode(runner, *lengths)), alone, strict=True):
+        np.testing.assert_allclose(together, one, rtol=0, atol=BATCH_TOLERANCE[runner.info.name])
+
+
 # --- the KV memory ---------------------------------------------------------------------------------------------------
 
 
@@ -124,8 +130,8 @@ def test_pieces_equal_the_whole(runner: Runner) -> None:
 
 
 def test_audio_may_come_in_a_later_piece(runner: Runner) -> None:
-    audio = clip(runner, 51)
-    tokens = (7, 8, *[AUDIO_TOKEN] * len(audio), 9)
+    audio = encode(runner, 51)
+    tokens = (7, 8, *[AUDIO_TOKEN] * audio[0].shape[0], 9)
     expected = runner.prefill(Row(1, 0, tokens, CANDIDATES), audio)
     prefill(runner, 1, tokens[:2])
     assert_close(runner.prefill(Row(1, 2, tokens[2:], CANDIDATES), audio), expected, SPLIT_TOLERANCE)
@@ -209,7 +215,7 @@ def test_the_last_position_can_be_used(runner: Runner) -> None:
 )
 def test_a_prefill_that_does_not_fit_is_refused(runner: Runner, row: Row, audio: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        runner.prefill(row, np.zeros((audio, SMALL.text.hidden_size), np.float32))
+        runner.prefill(row, [clip[:1] for clip in arrays(encode(runner, 3))] if audio else ())
 
 
 @pytest.mark.parametrize(
@@ -234,7 +240,7 @@ def test_a_move_or_mel_that_does_not_fit_is_refused(runner: Runner) -> None:
     with pytest.raises(ValueError, match="slot 9"):
         runner.move(9, 1, 1)
     with pytest.raises(ValueError, match="log-mel of 51 frames"):
-        runner.encode(np.zeros((80, 51), np.float32), 51)
+        runner.encode([(np.zeros((80, 51), np.float32), 51)])
 
 
 # --- runner against runner -------------------------------------------------------------------------------------------
@@ -242,12 +248,16 @@ def test_a_move_or_mel_that_does_not_fit_is_refused(runner: Runner) -> None:
 
 def test_runners_agree(exported: Path) -> None:
     onnx, plain = (open_runner(exported, device=device, slots=2, max_length=128, threads=1) for device in RUNNERS)
-    audio = clip(plain, 200)
-    np.testing.assert_allclose(clip(onnx, 200), audio, rtol=0, atol=MODEL_TOLERANCE)
-    tokens = (7, *[AUDIO_TOKEN] * len(audio), 11)
+    heard = [encode(r, 200) for r in (onnx, plain)]
+    ours, theirs = (arrays(embeddings)[0] for embeddings in heard)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=MODEL_TOLERANCE)
+    tokens = (7, *[AUDIO_TOKEN] * len(ours), 11)
     steps = [Row(0, 0, tokens, CANDIDATES)] + [
         Row(0, len(tokens) + step, (30 + step,), CANDIDATES) for step in range(8)
     ]
     for step in steps:
-        outputs = [r.prefill(step, audio) if not step.past else r.decode([step]) for r in (onnx, plain)]
+        outputs = [
+            r.prefill(step, audio) if not step.past else r.decode([step])
+            for r, audio in zip((onnx, plain), heard, strict=True)
+        ]
         assert_close(*outputs, MODEL_TOLERANCE)

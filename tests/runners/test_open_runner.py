@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import onnx
+import onnxruntime
 import pytest
 import torch
 
 from sqe_fast.manifest import write_hashes
+from sqe_fast.model.config import TextConfig
+from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.results import UnusableError
 from sqe_fast.runners import open_runner
+from sqe_fast.runners.onnx_encoder import OnnxEncoder
+from sqe_fast.runners.torch_runner import TorchRunner, slots_that_fit
 
 GRAPHS = ("encoder.onnx", "decoder.onnx")
 FILES = ("config.json", "model.safetensors", *GRAPHS)
@@ -137,3 +143,65 @@ def test_a_graph_that_is_none_is_refused_by_name(folder: Path, content: bytes) -
     write_hashes(folder, FILES)
     with pytest.raises(UnusableError, match=r"encoder\.onnx"):
         open_runner(folder)
+
+
+# --- a GPU ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "torch-cpu"])
+def test_another_encoder_is_a_choice_on_a_gpu_only(exported: Path, device: str) -> None:
+    with pytest.raises(UnusableError, match="on device cuda only"):
+        open_runner(exported, device=device, encoder="onnx")
+
+
+def test_an_onnx_encoder_that_would_run_on_the_cpu_is_refused(exported: Path) -> None:
+    """ONNX Runtime falls back to the CPU with only a line in its log."""
+    with pytest.raises(UnusableError, match="CUDAExecutionProvider; this onnxruntime"):
+        OnnxEncoder(exported, torch.device("cpu"), torch.float32)
+
+
+def test_an_onnx_encoder_whose_provider_did_not_load_is_refused(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnxruntime-gpu without its CUDA libraries lists the provider and leaves it out of the session."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    real = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda path, providers: real(path))
+    with pytest.raises(UnusableError, match="CUDAExecutionProvider did not load"):
+        OnnxEncoder(exported, torch.device("cpu"), torch.float32)
+
+
+def test_unknown_operators_and_encoders_are_refused(exported: Path) -> None:
+    for arguments in ({"operators": "cutlass"}, {"encoder": "tflite"}):
+        with pytest.raises(UnusableError, match="is unknown|are unknown"):
+            TorchRunner(exported, device="cpu", slots=1, max_length=16, **arguments)
+
+
+def test_triton_on_a_cpu_is_refused_outside_its_interpreter(exported: Path) -> None:
+    code = f"""
+from pathlib import Path
+from sqe_fast.results import UnusableError
+from sqe_fast.runners.torch_runner import TorchRunner
+try:
+    TorchRunner(Path({str(exported)!r}), device="cpu", slots=1, max_length=16, operators="triton")
+except UnusableError as error:
+    assert "need a GPU" in str(error)
+else:
+    raise AssertionError("not refused")
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], env=environment)
+
+
+def test_kv_slots_fill_what_a_gpu_has_left() -> None:
+    """7B in bfloat16: a position is 2 × 32 × 32 × 128 × 2 bytes = 512 KiB, a slot of 2,048 is 1 GiB."""
+    seven = TextConfig()
+    assert slots_that_fit(50 << 30, seven, "bfloat16", 2048) == 40
+    assert slots_that_fit(100 << 30, seven, "float32", 2048) == 40
+    assert slots_that_fit(10 << 40, seven, "bfloat16", 2048) == 64
+    with pytest.raises(UnusableError, match="1024 MiB: choose a smaller max_length"):
+        slots_that_fit(1 << 30, seven, "bfloat16", 2048)
+
+
+def test_a_gpu_computes_in_the_dtype_that_is_stored(exported: Path) -> None:
+    assert load_checkpoint(exported, None)[0].decoder.head.weight.dtype == torch.float16

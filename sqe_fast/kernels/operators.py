@@ -1,0 +1,144 @@
+"""What a model asks of its operators, whoever computes them: plain torch (`reference`) or Triton kernels.
+
+Rows are tokens or 20 ms positions, packed end to end without padding: [N, width]. Weights are as `nn.Linear` holds
+them, [out, in]. No operator depends on what else is in the batch: a row's result is the same alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Operators(Protocol):
+    """A module of functions. None is differentiable unless its module says so."""
+
+    NAME: str
+    """"torch" or "triton"; every report of what ran names it."""
+
+    # --- encoder ---------------------------------------------------------------------------------------------------
+
+    def conv_stem(
+        self,
+        mel: Tensor,  # [n_mels, columns]: clips end to end, each at an even column, a zero column between two
+        valid: Tensor,  # [columns] bool: false between clips
+        columns: Tensor,  # [N] int32: the column that each output row is centred on
+        steps: Tensor,  # [N] int32: its place within its clip
+        weight1: Tensor,  # [width, n_mels, 3]
+        bias1: Tensor,  # [width]
+        weight2: Tensor,  # [width, width, 3]
+        bias2: Tensor,  # [width]
+        table: Tensor,  # [positions, width]: position embeddings
+    ) -> Tensor:
+        """GELU(conv2(valid · GELU(conv1(mel)))) at `columns` only, plus `table[steps]`: [N, width]. Both convolutions
+        are 3 wide and see zeros beyond either end; the second has stride 2, hence the even columns."""
+
+    def layer_norm_linear(
+        self,
+        x: Tensor,  # [N, K]
+        norm_weight: Tensor,  # [K]
+        norm_bias: Tensor,  # [K]
+        eps: float,
+        weights: Sequence[Tensor],  # one to three of [M, K], each with its own M
+        biases: Sequence[Tensor | None],  # [M]
+        gelu: bool = False,
+    ) -> tuple[Tensor, ...]:
+        """Layer norm, then each linear layer, then GELU (exact, by erf) where asked: [N, M] each."""
+
+    def linear_residual(
+        self,
+        x: Tensor,  # [N, K]
+        weight: Tensor,  # [M, K]
+        bias: Tensor | None,  # [M]
+        residual: Tensor,  # [N, M]
+    ) -> Tensor:
+        """residual + x · weightᵀ + bias: [N, M]"""
+
+    def packed_attention(
+        self,
+        q: Tensor,  # [N, heads · head_dim]
+        k: Tensor,  # [N, heads · head_dim]
+        v: Tensor,  # [N, heads · head_dim]
+        heads: int,
+        lengths: Sequence[int],  # rows of each clip, end to end; sum N
+    ) -> Tensor:
+        """Softmax attention of each clip over itself, scaled by 1/√head_dim: [N, heads · head_dim]"""
+
+    def pool_norm_linear(
+        self,
+        x: Tensor,  # [N, K]
+        first: Tensor,  # [A] int32: the first row of each pair
+        norm_weight: Tensor,  # [K]
+        norm_bias: Tensor,  # [K]
+        eps: float,
+        weight: Tensor,  # [M, K]
+        bias: Tensor,  # [M]
+        out: Tensor,  # [slots, M]
+        rows: Tensor,  # [A] int32: where each result goes
+    ) -> None:
+        """Mean of rows first and first + 1, layer norm, linear: written to `out[rows]`, the rest of which stays."""
+
+    # --- decoder ---------------------------------------------------------------------------------------------------
+
+    def rms_norm_linear(
+        self,
+        x: Tensor,  # [N, K]
+        norm_weight: Tensor,  # [K]
+        eps: float,
+        weights: Sequence[Tensor],  # one to three of [M, K], each with its own M
+        biases: Sequence[Tensor | None],  # [M]
+    ) -> tuple[Tensor, ...]:
+        """RMS norm, then each linear layer: [N, M] each."""
+
+    def rms_norm_swiglu(
+        self,
+        x: Tensor,  # [N, K]
+        norm_weight: Tensor,  # [K]
+        eps: float,
+        gate: Tensor,  # [M, K]
+        up: Tensor,  # [M, K]
+    ) -> Tensor:
+        """y = RMS norm of x; SiLU(y · gateᵀ) · (y · upᵀ): [N, M]"""
+
+    def prefill_attention(
+        self,
+        q: Tensor,  # [T, heads · head_dim], not yet rotated
+        k: Tensor,  # [T, kv_heads · head_dim], not yet rotated
+        v: Tensor,  # [T, kv_heads · head_dim]
+        cos: Tensor,  # [positions, head_dim / 2] float32
+        sin: Tensor,  # [positions, head_dim / 2] float32
+        keys: Tensor,  # [kv_heads, max_length, head_dim]: one slot's memory, written at past … past + T − 1
+        values: Tensor,  # [kv_heads, max_length, head_dim]
+        past: int,
+    ) -> Tensor:
+        """One sequence's next T positions: rotary embedding, append to the slot, causal attention over all that the
+        slot then holds (so a shared prefix is computed once): [T, heads · head_dim]. Head h reads KV head
+        h // (heads / kv_heads); halves of a head are rotated against each other."""
+
+    def decode_attention(
+        self,
+        q: Tensor,  # [B, heads · head_dim], not yet rotated
+        k: Tensor,  # [B, kv_heads · head_dim], not yet rotated
+        v: Tensor,  # [B, kv_heads · head_dim]
+        cos: Tensor,  # [positions, head_dim / 2] float32
+        sin: Tensor,  # [positions, head_dim / 2] float32
+        keys: Tensor,  # [slots, kv_heads, max_length, head_dim]: row b lives in slot b
+        values: Tensor,  # [slots, kv_heads, max_length, head_dim]
+        past: Tensor,  # [B] int32, on the device: positions that each slot already holds
+    ) -> Tensor:
+        """One new position of each of B sequences, as `prefill_attention`: [B, heads · head_dim]. Reads nothing of
+        `past` on the host, so that a CUDA graph of it can be replayed."""
+
+    def read_out(
+        self,
+        x: Tensor,  # [B, K]
+        norm_weight: Tensor,  # [K]
+        eps: float,
+        head: Tensor,  # [vocabulary, K]
+        candidates: Tensor,  # [B, C] int32; −1 stands for none
+        values: Tensor,  # [B, C] float32
+    ) -> tuple[Tensor, Tensor]:
+        """RMS norm, logits of the candidates only, softmax over them, and Σ p · value: ([B, C], [B]) float32. A row
+        without candidates gives zeros."""

@@ -1,0 +1,171 @@
+"""Qwen2-Audio as it is served: rows of tokens without padding, on operators chosen by name.
+
+`qwen2_audio.Qwen2Audio` holds the weights and is the differentiable twin that training uses. This is the same model
+as a sequence of operators (`kernels.operators`): clips lie end to end in the encoder, a prompt is prefilled at its
+true length, and a decode step takes one token of every slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sqe_fast.kernels.operators import Operators
+from sqe_fast.model.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, audio_tokens, positions
+from sqe_fast.model.decoder import DecoderLayer, KVCache, rotary_frequencies
+from sqe_fast.model.encoder import LAYER_NORM_EPS, Clip, EncoderLayer
+from sqe_fast.model.qwen2_audio import Qwen2Audio
+
+
+class PackedModel:
+    """A model and its KV memory of `slots` × `max_length` positions, of the weights' dtype and on their device."""
+
+    def __init__(self, model: Qwen2Audio, operators: Operators, *, slots: int, max_length: int) -> None:
+        self.config = model.config
+        self.operators = operators
+        self._encoder, self._projector, self._decoder = model.encoder, model.projector, model.decoder
+        for convolution in (self._encoder.conv1, self._encoder.conv2):
+            _make_tap_major(convolution.weight)
+        like = model.decoder.head.weight
+        self._device = like.device
+        self.cache = KVCache.allocate(model.config.text, slots, max_length, like=like)
+        steps = torch.arange(max_length, device=self._device)[:, None]
+        angles = steps.float() * rotary_frequencies(model.config.text, self._device)
+        self._cos, self._sin = angles.cos(), angles.sin()
+
+    # --- encoder ---------------------------------------------------------------------------------------------------
+
+    def encode(self, clips: Sequence[Clip]) -> list[Tensor]:
+        """Clips of any lengths → audio embeddings [tokens, hidden] of each; the mels on the model's device."""
+        lengths = [positions(frames) for _, frames in clips]
+        x = self._convolve(clips, lengths)
+        for layer in self._encoder.layers:
+            x = self._encoder_layer(layer, x, lengths)  # type: ignore[arg-type]
+        counts = [audio_tokens(frames) for _, frames in clips]
+        starts = np.cumsum([0, *lengths[:-1]])
+        pairs = [start + POSITIONS_PER_TOKEN * np.arange(count) for start, count in zip(starts, counts, strict=True)]
+        norm, linear = self._encoder.norm, self._projector.linear
+        out = x.new_empty(sum(counts), self.config.text.hidden_size)
+        first, rows = self._index(np.concatenate(pairs)), self._index(np.arange(len(out)))
+        self.operators.pool_norm_linear(
+            x, first, norm.weight, norm.bias, LAYER_NORM_EPS, linear.weight, linear.bias, out, rows
+        )
+        return list(torch.split(out, counts))
+
+    def _convolve(self, clips: Sequence[Clip], lengths: Sequence[int]) -> Tensor:
+        """Each clip starts at an even column, at least one zero column after its predecessor: what a convolution's own
+        padding would be."""
+        like = self._encoder.conv1.weight
+        spans = [(mel.shape[1] + 1 + 1) // 2 * 2 for mel, _ in clips]
+        starts = np.cumsum([0, *spans[:-1]])
+        mels = like.new_zeros(self.config.audio.n_mels, sum(spans))
+        valid = np.zeros(sum(spans), np.bool_)
+        for (mel, _), start in zip(clips, starts, strict=True):
+            mels[:, start : start + mel.shape[1]] = mel
+            valid[start : start + mel.shape[1]] = True
+        steps = [np.arange(length) for length in lengths]
+        columns = [start + MEL_PER_POSITION * step for start, step in zip(starts, steps, strict=True)]
+        conv1, conv2 = self._encoder.conv1, self._encoder.conv2
+        assert conv1.bias is not None
+        assert conv2.bias is not None
+        return self.operators.conv_stem(
+            mels,
+            self._host(valid),
+            self._index(np.concatenate(columns)),
+            self._index(np.concatenate(steps)),
+            conv1.weight,
+            conv1.bias,
+            conv2.weight,
+            conv2.bias,
+            self._encoder.positions,
+        )
+
+    def _encoder_layer(self, layer: EncoderLayer, x: Tensor, lengths: Sequence[int]) -> Tensor:
+        ops, norm = self.operators, layer.attention_norm
+        weights, biases = (layer.q.weight, layer.k.weight, layer.v.weight), (layer.q.bias, None, layer.v.bias)
+        q, k, v = ops.layer_norm_linear(x, norm.weight, norm.bias, LAYER_NORM_EPS, weights, biases)
+        attended = ops.packed_attention(q, k, v, layer.heads, lengths)
+        x = ops.linear_residual(attended, layer.out.weight, layer.out.bias, x)
+        norm = layer.mlp_norm
+        (hidden,) = ops.layer_norm_linear(
+            x, norm.weight, norm.bias, LAYER_NORM_EPS, (layer.fc1.weight,), (layer.fc1.bias,), gelu=True
+        )
+        return ops.linear_residual(hidden, layer.fc2.weight, layer.fc2.bias, x)
+
+    # --- decoder ---------------------------------------------------------------------------------------------------
+
+    def prefill(self, tokens: Sequence[int], audio: Sequence[Tensor], slot: int, past: int) -> Tensor:
+        """Append a sequence's next tokens to its slot; the hidden state after the last, [1, H], before the final norm.
+
+        The k-th audio token id takes the k-th row of `audio`, one clip's embeddings after the other.
+        """
+        ids = np.asarray(tokens)
+        x: Tensor = self._decoder.embed(self._host(ids))
+        if audio:
+            places = np.flatnonzero(ids == self.config.audio_token_id)
+            x[self._host(places)] = torch.cat(list(audio)).to(x.dtype)
+        last = len(self._decoder.layers) - 1
+        for index, layer in enumerate(self._decoder.layers):
+            q, k, v = self._qkv(layer, x)  # type: ignore[arg-type]
+            keys, values = self.cache.keys[index, slot], self.cache.values[index, slot]
+            attended = self.operators.prefill_attention(q, k, v, self._cos, self._sin, keys, values, past)
+            if index == last:  # nothing reads the other rows any more
+                x, attended = x[-1:], attended[-1:]
+            x = self._after_attention(layer, x, attended)  # type: ignore[arg-type]
+        return x
+
+    def decode(self, tokens: Tensor, past: Tensor) -> Tensor:
+        """One token of each of slots 0 … B−1: ids [B] int64 and positions held [B] int32, both on the model's device.
+        Hidden states [B, H], before the final norm. Reads nothing on the host: a CUDA graph can be made of it."""
+        x: Tensor = self._decoder.embed(tokens)
+        for index, layer in enumerate(self._decoder.layers):
+            q, k, v = self._qkv(layer, x)  # type: ignore[arg-type]
+            keys, values = self.cache.keys[index], self.cache.values[index]
+            attended = self.operators.decode_attention(q, k, v, self._cos, self._sin, keys, values, past)
+            x = self._after_attention(layer, x, attended)  # type: ignore[arg-type]
+        return x
+
+    def _qkv(self, layer: DecoderLayer, x: Tensor) -> tuple[Tensor, ...]:
+        linears = (layer.q, layer.k, layer.v)
+        weights, biases = [linear.weight for linear in linears], [linear.bias for linear in linears]
+        return self.operators.rms_norm_linear(x, layer.attention_norm.weight, self._eps, weights, biases)
+
+    def _after_attention(self, layer: DecoderLayer, x: Tensor, attended: Tensor) -> Tensor:
+        x = self.operators.linear_residual(attended, layer.o.weight, None, x)
+        norm = layer.mlp_norm.weight
+        hidden = self.operators.rms_norm_swiglu(x, norm, self._eps, layer.gate.weight, layer.up.weight)
+        return self.operators.linear_residual(hidden, layer.down.weight, None, x)
+
+    # --- head ------------------------------------------------------------------------------------------------------
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Hidden states [B, H] before the final norm → [B, vocabulary]"""
+        norm, head = self._decoder.norm.weight, self._decoder.head.weight
+        return self.operators.rms_norm_linear(x, norm, self._eps, (head,), (None,))[0]
+
+    def read_out(self, x: Tensor, candidates: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities [B, C] of candidate tokens [B, C] int32 (−1: none), and the expectation [B] of their values."""
+        norm, head = self._decoder.norm.weight, self._decoder.head.weight
+        return self.operators.read_out(x, norm, self._eps, head, candidates, values)
+
+    @property
+    def _eps(self) -> float:
+        return self.config.text.rms_norm_eps
+
+    def _index(self, array: np.ndarray) -> Tensor:
+        return self._host(array.astype(np.int32))
+
+    def _host(self, array: np.ndarray) -> Tensor:
+        """From pinned memory, without waiting for the GPU's earlier work."""
+        tensor = torch.from_numpy(array)
+        if self._device.type != "cuda":
+            return tensor.to(self._device)
+        return tensor.pin_memory().to(self._device, non_blocking=True)
+
+
+def _make_tap_major(weight: Tensor) -> None:
+    """Lay out a convolution's weight [out, in, 3] in memory as [out, 3, in], so that a kernel reads rows of `in`."""
+    weight.data = weight.data.permute(0, 2, 1).contiguous().permute(0, 2, 1)

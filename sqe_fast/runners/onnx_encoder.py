@@ -1,0 +1,51 @@
+"""The exported encoder on a GPU, by ONNX Runtime's CUDA provider: an alternative to the Triton kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor
+
+from sqe_fast.model.config import WEIGHTS_FILE
+from sqe_fast.results import UnusableError
+from sqe_fast.runners.base import FloatArray
+from sqe_fast.runners.onnx_file import ENCODER_FILE, check_external_data
+
+PROVIDER = "CUDAExecutionProvider"
+
+
+class OnnxEncoder:
+    """Clips one at a time at their true length."""
+
+    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
+        """Raises UnusableError where the folder holds no graph, or ONNX Runtime would not run it on the GPU: it falls
+        back to the CPU by itself, with only a line in its log."""
+        path = folder / ENCODER_FILE
+        if not path.is_file():
+            raise UnusableError(f"{path}: missing; `sqe export` writes it")
+        available = onnxruntime.get_available_providers()
+        if PROVIDER not in available:
+            raise UnusableError(
+                f"the ONNX encoder on a GPU needs {PROVIDER}; this onnxruntime {onnxruntime.__version__} has "
+                f"{', '.join(available)}: install onnxruntime-gpu instead of onnxruntime"
+            )
+        check_external_data(path, WEIGHTS_FILE)
+        self._session = onnxruntime.InferenceSession(str(path), providers=[PROVIDER])
+        if self._session.get_providers()[0] != PROVIDER:
+            raise UnusableError(
+                f"{path}: ONNX Runtime runs it on {self._session.get_providers()}: {PROVIDER} did not load"
+            )
+        self._device, self._dtype = device, dtype
+
+    def encode(self, clips: Sequence[tuple[FloatArray, int]]) -> list[Tensor]:
+        """As `Runner.encode`."""
+        return [self._encode(*clip) for clip in clips]
+
+    def _encode(self, log_mel: FloatArray, frames: int) -> Tensor:
+        feeds = {"mel": np.ascontiguousarray(log_mel, np.float32), "frames": np.array([frames], np.int64)}
+        (audio,) = self._session.run(["audio"], feeds)
+        return torch.from_numpy(audio).to(self._device, self._dtype)

@@ -1,0 +1,82 @@
+"""CUDA graphs of the decode step, on a stand-in for torch's: what is captured, when, and on which memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from sqe_fast.model.packed import PackedModel
+from sqe_fast.runners.decode_graphs import DecodeGraphs
+
+SLOTS = 4
+
+
+class FakeModel:
+    """Writes to one place per call and remembers on what it was called, as a captured graph does."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def decode(self, tokens: Tensor, past: Tensor) -> Tensor:
+        out = (10 * tokens + past).float()
+        self.calls.append((tokens, past, out))
+        return out
+
+
+class FakeStream:
+    def wait_stream(self, other: object) -> None: ...
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
+    fake = FakeModel()
+
+    class FakeGraph:
+        def replay(self) -> None:
+            """The captured work again, on the captured memory."""
+            tokens, past, out = self.captured
+            out.copy_((10 * tokens + past).float())
+
+    @contextmanager
+    def capture(graph: Any, pool: object) -> Iterator[None]:
+        yield
+        graph.captured = fake.calls[-1]
+
+    @contextmanager
+    def stream(stream: object) -> Iterator[None]:
+        yield
+
+    for name, stand_in in {
+        "CUDAGraph": FakeGraph,
+        "graph": capture,
+        "stream": stream,
+        "Stream": FakeStream,
+        "current_stream": FakeStream,
+        "graph_pool_handle": object,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    return fake
+
+
+def step(graphs: DecodeGraphs, tokens: list[int], past: list[int]) -> list[float]:
+    return graphs(torch.tensor(tokens), torch.tensor(past, dtype=torch.int32)).tolist()
+
+
+def test_a_replay_sees_new_tokens_and_positions(model: FakeModel) -> None:
+    """A graph captured on the caller's own tensors would answer the first step for ever."""
+    graphs = DecodeGraphs(cast(PackedModel, model), SLOTS, torch.device("cpu"))
+    assert step(graphs, [1, 2], [5, 6]) == [15, 26]
+    assert step(graphs, [3, 4], [7, 8]) == [37, 48]
+
+
+def test_one_capture_for_each_number_of_rows(model: FakeModel) -> None:
+    """Once to compile and once to capture; later steps only replay."""
+    graphs = DecodeGraphs(cast(PackedModel, model), SLOTS, torch.device("cpu"))
+    for rows in (1, 3, 1, 3, 3):
+        assert step(graphs, [1] * rows, [rows] * rows) == [10.0 + rows] * rows
+    assert [len(tokens) for tokens, _, _ in model.calls] == [1, 1, 3, 3]
