@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from sqe_fast.manifest import MANIFEST_FILE, read_manifest, sha256
-from sqe_fast.model.config import ADAPTER_WEIGHTS_FILE, WEIGHTS_FILE
+from sqe_fast.model.config import ADAPTER_WEIGHTS_FILE, INDEX_FILE, WEIGHTS_FILE
 from sqe_fast.prompt import TEMPLATE, PromptBuilder
 from sqe_fast.results import UnusableError
 
@@ -44,18 +46,32 @@ def open_checkpoint(name_or_folder: str | PathLike[str]) -> Checkpoint:
     """Find a checkpoint and read its card. Raises UnusableError where it is none of ours, or of another template."""
     folder = find(name_or_folder)
     card: dict[str, Any] = read_manifest(folder)
-    for file in (WEIGHTS_FILE, TOKENIZER_FILE):
-        if file not in card.get("sha256", {}):
+    hashes: dict[str, str] = card.get("sha256", {})
+    for file in (_weights(folder), TOKENIZER_FILE):
+        if file not in hashes:
             raise UnusableError(f"{folder / MANIFEST_FILE}: lists no hash of {file}; run `sqe export` on the folder")
     template = card.get("template")
     if template != TEMPLATE:
         raise UnusableError(f"{folder / MANIFEST_FILE}: template {template!r}; this version serves {TEMPLATE!r}")
-    return Checkpoint(folder, str(card.get("name", folder.name)), card["sha256"][WEIGHTS_FILE])
+    return Checkpoint(folder, str(card.get("name", folder.name)), _weights_sha256(hashes))
 
 
 def adapter_name(folder: Path) -> str:
     """How rows name a LoRA adapter: folder@sha256[:12] of its weights."""
     return f"{folder.resolve().name}@{sha256(folder / ADAPTER_WEIGHTS_FILE)[:12]}"
+
+
+def _weights(folder: Path) -> str:
+    """The weights' one file, or the index of several."""
+    return INDEX_FILE if (folder / INDEX_FILE).is_file() and not (folder / WEIGHTS_FILE).is_file() else WEIGHTS_FILE
+
+
+def _weights_sha256(hashes: Mapping[str, str]) -> str:
+    """Of the weights' one file; of several, of their names and hashes."""
+    if WEIGHTS_FILE in hashes:
+        return hashes[WEIGHTS_FILE]
+    listed = "".join(f"{name} {hashes[name]}\n" for name in sorted(hashes) if name.endswith(".safetensors"))
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def find(name_or_folder: str | PathLike[str]) -> Path:

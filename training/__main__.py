@@ -136,6 +136,20 @@ def tokenizer(run: Run = DEFAULT_RUN) -> None:
 
 
 @app.command()
+def adopt(
+    source: Annotated[Path, typer.Argument(help="Folder of a Qwen2-Audio checkpoint as published.")],
+    folder: Annotated[Path, typer.Argument(help="Where the checkpoint with our tokens goes.")],
+    run: Run = DEFAULT_RUN,
+) -> None:
+    """Give a larger audio LM the tokens of our answer template. Takes the place of `tokenizer`; then `sft --start`."""
+    from training.learning import adopt as stage
+    from training.learning import tokenizer
+
+    typer.echo(stage.adopt(source, folder))
+    tokenizer.save(Tokenizer.from_file(str(folder / TOKENIZER_FILE)), run / "tokenizer")
+
+
+@app.command()
 def expert(
     run: Run = DEFAULT_RUN,
     steps: Steps = 3_500,
@@ -331,6 +345,8 @@ def ablate(
     steps: Annotated[int, typer.Option(help="Steps of the warm-up, and again of the alignment.")] = 300,
     batch_size: BatchSize = 12,
     precision: PrecisionOption = Precision.fp32,
+    described: Annotated[int, typer.Option(help="Test clips that are described.")] = 200,
+    pairs: Annotated[int, typer.Option(help="Comparisons for each range of |ΔMOS|.")] = 20,
     seeds: Annotated[list[int], typer.Option("--seed", help="Repeat for several.")] = [1, 2],  # noqa: B006
     arms: Annotated[list[str] | None, typer.Option("--arm", help="Repeat for several; all of them by default.")] = None,
 ) -> None:
@@ -338,7 +354,7 @@ def ablate(
     from training.evaluation import ablate as stage
     from training.evaluation.rated_sets import built
 
-    budget = stage.Budget(clips, encoder_steps, steps, batch_size, precision.value)
+    budget = stage.Budget(clips, encoder_steps, steps, batch_size, precision.value, described, pairs)
     test = built(_clips(run, "test"), "test")
     train, held_out = _clips(run, "train"), _clips(run, "validation")
     folder = run / "ablation"

@@ -15,6 +15,8 @@ from typing import Any
 from sqe_fast.results import UnusableError
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+"""Of weights in several files."""
 ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 """As peft names them."""
 MEL_PER_POSITION = 2

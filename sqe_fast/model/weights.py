@@ -12,10 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sqe_fast.model.adapter import Adapter
-from sqe_fast.model.config import WEIGHTS_FILE, AudioConfig, Qwen2AudioConfig
+from sqe_fast.model.config import INDEX_FILE, WEIGHTS_FILE, AudioConfig, Qwen2AudioConfig
 from sqe_fast.results import UnusableError
 
-INDEX_FILE = "model.safetensors.index.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 _ENCODER = {

@@ -173,7 +173,7 @@ def test_an_onnx_encoder_whose_provider_did_not_load_is_refused(
 
 def test_unknown_operators_and_encoders_are_refused(exported: Path) -> None:
     for arguments in ({"operators": "cutlass"}, {"encoder": "tflite"}):
-        with pytest.raises(UnusableError, match="is unknown|are unknown"):
+        with pytest.raises(UnusableError, match=r"is unknown|are unknown"):
             TorchRunner(exported, device="cpu", slots=1, max_length=16, **arguments)
 
 

@@ -1,0 +1,107 @@
+"""A published Qwen2-Audio with our tokens: it rates, and says all else as before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import Qwen2AudioForConditionalGeneration
+
+from sqe_fast import Evaluator
+from sqe_fast.model.qwen2_audio import load_checkpoint
+from sqe_fast.prompt import (
+    AUDIO_BOS,
+    AUDIO_EOS,
+    AUDIO_TOKEN,
+    END_OF_TEXT,
+    IM_END,
+    IM_START,
+    NUMBER_TOKENS,
+    PromptBuilder,
+)
+from tests.model.small import SMALL, save_small, waveform
+from training.learning.adopt import EMBEDDING, HEAD, adopt
+
+OWN_TOKENS = [END_OF_TEXT, IM_START, IM_END, AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN]
+
+
+def published(folder: Path, vocabulary: int, shard_size: str = "5GB") -> Path:
+    """As on a hub: no manifest, the model's own special tokens, ratings spelt in digits."""
+    from dataclasses import replace
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=OWN_TOKENS, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(["user\n assistant\n A B the noise is"] * 4, trainer)
+    text = replace(SMALL.text, vocab_size=vocabulary)
+    config = replace(SMALL, text=text, audio_token_id=tokenizer.token_to_id(AUDIO_TOKEN))
+    plain = save_small(folder.with_name("plain"), config=config)
+    Qwen2AudioForConditionalGeneration.from_pretrained(plain, dtype=torch.float16).save_pretrained(
+        folder, max_shard_size=shard_size
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.mark.parametrize(("vocabulary", "rows"), [(512, 512), (320, 384)])
+def test_old_tokens_keep_their_rows_and_new_ones_start_as_the_mean_of_their_pieces(
+    tmp_path: Path, vocabulary: int, rows: int
+) -> None:
+    source = published(tmp_path / "published", vocabulary)
+    assert f"{rows} rows" in adopt(source, tmp_path / "adopted")
+    before, after = (load_file(folder / "model.safetensors") for folder in (source, tmp_path / "adopted"))
+    old, new = (Tokenizer.from_file(str(f / "tokenizer.json")) for f in (source, tmp_path / "adopted"))
+    for name in (EMBEDDING, HEAD):
+        assert len(after[name]) == rows
+        assert torch.equal(after[name][: old.get_vocab_size()], before[name][: old.get_vocab_size()])
+        mean = before[name][old.encode(" 3.4").ids].float().mean(0).half()
+        assert torch.equal(after[name][new.token_to_id(" 3.4")], mean)
+    assert load_checkpoint(tmp_path / "adopted")[1].text.vocab_size == rows
+
+
+def test_the_tokenizer_serves_our_template(tmp_path: Path) -> None:
+    source = published(tmp_path / "published", 512)
+    adopt(source, tmp_path / "adopted")
+    old, new = (Tokenizer.from_file(str(f / "tokenizer.json")) for f in (source, tmp_path / "adopted"))
+    with pytest.raises(ValueError, match="as one token"):
+        PromptBuilder(old)
+    prompts = PromptBuilder(new)
+    assert len(set(prompts.number_ids)) == len(NUMBER_TOKENS)
+    assert new.encode("the noise is").ids == old.encode("the noise is").ids
+
+
+def test_a_sharded_checkpoint_is_adopted_and_served(tmp_path: Path) -> None:
+    """What nothing was added to is not written again; rows name weights that lie in several files."""
+    source = published(tmp_path / "published", 512, shard_size="100KB")
+    index = json.loads((source / "model.safetensors.index.json").read_text())
+    assert len(set(index["weight_map"].values())) > 2
+    adopt(source, tmp_path / "adopted")
+    evaluator = Evaluator.from_pretrained(tmp_path / "adopted", device="torch-cpu")
+    [evaluation] = evaluator.evaluate([(waveform(1.0), 16_000)], describe=False)
+    assert evaluation.error is None
+    assert evaluation.ratings is not None
+    assert evaluation.model.startswith("adopted@")
+    shard = next(iter((tmp_path / "adopted").glob("*-of-*.safetensors")))
+    shard.unlink()
+    shard.write_bytes(b"")
+    with pytest.raises(Exception, match="corrupt or replaced"):
+        Evaluator.from_pretrained(tmp_path / "adopted", device="torch-cpu")
+
+
+def test_what_cannot_be_adopted_is_refused(tmp_path: Path) -> None:
+    source = published(tmp_path / "published", 512)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(FileExistsError, match="not empty"):
+        adopt(source, tmp_path / "full")
+    (source / "tokenizer.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no tokenizer\.json"):
+        adopt(source, tmp_path / "adopted")

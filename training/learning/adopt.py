@@ -1,0 +1,131 @@
+"""A Qwen2-Audio checkpoint as published → one that knows our answer template, to start SFT from.
+
+Ratings and verdicts are single tokens here ("A rating is one token", ARCHITECTURE.md). What a tokenizer lacks of them is
+added to it; each new token starts as the mean of the tokens that used to spell it, in embedding and head alike, which
+says nothing yet and is learnt by SFT. Rows beyond the model's vocabulary are appended, in multiples of 64.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from tokenizers import AddedToken, Tokenizer
+from torch import Tensor
+
+from sqe_fast.checkpoint import TOKENIZER_FILE
+from sqe_fast.manifest import MANIFEST_FILE, write_hashes
+from sqe_fast.model.config import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE, Qwen2AudioConfig
+from sqe_fast.prompt import NUMBER_TOKENS, SPECIAL_TOKENS, TEMPLATE
+
+EMBEDDING, HEAD = "language_model.model.embed_tokens.weight", "language_model.lm_head.weight"
+ROUNDED_TO = 64
+COMPANIONS = ("preprocessor_config.json", "generation_config.json", "chat_template.json")
+"""Kept where they are there. The tokenizer's other files would speak of the old one."""
+
+
+def adopt(source: Path, folder: Path) -> str:
+    """Write `source` with our tokens to `folder`; what was done, in words.
+
+    Raises UnusableError where `source` holds no Qwen2-Audio, FileNotFoundError where it holds no tokenizer.json or
+    weights in safetensors, and FileExistsError where `folder` is not empty.
+    """
+    Qwen2AudioConfig.from_folder(source)
+    if not (source / TOKENIZER_FILE).exists():
+        raise FileNotFoundError(f"{source} holds no {TOKENIZER_FILE}; save its tokenizer with transformers first")
+    shards = _shards(source)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty")
+    tokenizer = Tokenizer.from_file(str(source / TOKENIZER_FILE))
+    pieces = _add_tokens(tokenizer)
+    tokenizer.save(str(folder / TOKENIZER_FILE))
+    rows = _write_weights(source, folder, shards, pieces)
+    _write_config(source, folder, rows)
+    for name in COMPANIONS:
+        if (source / name).exists():
+            shutil.copyfile(source / name, folder / name)
+    manifest = {"name": folder.resolve().name, "template": TEMPLATE}
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_hashes(folder, [path.name for path in folder.iterdir() if path.name != MANIFEST_FILE])
+    return f"{len(pieces)} tokens added to {source.name}; the vocabulary has {rows} rows"
+
+
+def _add_tokens(tokenizer: Tokenizer) -> dict[int, list[int]]:
+    """Add what is missing; each new id with the ids that spelt it before."""
+    missing = [
+        token
+        for token in (*SPECIAL_TOKENS, *NUMBER_TOKENS)
+        if len(tokenizer.encode(token, add_special_tokens=False)) != 1
+    ]
+    spelt = [tokenizer.encode(token, add_special_tokens=False).ids for token in missing]
+    tokenizer.add_special_tokens(
+        [AddedToken(t, normalized=False, special=True) for t in missing if t in SPECIAL_TOKENS]
+    )
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in missing if token in NUMBER_TOKENS])
+    return {tokenizer.token_to_id(token): ids for token, ids in zip(missing, spelt, strict=True)}
+
+
+def _shards(source: Path) -> dict[str, list[str]]:
+    """The tensors of each weights file."""
+    if (source / WEIGHTS_FILE).exists():
+        with safe_open(source / WEIGHTS_FILE, "pt") as file:
+            return {WEIGHTS_FILE: list(file.keys())}
+    if not (source / INDEX_FILE).exists():
+        raise FileNotFoundError(f"{source} holds neither {WEIGHTS_FILE} nor {INDEX_FILE}")
+    shards: dict[str, list[str]] = {}
+    for tensor, file_name in json.loads((source / INDEX_FILE).read_text())["weight_map"].items():
+        shards.setdefault(file_name, []).append(tensor)
+    return shards
+
+
+def _write_weights(
+    source: Path, folder: Path, shards: Mapping[str, Sequence[str]], pieces: Mapping[int, Sequence[int]]
+) -> int:
+    """Copy the files, those with embedding or head with rows for new tokens; the vocabulary's rows."""
+    rows = 0
+    for name, tensors in shards.items():
+        if not {EMBEDDING, HEAD} & set(tensors):
+            _link(source / name, folder / name)
+            continue
+        loaded = load_file(source / name)
+        for tensor in {EMBEDDING, HEAD} & set(tensors):
+            loaded[tensor] = _with_rows(loaded[tensor], pieces)
+            rows = len(loaded[tensor])
+        save_file(loaded, folder / name, metadata={"format": "pt"})
+    if (source / INDEX_FILE).exists():
+        shutil.copyfile(source / INDEX_FILE, folder / INDEX_FILE)
+    return rows
+
+
+def _with_rows(weight: Tensor, pieces: Mapping[int, Sequence[int]]) -> Tensor:
+    """[vocabulary, H] with a row for each new id, the mean of its pieces'."""
+    needed = max((*pieces, len(weight) - 1)) + 1
+    if needed > len(weight):
+        missing = -(-needed // ROUNDED_TO) * ROUNDED_TO - len(weight)
+        weight = torch.cat([weight, weight.new_zeros(missing, weight.shape[1])])
+    for new, old in pieces.items():
+        weight[new] = weight[list(old)].float().mean(0).to(weight.dtype)
+    return weight
+
+
+def _write_config(source: Path, folder: Path, rows: int) -> None:
+    fields = json.loads((source / CONFIG_FILE).read_text())
+    fields.setdefault("text_config", {})["vocab_size"] = rows
+    if "vocab_size" in fields:
+        fields["vocab_size"] = rows
+    (folder / CONFIG_FILE).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link where the file system allows one: shards are gigabytes."""
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)
