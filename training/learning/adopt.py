@@ -1,8 +1,8 @@
 """A Qwen2-Audio checkpoint as published → one that knows our answer template, to start SFT from.
 
-Ratings and verdicts are single tokens here ("A rating is one token", ARCHITECTURE.md). What a tokenizer lacks of them is
-added to it; each new token starts as the mean of the tokens that used to spell it, in embedding and head alike, which
-says nothing yet and is learnt by SFT. Rows beyond the model's vocabulary are appended, in multiples of 64.
+Ratings and verdicts are single tokens here ("A rating is one token", ARCHITECTURE.md). What a tokenizer lacks of them
+is added to it; each new token starts as the mean of the tokens that used to spell it, in embedding and head alike,
+which says nothing yet and is learnt by SFT. Rows beyond the model's vocabulary are appended, in multiples of 64.
 """
 
 from __future__ import annotations
@@ -59,17 +59,12 @@ def adopt(source: Path, folder: Path) -> str:
 
 def _add_tokens(tokenizer: Tokenizer) -> dict[int, list[int]]:
     """Add what is missing; each new id with the ids that spelt it before."""
-    missing = [
-        token
-        for token in (*SPECIAL_TOKENS, *NUMBER_TOKENS)
-        if len(tokenizer.encode(token, add_special_tokens=False)) != 1
-    ]
-    spelt = [tokenizer.encode(token, add_special_tokens=False).ids for token in missing]
-    tokenizer.add_special_tokens(
-        [AddedToken(t, normalized=False, special=True) for t in missing if t in SPECIAL_TOKENS]
-    )
+    spelt = {t: tokenizer.encode(t, add_special_tokens=False).ids for t in (*SPECIAL_TOKENS, *NUMBER_TOKENS)}
+    missing = {token: ids for token, ids in spelt.items() if len(ids) != 1}
+    markers = [AddedToken(token, normalized=False, special=True) for token in missing if token in SPECIAL_TOKENS]
+    tokenizer.add_special_tokens(markers)
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in missing if token in NUMBER_TOKENS])
-    return {tokenizer.token_to_id(token): ids for token, ids in zip(missing, spelt, strict=True)}
+    return {tokenizer.token_to_id(token): ids for token, ids in missing.items()}
 
 
 def _shards(source: Path) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,15 +32,11 @@ OWN_TOKENS = [END_OF_TEXT, IM_START, IM_END, AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN]
 
 def published(folder: Path, vocabulary: int, shard_size: str = "5GB") -> Path:
     """As on a hub: no manifest, the model's own special tokens, ratings spelt in digits."""
-    from dataclasses import replace
-
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=OWN_TOKENS, initial_alphabet=alphabet, show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=OWN_TOKENS, initial_alphabet=alphabet)
     tokenizer.train_from_iterator(["user\n assistant\n A B the noise is"] * 4, trainer)
     text = replace(SMALL.text, vocab_size=vocabulary)
     config = replace(SMALL, text=text, audio_token_id=tokenizer.token_to_id(AUDIO_TOKEN))
