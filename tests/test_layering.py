@@ -45,7 +45,7 @@ ARROWS: dict[str, set[str]] = {
     "checkpoint": {"manifest", "model.config", "prompt", "results"},
     # The model, and what serves it.
     "model": {"model.config", "kernels", "results"},
-    "runners": {"runners.base", "manifest", "model", "model.config", "results"},
+    "runners": {"runners.base", "kernels", "manifest", "model", "model.config", "results"},
     "engine": {"runners.base", "audio", "features", "prompt", "results"},
     # The public API and what stands on it.
     "flow": {"engine", "model.config", "audio", "features", "prompt", "results", "signal_flags", "windows"},
