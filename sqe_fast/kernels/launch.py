@@ -10,8 +10,13 @@ DRY = 90
 
 
 def architecture(tensor: Tensor) -> int:
-    """Compute capability of the tensor's GPU: 80 for A100, 90 for H100."""
+    """The architecture that tiles are chosen for: 80 (A100 and its kin), or 90 (H100 and newer).
+
+    Raises RuntimeError for an older GPU, which has no bfloat16.
+    """
     if tensor.device.type != "cuda":
         return DRY
     major, minor = torch.cuda.get_device_capability(tensor.device)
-    return 10 * major + minor
+    if major < 8:
+        raise RuntimeError(f"the Triton kernels need compute capability 8.0 or newer; this GPU has {major}.{minor}")
+    return 90 if major >= 9 else 80

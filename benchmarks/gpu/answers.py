@@ -1,0 +1,133 @@
+"""End to end: clips to ratings and prose, by the evaluator and by its peers on the same weights in the same run.
+
+The weights are a checkpoint's: random ones would write noise of any length. Every round hears new clips, so that no
+cache of anyone's has them. Peers take their turn in each round; their prompts hold all clips at once.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from benchmarks.gpu.answering import HuggingFace, Peer, Vllm, Wave, has_vllm
+from benchmarks.gpu.rows import Place, Writer
+from benchmarks.gpu.workloads import utterances
+from sqe_fast import Evaluator
+from sqe_fast.checkpoint import Checkpoint, open_checkpoint
+from sqe_fast.features import SAMPLE_RATE
+from sqe_fast.results import RATINGS, Evaluation
+from sqe_fast.runners.torch_runner import TorchRunner
+from tests.golden.clips import golden_clips
+
+ROUNDS = 3
+HOP = SAMPLE_RATE // 100
+OFF = 0.03
+"""How far our first rating may lie from Hugging Face's in half precision, on the scale from 1 to 5."""
+
+
+def measure(writer: Writer, name: str) -> None:
+    place, checkpoint = writer.place, open_checkpoint(name)
+    frames = (120,) if place.dry else utterances(32)
+    evaluator = _evaluator(checkpoint, place, len(frames))
+    peers = _peers(checkpoint, place, len(frames))
+    off = _off(evaluator, peers["transformers sdpa"], _clips(frames, 0))  # type: ignore[arg-type]
+    assert off <= OFF, f"our ratings are off by {off:.3f}"
+    for describe in (False,) if place.dry else (False, True):
+        turns = Turns(place, ["", *peers])
+        for turn in range(1 if place.dry else 1 + ROUNDS):  # the first warms up
+            clips = _clips(frames, 1 + turn)
+            with turns.timed(""):
+                found = _ours(evaluator, clips, describe)
+            assert all(evaluation.error is None and evaluation.ratings is not None for evaluation in found)
+            turns.tokens[""] = evaluator.trace().decode_tokens
+            for peer, model in peers.items():
+                with turns.timed(peer):
+                    answers = model.answers(clips, describe=describe)
+                assert min(map(len, answers)) >= len(RATINGS), f"{peer} does not answer"
+                turns.tokens[peer] = sum(map(len, answers))
+        case = f"{len(frames)} clips, {'described' if describe else 'scores only'}"
+        _write(writer, case, evaluator.info(), turns, sum(frames) / 100, off)
+
+
+class Turns:
+    """Seconds of each round, and tokens of the last, by contender; "" is ours."""
+
+    def __init__(self, place: Place, contenders: Sequence[str]) -> None:
+        self._place = place
+        self.seconds: dict[str, list[float]] = {name: [] for name in contenders}
+        self.tokens: dict[str, int] = {}
+
+    @contextmanager
+    def timed(self, contender: str) -> Iterator[None]:
+        self._place.synchronise()
+        start = time.perf_counter()
+        yield
+        self._place.synchronise()
+        self.seconds[contender].append(time.perf_counter() - start)
+
+
+def _write(writer: Writer, case: str, info: dict[str, Any], turns: Turns, audio_seconds: float, off: float) -> None:
+    """A row for each peer."""
+    operators, runner = info["runner"].split("-")[0], info["runner"]
+    for peer in turns.seconds:
+        if not peer:
+            continue
+        times: dict[str, float] = {}
+        if not writer.place.dry:
+            mine, theirs = (statistics.median(turns.seconds[name][1:]) for name in ("", peer))
+            times = {
+                "ms": round(mine * 1e3, 1),
+                "peer_ms": round(theirs * 1e3, 1),
+                "times_peer": round(theirs / mine, 3),
+                "audio_seconds_per_second": round(audio_seconds / mine, 1),
+            }
+        more = {"off_first_rating": off, "tokens": turns.tokens[""], "peer_tokens": turns.tokens[peer]}
+        writer.write("answer", case, operators, peer=peer, runner=runner, model=info["model"], **more, **times)
+
+
+def _evaluator(checkpoint: Checkpoint, place: Place, slots: int) -> Evaluator:
+    """The dry one runs the same kernels, in the interpreter."""
+    if not place.dry:
+        return Evaluator.from_pretrained(checkpoint.folder, device="cuda", slots=slots)
+    runner = TorchRunner(checkpoint.folder, device="cpu", slots=slots, max_length=256, operators="triton")
+    return Evaluator(runner, checkpoint.prompts(), model=checkpoint.model)
+
+
+def _peers(checkpoint: Checkpoint, place: Place, slots: int) -> dict[str, Peer]:
+    folder, prompts = checkpoint.folder, checkpoint.prompts()
+    peers: dict[str, Peer] = {"transformers sdpa": HuggingFace(folder, prompts, place)}
+    if not place.dry:
+        peers["transformers compiled"] = HuggingFace(folder, prompts, place, compiled=True)
+        if has_vllm():
+            peers["vllm"] = Vllm(folder, prompts, place, slots=slots)
+        else:
+            print("vLLM is not installed: it is left out")
+    return peers
+
+
+def _ours(evaluator: Evaluator, clips: Sequence[Wave], describe: bool) -> list[Evaluation]:
+    return evaluator.evaluate([(clip, SAMPLE_RATE) for clip in clips], describe)
+
+
+def _off(evaluator: Evaluator, peer: HuggingFace, clips: Sequence[Wave]) -> float:
+    ours = [evaluation.ratings for evaluation in _ours(evaluator, clips, describe=False)]
+    assert all(ratings is not None for ratings in ours)
+    theirs = peer.first_ratings(clips)
+    return max(abs(ratings[RATINGS[0]] - value) for ratings, value in zip(ours, theirs, strict=True))  # type: ignore[index]
+
+
+def _clips(frames: Sequence[int], seed: int) -> list[Wave]:
+    """Pieces of the golden clips, one after the other, with a little noise of their own."""
+    rng = np.random.default_rng(seed)
+    speech = np.concatenate([samples for samples, rate in golden_clips().values() if rate == SAMPLE_RATE])
+    clips, start = [], 0
+    for count in frames:
+        piece = np.take(speech, np.arange(start, start + count * HOP), mode="wrap")
+        clips.append((piece + 1e-4 * rng.standard_normal(len(piece))).astype(np.float32))
+        start += count * HOP
+    return clips

@@ -1,0 +1,138 @@
+"""One JSON row for each measurement: what ran, where, how right it was and how fast beside its peer in the same run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.gpu.work_model import Work
+
+ROOT = Path(__file__).parents[2]
+TIMES_TORCH = 2.0
+"""What our error may be of torch's own in the same precision, both against float32 (or float64)."""
+ROUNDING = 2e-3
+"""A relative error that no one has to explain: a few roundings of half precision."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where measurements are taken. `dry`: in Triton's interpreter on a CPU, where no time means anything."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def dry(self) -> bool:
+        return self.device.type != "cuda"
+
+    def synchronise(self) -> None:
+        if not self.dry:
+            torch.cuda.synchronize(self.device)
+
+
+def open_place(dry: bool) -> Place:
+    """Raises RuntimeError where there is no GPU for what is not dry, or no interpreter for what is."""
+    from sqe_fast.kernels import interpreted
+
+    if dry and not interpreted():
+        raise RuntimeError("a dry run needs TRITON_INTERPRET=1, set before Python starts")
+    if dry:  # of half precision, as on a GPU; the interpreter computes bfloat16 wrongly
+        return Place(torch.device("cpu"), torch.float16)
+    if not torch.cuda.is_available():
+        raise RuntimeError("no GPU is here: run with --dry to see that the benchmarks work, or on a card")
+    if interpreted():
+        raise RuntimeError("TRITON_INTERPRET is set: unset it, or the kernels run on the CPU")
+    torch.backends.cudnn.allow_tf32 = False  # float32 is what errors are measured against
+    return Place(torch.device("cuda"), torch.bfloat16)
+
+
+@cache
+def environment(place: Place) -> dict[str, Any]:
+    """What a number is worth nothing without."""
+    device = "none (Triton's interpreter on a CPU)" if place.dry else torch.cuda.get_device_name(place.device)
+    return {
+        "dry": place.dry,
+        "device": device,
+        "dtype": str(place.dtype).removeprefix("torch."),
+        "commit": _output("git", "rev-parse", "--short", "HEAD")
+        + ("+changes" if _output("git", "diff", "HEAD") else ""),
+        "driver": None if place.dry else _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
+        "cuda": torch.version.cuda,
+        **{package: version(package) for package in ("torch", "triton", "transformers", "vllm")},
+    }
+
+
+def version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@dataclass(frozen=True)
+class Writer:
+    place: Place
+    file: IO[str]
+
+    def write(self, level: str, case: str, operators: str, **more: Any) -> None:
+        """`level`: kernel, stage or answer. `operators` is the NAME of those that ran."""
+        row = {"level": level, "case": case, "operators": operators, **more, **environment(self.place)}
+        if self.place.dry:
+            assert not [key for key in row if key.endswith(("ms", "per_second")) or key.startswith("times_")]
+        self.file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self.file.flush()
+
+    def timed(
+        self,
+        level: str,
+        case: str,
+        operators: str,
+        ours: Callable[[], object],
+        peers: dict[str, Callable[[], object]],
+        least_work: Work | None = None,
+        **more: Any,
+    ) -> None:
+        """A row for each peer, measured in turn; `times_peer` above 1: ours is faster. Where it is dry all run once."""
+        for peer, run in peers.items():
+            if self.place.dry:
+                ours()
+                run()
+                self.write(level, case, operators, peer=peer, **more)
+                continue
+            theirs, mine = milliseconds(run), milliseconds(ours)
+            times = {"ms": round(mine, 4), "peer_ms": round(theirs, 4), "times_peer": round(theirs / mine, 3)}
+            if least_work is not None:
+                times["tera_flops_per_second"] = round(2 * least_work.products / mine * 1e-9, 2)
+                times["least_giga_bytes_per_second"] = round(least_work.bytes / mine * 1e-6, 1)
+            self.write(level, case, operators, peer=peer, **times, **more)
+
+
+def milliseconds(run: Callable[[], object]) -> float:
+    """Median on the GPU; its L2 is emptied before each run."""
+    from triton.testing import do_bench
+
+    found: float = do_bench(run, warmup=50, rep=200, return_mode="median")
+    return found
+
+
+def relative_error(found: Tensor, exact: Tensor) -> float:
+    """In the Euclidean norm."""
+    exact = exact.double()
+    return float((found.double() - exact).norm() / exact.norm().clamp(min=1e-12))
+
+
+def assert_right(what: str, error: float, torchs: float) -> None:
+    assert error <= TIMES_TORCH * torchs + ROUNDING, f"{what}: off by {error:.1e}, torch by {torchs:.1e}"

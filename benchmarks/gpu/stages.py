@@ -1,0 +1,76 @@
+"""Encode, prefill and decode: one encoder layer, two of the decoder and the head, of 7B's sizes.
+
+Ours is the packed model on Triton kernels; peers are the same on plain torch, and Hugging Face's model, with sdpa and
+compiled. On a GPU decode steps are replayed as CUDA graphs, as they are when served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchmarks.gpu.hugging_face import HuggingFaceStages
+from benchmarks.gpu.rows import Place, Writer, assert_right, relative_error
+from benchmarks.gpu.workloads import Stages, Workload, random_model
+from sqe_fast.kernels import select
+
+Run = Callable[[], Tensor]
+
+
+@torch.inference_mode()
+def measure(writer: Writer, load: Workload) -> None:
+    place = writer.place
+    exact = {name: run() for name, run in _stages(load, place, "torch", torch.float32).items()}
+    ours, torchs = (_stages(load, place, operators) for operators in ("triton", "torch"))
+    peers = {"torch": torchs, **_hugging_face(load, place)}
+    for name, run in ours.items():
+        error, torchs_error = (relative_error(each(), exact[name]) for each in (run, torchs[name]))
+        assert_right(name, error, torchs_error)
+        for peer, runs in peers.items():
+            theirs = relative_error(runs[name](), exact[name])
+            assert_right(f"{name} by {peer}", theirs, torchs_error)  # or it does not compute the same
+            timed = {peer: runs[name]}
+            writer.timed("stage", name, "triton", run, timed, error=error, peer_error=theirs, layers=_layers(load))
+
+
+def _layers(load: Workload) -> str:
+    return f"{load.config.audio.layers} of the encoder, {load.config.text.layers} of the decoder"
+
+
+def _stages(load: Workload, place: Place, operators: str, dtype: torch.dtype | None = None) -> dict[str, Run]:
+    model = random_model(load.config, place.dtype, place.device).to(dtype or place.dtype)
+    stages = Stages(load, model, select(operators))
+    runs: dict[str, Run] = {
+        f"encode {len(load.frames)} clips": stages.encode,
+        f"prefill {load.prompt} tokens behind {load.prefix}": lambda: stages.packed.logits(stages.prefill()),
+    }
+    decode = stages.packed.decode
+    if not place.dry:
+        from sqe_fast.runners.decode_graphs import DecodeGraphs
+
+        decode = DecodeGraphs(stages.packed, max(load.rows), place.device)  # type: ignore[assignment]
+    for rows in load.rows:
+        step = stages.step(rows)
+        runs[f"decode {rows} rows that hold {load.held}"] = lambda step=step: stages.packed.logits(decode(*step))
+    return runs
+
+
+def _hugging_face(load: Workload, place: Place) -> dict[str, dict[str, Run]]:
+    """Its kind of attention, or compiled → its stages."""
+    model = random_model(load.config, place.dtype, place.device)
+    found = {}
+    for name in ("transformers sdpa",) if place.dry else ("transformers sdpa", "transformers compiled"):
+        # Slots as they are before ours have run.
+        peer = HuggingFaceStages(model, Stages(load, model, select("torch")), place)
+        if name.endswith("compiled"):
+            peer.compile()
+        runs = [peer.encode, peer.prefill(), *(peer.decode(rows) for rows in load.rows)]
+        names = (
+            f"encode {len(load.frames)} clips",
+            f"prefill {load.prompt} tokens behind {load.prefix}",
+            *(f"decode {rows} rows that hold {load.held}" for rows in load.rows),
+        )
+        found[name] = dict(zip(names, runs, strict=True))
+    return found

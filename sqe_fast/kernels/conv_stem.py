@@ -1,0 +1,141 @@
+"""The encoder's two convolutions as matrix products that gather their factors: Triton kernels, forward only.
+
+A convolution 3 wide is a product over (tap, channel). Weights are read where they lie, by their strides: 16 bytes at a
+time if they lie as [out, 3, in] in memory.
+"""
+
+# mypy: disallow-untyped-decorators=False, disallow-untyped-defs=False, disallow-incomplete-defs=False
+# What a kernel takes has no types that a checker knows.
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from sqe_fast.kernels.epilogue import finish, gelu
+from sqe_fast.kernels.launch import architecture
+from sqe_fast.kernels.matmul import place
+from sqe_fast.kernels.matmul_tiles import GROUP, choose, programs, step
+
+TAPS = 3
+
+
+@triton.jit
+def _load_weight(weight, column, tap, channels, M, K, stride_out, stride_in, stride_tap, BLOCK_N: tl.constexpr):
+    """[channels, BLOCK_N]: one tap of BLOCK_N outputs."""
+    c = tl.arange(0, BLOCK_N)
+    inside = (channels < K)[:, None] & (column + c < M)[None, :]
+    offsets = channels[:, None] * stride_in + c[None, :] * stride_out
+    return tl.load(weight + column * stride_out + tap * stride_tap + offsets, mask=inside, other=0.0)
+
+
+@triton.jit(do_not_specialize=["N", "stride"])
+def _conv1(
+    mel,  # [K, N]: channel by column
+    valid,  # [N] bool
+    weight,  # [M, K, 3]
+    bias,  # [M]
+    out,  # [N, M]: GELU of the convolution, zero where not valid
+    N,
+    M,
+    K,
+    stride,  # of mel, from channel to channel
+    stride_out,
+    stride_in,
+    stride_tap,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    GROUP: tl.constexpr,
+):
+    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP)
+    row, column = tile_m * BLOCK_M, tile_n * BLOCK_N
+    r = row + tl.arange(0, BLOCK_M)
+    steps = tl.cdiv(K, BLOCK_K)
+    acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for i in range(3 * steps):
+        tap = i // steps
+        channels = i % steps * BLOCK_K + tl.arange(0, BLOCK_K)
+        source = r + tap - 1
+        inside = ((source >= 0) & (source < N))[:, None] & (channels < K)[None, :]
+        # Two bytes at a time, as columns one apart are not aligned: of 0.15 % of the encoder's arithmetic.
+        a = tl.load(mel + channels.to(tl.int64)[None, :] * stride + source[:, None], mask=inside, other=0.0)
+        b = _load_weight(weight, column, tap, channels, M, K, stride_out, stride_in, stride_tap, BLOCK_N)
+        acc = tl.dot(a, b, acc, input_precision="ieee")
+    c = column + tl.arange(0, BLOCK_N)
+    acc = gelu(acc + tl.load(bias + c, mask=c < M, other=0.0).to(tl.float32)[None, :])
+    kept = tl.load(valid + r, mask=r < N, other=0).to(tl.float32)
+    acc *= kept[:, None]
+    finish(acc, None, None, None, out, None, row, column, N, M, 0, False, BLOCK_M, BLOCK_N)
+
+
+@triton.jit(do_not_specialize=["N", "columns"])
+def _conv2(
+    x,  # [columns, K]
+    centres,  # [N] int32: of these columns
+    weight,  # [M, K, 3]
+    bias,  # [M]
+    table,  # [positions, M]
+    steps,  # [N] int32: rows of the table
+    out,  # [N, M]
+    N,
+    M,
+    K,
+    columns,
+    stride_out,
+    stride_in,
+    stride_tap,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    GROUP: tl.constexpr,
+):
+    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP)
+    row, column = tile_m * BLOCK_M, tile_n * BLOCK_N
+    r = row + tl.arange(0, BLOCK_M)
+    centre = tl.load(centres + r, mask=r < N, other=-2)  # −2: all three taps lie outside
+    per_tap = tl.cdiv(K, BLOCK_K)
+    acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for i in range(3 * per_tap):
+        tap = i // per_tap
+        channels = i % per_tap * BLOCK_K + tl.arange(0, BLOCK_K)
+        source = centre + tap - 1
+        inside = ((source >= 0) & (source < columns))[:, None] & (channels < K)[None, :]
+        a = tl.load(x + source.to(tl.int64)[:, None] * K + channels[None, :], mask=inside, other=0.0)
+        b = _load_weight(weight, column, tap, channels, M, K, stride_out, stride_in, stride_tap, BLOCK_N)
+        acc = tl.dot(a, b, acc, input_precision="ieee")
+    finish(acc, bias, table, steps, out, None, row, column, N, M, M, True, BLOCK_M, BLOCK_N)
+
+
+def conv_stem(
+    mel: Tensor,
+    valid: Tensor,
+    columns: Tensor,
+    steps: Tensor,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+    table: Tensor,
+) -> Tensor:
+    width = len(weight2)
+    out = mel.new_empty(len(columns), width)
+    if not len(columns):
+        return out
+    assert mel.stride(1) == 1
+    assert table.is_contiguous()
+    assert weight1.shape[2] == weight2.shape[2] == TAPS
+    n_mels, count = mel.shape
+    hidden = mel.new_empty(count, len(weight1))
+    tile, k = choose(count, (len(weight1),), mel.dtype, architecture(mel), widest=128), step(mel.dtype)
+    _conv1[(programs(tile, count, (len(weight1),)),)](
+        mel, valid, weight1, bias1, hidden, count, len(weight1), n_mels, mel.stride(0), *weight1.stride(),
+        BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP=GROUP, num_warps=tile.warps, num_stages=tile.stages,
+    )  # fmt: skip
+    tile = choose(len(columns), (width,), mel.dtype, architecture(mel), widest=128)
+    _conv2[(programs(tile, len(columns), (width,)),)](
+        hidden, columns, weight2, bias2, table, steps, out, len(columns), width, len(weight1), count, *weight2.stride(),
+        BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP=GROUP, num_warps=tile.warps, num_stages=tile.stages,
+    )  # fmt: skip
+    return out

@@ -1,0 +1,71 @@
+"""Layer and RMS norm of rows, as a Triton kernel: what stands before a matrix product.
+
+It is a launch of its own. Inside a matrix product each tile of 128 outputs would have to read its rows twice, once for
+their statistics before the first product can start: for 4096 wide rows that is as much L2 traffic as the product's own.
+And a row of a program's own has its sums added in the same order, whichever tile sizes the product takes for the batch.
+"""
+
+# mypy: disallow-untyped-decorators=False, disallow-untyped-defs=False, disallow-incomplete-defs=False
+# What a kernel takes has no types that a checker knows.
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+WARPS = 4
+
+
+@triton.jit
+def _load(x, row, columns, K, stride):
+    return tl.load(x + row.to(tl.int64) * stride + columns, mask=columns < K, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _normalise(
+    x,  # [rows, K]
+    first,  # [N] int32: the first of two rows to average; None to take rows as they are
+    weight,  # [K]
+    bias,  # [K]; None: RMS norm
+    out,  # [N, K]
+    K,
+    stride,
+    eps,
+    BLOCK: tl.constexpr,  # ≥ K
+):
+    row = tl.program_id(0)
+    columns = tl.arange(0, BLOCK)
+    inside = columns < K
+    if first is None:
+        values = _load(x, row, columns, K, stride)
+    else:
+        pair = tl.load(first + row)
+        values = 0.5 * (_load(x, pair, columns, K, stride) + _load(x, pair + 1, columns, K, stride))
+    if bias is not None:  # about the mean: a difference of two large sums would lose the variance
+        values = tl.where(inside, values - tl.sum(values, 0) / K, 0.0)
+    values *= 1.0 / tl.sqrt(tl.sum(values * values, 0) / K + eps)
+    values *= tl.load(weight + columns, mask=inside, other=0.0).to(tl.float32)
+    if bias is not None:
+        values += tl.load(bias + columns, mask=inside, other=0.0).to(tl.float32)
+    tl.store(out + row.to(tl.int64) * K + columns, values.to(out.dtype.element_ty), mask=inside)
+
+
+def normalise(
+    x: Tensor,  # [rows, K]
+    weight: Tensor,  # [K]
+    bias: Tensor | None,  # [K]
+    eps: float,
+    dtype: torch.dtype,
+    first: Tensor | None = None,  # [N] int32
+) -> Tensor:
+    """Layer norm of each row, or RMS norm where there is no bias; of the mean of rows first and first + 1 if given.
+    Computed in float32 and rounded once, to `dtype`: [N, K]."""
+    assert x.stride(1) == 1
+    K = x.shape[1]
+    out = x.new_empty(len(x) if first is None else len(first), K, dtype=dtype)
+    if len(out):
+        block = triton.next_power_of_2(K)
+        _normalise[(len(out),)](x, first, weight, bias, out, K, x.stride(0), eps, BLOCK=block, num_warps=WARPS)
+    return out

@@ -1,0 +1,26 @@
+"""The operators as Triton kernels; forward only."""
+
+from __future__ import annotations
+
+from sqe_fast.kernels.cached_attention import decode_attention, prefill_attention
+from sqe_fast.kernels.conv_stem import conv_stem
+from sqe_fast.kernels.matmul import layer_norm_linear, linear_residual, rms_norm_linear, rms_norm_swiglu
+from sqe_fast.kernels.packed_attention import packed_attention
+from sqe_fast.kernels.projector import pool_norm_linear
+from sqe_fast.kernels.read_out import read_out
+
+NAME = "triton"
+
+__all__ = [
+    "NAME",
+    "conv_stem",
+    "decode_attention",
+    "layer_norm_linear",
+    "linear_residual",
+    "packed_attention",
+    "pool_norm_linear",
+    "prefill_attention",
+    "read_out",
+    "rms_norm_linear",
+    "rms_norm_swiglu",
+]

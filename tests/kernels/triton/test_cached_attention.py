@@ -1,0 +1,163 @@
+"""Attention over a KV cache as Triton kernels, against the reference; memory that nobody wrote is NaN."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from sqe_fast.kernels import cached_attention, reference
+from sqe_fast.kernels.cached_attention import CHUNK, decode_attention, prefill_attention
+from tests.kernels.triton.matmul_cases import DTYPES, assert_close, normal
+
+NAN = float("nan")
+HEADS = [(2, 2, 16), (4, 2, 48), (7, 1, 32), (2, 1, 128)]
+"""(heads, kv_heads, head_dim): ratios of 1, 2 and 7; halves of fewer than 16 columns and of no power of two."""
+SPANS = [(0, 1), (0, 21), (37, 40), (70, 1)]
+"""(past, T)"""
+MAX_LENGTH = 2 * CHUNK + 20
+
+
+class Memory(NamedTuple):
+    keys: Tensor  # [slots, kv_heads, max_length, head_dim]
+    values: Tensor
+
+    @classmethod
+    def holding(cls, past: list[int], kv_heads: int, head_dim: int, dtype: torch.dtype) -> Memory:
+        """Slots of which each holds so many positions."""
+        memory = cls(*(normal(len(past), kv_heads, MAX_LENGTH, head_dim, dtype=dtype, seed=seed) for seed in (5, 6)))
+        for slot, held in enumerate(past):
+            for part in memory:
+                part[slot, :, held:] = NAN
+        return memory
+
+    def to(self, dtype: torch.dtype) -> Memory:
+        """A copy."""
+        return Memory(*(part.to(dtype, copy=True) for part in self))
+
+    def slot(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.keys[index], self.values[index]
+
+
+def rows(count: int, heads: int, kv_heads: int, head_dim: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """q, k and v, columns of one matrix."""
+    q, k, v = normal(count, (heads + 2 * kv_heads) * head_dim, dtype=dtype).split(
+        [heads * head_dim, kv_heads * head_dim, kv_heads * head_dim], 1
+    )
+    return q, k, v
+
+
+def angles(head_dim: int) -> tuple[Tensor, Tensor]:
+    turns = torch.arange(MAX_LENGTH)[:, None] * 100.0 ** (-torch.arange(0, head_dim, 2) / head_dim)
+    return turns.cos(), turns.sin()
+
+
+def assert_memory_close(found: Memory, expected: Memory, exact: Memory) -> None:
+    """Written positions are close, all others the same bits."""
+    for part, other, precise in zip(found, expected, exact, strict=True):
+        empty = precise.isnan()
+        assert torch.equal(part.isnan(), empty)
+        assert_close(*(each.masked_fill(empty, 0.0) for each in (part, other, precise)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("past", "steps"), SPANS)
+@pytest.mark.parametrize(("heads", "kv_heads", "head_dim"), HEADS)
+def test_prefill(heads: int, kv_heads: int, head_dim: int, past: int, steps: int, dtype: torch.dtype) -> None:
+    given, turns = rows(steps, heads, kv_heads, head_dim, dtype), angles(head_dim)
+    memory = Memory.holding([3, past, 9], kv_heads, head_dim, dtype)
+    copies = [memory.to(dtype), memory.to(dtype), memory.to(torch.float64)]
+    found = prefill_attention(*given, *turns, *copies[0].slot(1), past)
+    expected = reference.prefill_attention(*given, *turns, *copies[1].slot(1), past)
+    exactly = (part.double() for part in given)
+    exact = reference.prefill_attention(*exactly, *turns, *copies[2].slot(1), past)
+    assert_close(found, expected, exact)
+    assert_memory_close(*copies)
+    for part, before in zip(copies[0], memory, strict=True):
+        assert torch.equal(part[1, :, :past], before[1, :, :past])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("heads", "kv_heads", "head_dim"), HEADS)
+def test_decode(heads: int, kv_heads: int, head_dim: int, dtype: torch.dtype) -> None:
+    """Empty slots, ends of chunks, and a slot more than rows."""
+    past = [0, 37, CHUNK - 1, CHUNK, 2 * CHUNK + 3]
+    given, turns = rows(len(past), heads, kv_heads, head_dim, dtype), angles(head_dim)
+    memory = Memory.holding([*past, 50], kv_heads, head_dim, dtype)
+    copies = [memory.to(dtype), memory.to(dtype), memory.to(torch.float64)]
+    held = torch.tensor(past, dtype=torch.int32)
+    found = decode_attention(*given, *turns, *copies[0], held)
+    expected = reference.decode_attention(*given, *turns, *copies[1], held)
+    exact = reference.decode_attention(*(part.double() for part in given), *turns, *copies[2], held)
+    assert_close(found, expected, exact)
+    assert_memory_close(*copies)
+    for part, before in zip(copies[0], memory, strict=True):
+        for slot, kept in enumerate([*past, 50]):
+            assert torch.equal(part[slot, :, :kept], before[slot, :, :kept])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_prefill_in_pieces_is_the_whole(dtype: torch.dtype) -> None:
+    """Bit for bit: steps along the keys begin at fixed positions. So a shared prefix changes nothing."""
+    heads = 2, 1, 32
+    given, turns = rows(60, *heads, dtype), angles(32)
+    whole, pieces = (Memory.holding([0], *heads[1:], dtype) for _ in range(2))
+    expected = prefill_attention(*given, *turns, *whole.slot(0), 0)
+    found = [
+        prefill_attention(*(part[start:end] for part in given), *turns, *pieces.slot(0), start)
+        for start, end in ((0, 37), (37, 38), (38, 60))
+    ]
+    assert torch.equal(torch.cat(found), expected)
+    for part, other in zip(pieces, whole, strict=True):
+        assert torch.equal(part.nan_to_num(7.0), other.nan_to_num(7.0))
+
+
+@pytest.mark.parametrize(("past", "dtype"), [(20, torch.float32), (CHUNK + 5, torch.float16)])
+def test_decode_goes_on_where_prefill_ended(past: int, dtype: torch.dtype) -> None:
+    heads = 4, 2, 32
+    given, turns = rows(past + 1, *heads, dtype), angles(32)
+    memory = Memory.holding([0], *heads[1:], dtype)
+    longer = prefill_attention(*given, *turns, *memory.to(dtype).slot(0), 0)[past:]
+    exactly = (part.double() for part in given)
+    exact = reference.prefill_attention(*exactly, *turns, *memory.to(torch.float64).slot(0), 0)[past:]
+    prefill_attention(*(part[:past] for part in given), *turns, *memory.slot(0), 0)
+    held = torch.tensor([past], dtype=torch.int32)
+    assert_close(decode_attention(*(part[past:] for part in given), *turns, *memory, held), longer, exact)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_later_positions_are_not_seen(dtype: torch.dtype) -> None:
+    given, turns = rows(40, 2, 1, 32, dtype), angles(32)
+    memory = Memory.holding([0], 1, 32, dtype)
+    before = prefill_attention(*given, *turns, *memory.slot(0), 0)
+    for part in given:
+        part[25:] += 3
+    after = prefill_attention(*given, *turns, *memory.slot(0), 0)
+    assert torch.equal(before[:25], after[:25])
+    assert not torch.equal(before[25:], after[25:])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("heads", "kv_heads"), [(2, 2), (7, 1)])
+def test_a_row_decodes_the_same_alone(heads: int, kv_heads: int, dtype: torch.dtype, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """Bit for bit, however many programs share its chunks."""
+    past = [2 * CHUNK + 7, 3, CHUNK]
+    given, turns = rows(3, heads, kv_heads, 32, dtype), angles(32)
+    memory, held = Memory.holding(past, kv_heads, 32, dtype), torch.tensor(past, dtype=torch.int32)
+    together = decode_attention(*given, *turns, *memory.to(dtype), held)  # a program for each chunk
+    for programs in (1, 2 * kv_heads):
+        monkeypatch.setattr(cached_attention, "MOST_PROGRAMS", programs)
+        for row in range(3):
+            own = slice(row, row + 1)
+            one = Memory(*(part[own].clone() for part in memory))
+            alone = decode_attention(*(part[own] for part in given), *turns, *one, held[own])
+            assert torch.equal(together[own], alone)
+
+
+def test_nothing_to_append() -> None:
+    memory = Memory.holding([4], 1, 32, torch.float32)
+    none = rows(0, 2, 1, 32, torch.float32)
+    assert prefill_attention(*none, *angles(32), *memory.slot(0), 4).shape == (0, 64)
+    assert decode_attention(*none, *angles(32), *memory, torch.empty(0, dtype=torch.int32)).shape == (0, 64)

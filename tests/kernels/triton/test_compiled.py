@@ -1,0 +1,92 @@
+"""The kernels as compiled for A100 and H100 keep to their budgets, spill nothing and use what these GPUs have.
+
+Compiled at the sizes of a 7B model, never run. Cold it takes minutes of CPU, less from Triton's cache.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from tests.kernels.triton.budgets import BUDGETS, COPY_ENGINE, TENSOR_CORES
+from tests.kernels.triton.compiling import INSTRUCTIONS, MachineCode, compiled_apart
+from tests.kernels.triton.processes import ARCHITECTURES, ask
+
+Codes = dict[int, list[MachineCode]]
+
+
+@pytest.fixture(scope="module")
+def codes() -> Codes:
+    start = time.perf_counter()
+    found = compiled_apart()
+    for architecture, rows in found.items():
+        print(f"\nsm_{architecture}: {len(rows)} kernels, {sum(row.seconds for row in rows):.0f} s of compiling")
+    print(f"{time.perf_counter() - start:.0f} s in all")
+    return found
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_kernels_keep_to_their_budgets(codes: Codes, architecture: int) -> None:
+    for code in codes[architecture]:
+        budget = BUDGETS[code.budget][architecture]
+        assert code.registers <= budget.registers, code
+        assert code.shared <= budget.shared, code
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_budget_is_for_a_kernel(codes: Codes, architecture: int) -> None:
+    budgets = {name for name, by_architecture in BUDGETS.items() if architecture in by_architecture}
+    assert budgets == {code.budget for code in codes[architecture]}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_nothing_spills(codes: Codes, architecture: int) -> None:
+    assert not [code for code in codes[architecture] if code.stack or code.spilled]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_products_are_made_by_tensor_cores(codes: Codes, architecture: int) -> None:
+    assert set(TENSOR_CORES) <= {code.kernel for code in codes[architecture]}
+    for code in codes[architecture]:
+        wanted = TENSOR_CORES.get(code.kernel, {}).get(architecture)
+        found = {name for name in ("hgmma", "hmma") if getattr(code, name)}
+        assert found == ({wanted} if wanted else set()), code
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_memory_is_read_in_wide_pieces(codes: Codes, architecture: int) -> None:
+    """Narrow asynchronous copies are what a stride or an address unknown to the compiler leaves."""
+    for code in codes[architecture]:
+        assert code.bulk + code.copies + code.loads, code
+        assert not code.narrow_copies, code
+        assert bool(code.bulk) == (architecture >= 90 and code.kernel in COPY_ENGINE), code
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_no_length_makes_another_kernel(architecture: int) -> None:
+    """Or a clip, prompt or batch of a new length would wait for the compiler, while serving."""
+    (found,) = ask("tests.kernels.triton.specimens", [architecture])
+    assert not found
+
+
+def test_how_instructions_are_told() -> None:
+    listing = """
+        /*0010*/ LDG.E.128 R4, desc[UR6][R2.64] ;
+        /*0020*/ LDG.E.128.CONSTANT R4, [R2.64] ;
+        /*0030*/ LDG.E.U16 R4, [R2.64] ;
+        /*0040*/ LDGSTS.E.BYPASS.LTC128B.128 [R5], [R2.64], P0 ;
+        /*0050*/ LDGSTS.E.LTC128B.64 [R5], [R2.64], P0 ;
+        /*0060*/ @P0 LDGSTS.E [R5], [R2.64] ;
+        /*0070*/ STG.E.128 desc[UR6][R2.64], R4 ;
+        /*0080*/ STL [R1], R4 ;
+        /*0090*/ LDL.LU R4, [R1] ;
+        /*00a0*/ HGMMA.64x128x16.F32.BF16 R24, gdesc[UR8], R24 ;
+        /*00b0*/ HMMA.16816.F32.BF16 R4, R8, R12, R4 ;
+        /*00c0*/ UTMALDG.2D [UR8], [UR4] ;
+    """
+    found = {name: len(re.findall(pattern, listing)) for name, pattern in INSTRUCTIONS.items()}
+    assert found == {
+        "spilled": 2, "hgmma": 1, "hmma": 1, "bulk": 1, "copies": 1, "narrow_copies": 2, "loads": 2, "stores": 1,
+    }  # fmt: skip

@@ -1,0 +1,77 @@
+"""The GPU benchmarks run, small and in Triton's interpreter, and claim no speed there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.gpu.__main__ import main
+from benchmarks.gpu.calls import calls
+from benchmarks.gpu.rows import Place, Writer, open_place
+from benchmarks.gpu.work_model import least_work
+from benchmarks.gpu.workloads import DRY
+from sqe_fast.kernels import select
+
+OPERATORS = {
+    "conv_stem", "layer_norm_linear", "linear_residual", "packed_attention", "pool_norm_linear", "rms_norm_linear",
+    "rms_norm_swiglu", "prefill_attention", "decode_attention", "read_out",
+}  # fmt: skip
+
+
+def dry(folder: Path, level: str) -> list[dict[str, object]]:
+    file = folder / "rows.jsonl"
+    main(["--dry", "--only", level, "--out", str(file)])
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert rows
+    for row in rows:
+        assert row["dry"] is True
+        assert row["operators"] == "triton"
+        assert {"device", "dtype", "commit", "torch", "triton", "driver", "peer"} <= row.keys()
+        assert not [key for key in row if key.endswith(("ms", "per_second")) or key.startswith("times_")]
+    return rows
+
+
+def test_kernels(tmp_path: Path) -> None:
+    rows = dry(tmp_path, "kernels")
+    assert {str(row["case"]).split(" ")[-2] for row in rows} == OPERATORS
+
+
+def test_stages(tmp_path: Path) -> None:
+    rows = dry(tmp_path, "stages")
+    assert {str(row["case"]).split(" ")[0] for row in rows} == {"encode", "prefill", "decode"}
+    assert {row["peer"] for row in rows} == {"torch", "transformers sdpa"}
+
+
+def test_answers(tmp_path: Path) -> None:
+    (row,) = dry(tmp_path, "answers")
+    assert row["runner"] == "triton-cpu"
+
+
+def test_what_is_not_dry_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="no GPU is here"):
+        open_place(dry=False)
+
+
+def test_a_dry_row_with_a_time_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "rows.jsonl").open("w") as file, pytest.raises(AssertionError):
+        Writer(Place(torch.device("cpu"), torch.float16), file).write("kernel", "none", "triton", peer_ms=1.0)
+
+
+def test_least_work_by_hand() -> None:
+    """By the sizes of DRY: 31 + 17 positions of width 64, two heads of 32; 25 tokens after 3; 3 rows that hold 30."""
+    made = calls(DRY, torch.float16, torch.device("cpu"), select("torch"))
+    work = {call.name: least_work(call, DRY.held) for call in made}
+    assert work["encode layer_norm_linear 48×64→192"].products == 48 * 64 * 192
+    # x and two vectors of the norm; three weights, two of three biases; results
+    assert work["encode layer_norm_linear 48×64→192"].bytes == 2 * (48 * 64 + 128 + 192 * 64 + 128 + 48 * 192)
+    assert work["encode packed_attention 48×64"].products == 2 * 64 * (31**2 + 17**2)
+    assert work["encode packed_attention 48×64"].bytes == 4 * 48 * 64 * 2
+    assert work["prefill prefill_attention 25×128"].products == 2 * 128 * sum(range(4, 29))
+    assert work["decode 3 decode_attention 3×128"].products == 2 * 128 * 3 * 31
+    # q and result; k and v; keys and values of 31 positions, two heads of 32; sines and cosines of 16 angles
+    assert work["decode 3 decode_attention 3×128"].bytes == 2 * (6 * 128 + 6 * 64 + 6 * 31 * 64) + 3 * 2 * 16 * 4
+    assert work["decode 3 read_out 3×64"].products == 3 * 5 * 64

@@ -1,0 +1,188 @@
+"""What the recorded launches do beside what they have to: multiply-adds in tiles, and bytes. By count, not measured.
+
+    python -m tests.kernels.triton.work          a Markdown table for sm_80 and sm_90
+    python -m tests.kernels.triton.work 90       the same as JSON, for one of them
+
+Grids and tiles are those of the launches (`recording`), of 32 utterances of 2 to 12 s in the encoder, a prompt of 300
+tokens behind a prefix of 37, and 8 and 32 sequences that hold 420 positions. Bytes, in two ways, for L2s of
+opposite kinds; the truth lies between, and nothing here is a time:
+
+- moved: each launch reads each of its inputs from memory once and writes each result once; from one launch to the next
+  nothing stays in the L2. An operator of two launches pays for what lies between them.
+- tiles: what programs read through the L2, each its own tiles: as if nothing were ever found there twice. Of the matrix
+  products and of attention; smaller reads are left out.
+
+Attention's keys are read in whole tiles up to the end of a clip or of what a tile's last row sees.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from tests.kernels.triton.processes import ARCHITECTURES, ask
+
+if TYPE_CHECKING:
+    from benchmarks.gpu.calls import Call
+    from tests.kernels.triton.recording import Launch
+
+HALF = 2
+
+
+@dataclass(frozen=True)
+class Done:
+    call: str
+    operator: str
+    products: int  # multiply-adds that are needed
+    computed: int  # and that tiles compute
+    least: int  # bytes: inputs once, results once
+    moved: int  # bytes, launch by launch
+    tiles: int  # bytes that programs read of their tiles
+    programs: int
+
+    @property
+    def padding(self) -> float:
+        """Share of what is computed over what is needed."""
+        return self.computed / self.products - 1
+
+
+def _up(value: int, step: int) -> int:
+    return -(-value // step) * step
+
+
+def _linear(launch: Launch, call: Call, held: int) -> tuple[int, int]:
+    a = launch.arguments
+    width = _up(a["K"], a["BLOCK_K"])
+    tile_m, tile_n = a["BLOCK_M"], a["BLOCK_N"] * (2 if "gate" in a else 1)
+    return launch.programs * tile_m * tile_n * width, launch.programs * (tile_m + tile_n) * width * HALF
+
+
+def _packed(launch: Launch, call: Call, held: int) -> tuple[int, int]:
+    a = launch.arguments
+    heads, tiles = launch.grid
+    lengths = call.arguments[4]
+    assert tiles == sum(-(-length // a["BLOCK_M"]) for length in lengths), "tiles beyond the ends of clips"
+    keys = sum(-(-length // a["BLOCK_M"]) * _up(length, a["BLOCK_N"]) for length in lengths)
+    return 2 * heads * keys * a["BLOCK_M"] * a["DIM"], heads * (2 * keys + tiles * a["BLOCK_M"]) * a["DIM"] * HALF
+
+
+def _prefill(launch: Launch, call: Call, held: int) -> tuple[int, int]:
+    a = launch.arguments
+    tiles, heads = launch.grid
+    last_rows = (min((tile + 1) * a["BLOCK_M"], a["T"] * a["GROUP"]) - 1 for tile in range(tiles))
+    keys = sum(_up(a["past"] + row // a["GROUP"] + 1, a["BLOCK_N"]) for row in last_rows)
+    return 2 * heads * keys * a["BLOCK_M"] * a["DIM"], heads * (2 * keys + tiles * a["BLOCK_M"]) * a["DIM"] * HALF
+
+
+def _attend_chunks(launch: Launch, call: Call, held: int) -> tuple[int, int]:
+    a = launch.arguments
+    heads, rows, _ = launch.grid
+    keys = heads * rows * _up(held, a["BLOCK_N"])
+    return 2 * keys * a["ROWS"] * a["DIM"], 2 * heads * rows * held * a["HEAD_DIM"] * HALF
+
+
+def _read_out(launch: Launch, call: Call, held: int) -> tuple[int, int]:
+    a = launch.arguments
+    rows, width = launch.programs, _up(a["K"], a["BLOCK_K"])
+    return rows * a["BLOCK_C"] * width, rows * a["C"] * a["K"] * HALF
+
+
+def _taps(launch: Launch, call: Call, held: int) -> tuple[int, int]:
+    """A convolution's three taps are gathered one after the other."""
+    a = launch.arguments
+    tiles = launch.programs * 3 * _up(a["K"], a["BLOCK_K"])
+    return tiles * a["BLOCK_M"] * a["BLOCK_N"], tiles * (a["BLOCK_M"] + a["BLOCK_N"]) * HALF
+
+
+COUNTS = {
+    "conv_stem._conv1": _taps,
+    "conv_stem._conv2": _taps,
+    "matmul._linear": _linear,
+    "matmul._swiglu": _linear,
+    "packed_attention._packed": _packed,
+    "prefill_kernels.prefill": _prefill,
+    "decode_kernels.attend_chunks": _attend_chunks,
+    "read_out._read_out": _read_out,
+}
+"""Kernels with products → (multiply-adds, bytes of tiles)."""
+
+
+def _used(launch: Launch, call: Call, held: int) -> dict[str, int]:
+    """Bytes of those arguments that a launch reads or writes in part only."""
+    a = launch.arguments
+    if launch.name in ("prefill_kernels.append", "prefill_kernels.prefill"):
+        T, past = a["T"], a["past"]
+        turns = T * a["HEAD_DIM"] // 2 * 4
+        heads = launch.grid[1]
+        positions = T if launch.name.endswith("append") else past + T
+        memory = heads * positions * a["HEAD_DIM"] * HALF
+        return {"cos": turns, "sin": turns, "keys": memory, "values": memory}
+    if launch.name == "decode_kernels.attend_chunks":
+        heads, rows, _ = launch.grid
+        turns = rows * a["HEAD_DIM"] // 2 * 4
+        memory = heads * rows * (held + 1) * a["HEAD_DIM"] * HALF
+        return {"cos": turns, "sin": turns, "keys": memory, "values": memory, **_partial(launch, held)}
+    if launch.name == "decode_kernels.combine_chunks":
+        return _partial(launch, held)
+    if launch.name == "conv_stem._conv2":
+        return {"table": a["N"] * a["M"] * HALF}
+    if launch.name == "read_out._read_out":
+        return {"head": a["C"] * a["K"] * HALF}
+    return {}
+
+
+def _partial(launch: Launch, held: int) -> dict[str, int]:
+    rows, heads, _, head_dim = launch.arguments["partial"].shape
+    chunks = held // launch.arguments["CHUNK"] + 1
+    return {"partial": rows * heads * chunks * head_dim * 4, "weight": rows * heads * chunks * 4}
+
+
+def _moved(launch: Launch, call: Call, held: int) -> int:
+    from tests.kernels.triton.recording import Shaped
+
+    used = _used(launch, call, held)
+    return sum(used.get(name, value.bytes) for name, value in launch.arguments.items() if isinstance(value, Shaped))
+
+
+def done(architecture: int) -> list[Done]:
+    """In this process, where Triton must not be an interpreter."""
+    from benchmarks.gpu.work_model import least_work
+    from benchmarks.gpu.workloads import BATCH
+    from tests.kernels.triton.specimens import recorded
+
+    rows = []
+    for call, launches in recorded(BATCH, architecture):
+        least = least_work(call, BATCH.held)
+        counts = [COUNTS[launch.name](launch, call, BATCH.held) for launch in launches if launch.name in COUNTS]
+        computed, tiles = (sum(column) for column in zip(*counts, strict=True))
+        moved = sum(_moved(launch, call, BATCH.held) for launch in launches)
+        programs = max(launch.programs for launch in launches if launch.name in COUNTS)
+        rows.append(Done(call.name, call.operator, least.products, computed, least.bytes, moved, tiles, programs))
+    return rows
+
+
+def done_apart() -> dict[int, list[Done]]:
+    answers = ask("tests.kernels.triton.work", *([architecture] for architecture in ARCHITECTURES))
+    return {a: [Done(**row) for row in rows] for a, rows in zip(ARCHITECTURES, answers, strict=True)}
+
+
+def table(architecture: int, rows: list[Done]) -> str:
+    heading = f"| sm_{architecture} | GFLOP | padding | least MB | moved | tiles | FLOP / least byte | programs |"
+    lines = [heading, "| --- | " + "---: | " * 7]
+    for row in rows:
+        numbers = (
+            f"{2e-9 * row.products:.2f} | {row.padding:.1%} | {row.least / 1e6:.1f} | {row.moved / row.least:.2f}× | "
+            f"{row.tiles / row.least:.1f}× | {2 * row.products / row.least:.0f} | {row.programs}"
+        )
+        lines.append(f"| {row.call} | {numbers} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        json.dump([asdict(row) for row in done(int(sys.argv[1]))], sys.stdout)
+    else:
+        for architecture, rows in done_apart().items():
+            print(table(architecture, rows), end="\n\n")
