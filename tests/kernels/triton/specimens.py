@@ -59,10 +59,12 @@ def recorded(load: Workload, architecture: int) -> list[Recorded]:
 
 
 def specimens(architecture: int) -> list[Specimen]:
-    """Launches of different machine code, each named for the first call that makes it."""
+    """Launches of different machine code, each named for the first call that makes it. Of the model whose heads share
+    KV heads only attention, as the rest would be compiled much alike."""
+    grouped = [pair for pair in recorded(GROUPED, architecture) if "attention" in pair.call.operator]
     found: dict[str, Specimen] = {}
-    for load, called in ((UTTERANCES, ""), (GROUPED, "grouped ")):
-        for call, launches in recorded(load, architecture):
+    for called, pairs in (("", recorded(UTTERANCES, architecture)), ("grouped ", grouped)):
+        for call, launches in pairs:
             for launch in launches:
                 found.setdefault(launch.compiled_for, Specimen(called + call.name, launch))
     return list(found.values())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import WhisperFeatureExtractor
 
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.calls import calls
@@ -14,6 +16,10 @@ from benchmarks.gpu.rows import Place, Writer, open_place
 from benchmarks.gpu.work_model import least_work
 from benchmarks.gpu.workloads import DRY
 from sqe_fast.kernels import select
+from sqe_fast.manifest import write_hashes
+from sqe_fast.prompt import AUDIO_TOKEN, TEMPLATE
+from tests.model.small import SMALL, save_small
+from tests.small_tokenizer import small_tokenizer
 
 OPERATORS = {
     "conv_stem", "layer_norm_linear", "linear_residual", "packed_attention", "pool_norm_linear", "rms_norm_linear",
@@ -21,9 +27,24 @@ OPERATORS = {
 }  # fmt: skip
 
 
-def dry(folder: Path, level: str) -> list[dict[str, object]]:
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """Random weights so few that they answer in the interpreter."""
+    tokenizer = small_tokenizer()
+    text = replace(SMALL.text, vocab_size=tokenizer.get_vocab_size(), layers=1)
+    audio_token = tokenizer.token_to_id(AUDIO_TOKEN)
+    config = replace(SMALL, audio=replace(SMALL.audio, layers=1), text=text, audio_token_id=audio_token)
+    folder = save_small(tmp_path / "random", config=config)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    WhisperFeatureExtractor(feature_size=config.audio.n_mels).save_pretrained(folder)
+    (folder / "sqe_fast.json").write_text(json.dumps({"name": "random", "template": TEMPLATE}))
+    write_hashes(folder, ["model.safetensors", "tokenizer.json"])
+    return folder
+
+
+def dry(folder: Path, level: str, *more: str) -> list[dict[str, object]]:
     file = folder / "rows.jsonl"
-    main(["--dry", "--only", level, "--out", str(file)])
+    main(["--dry", "--only", level, "--out", str(file), *more])
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert rows
     for row in rows:
@@ -45,8 +66,8 @@ def test_stages(tmp_path: Path) -> None:
     assert {row["peer"] for row in rows} == {"torch", "transformers sdpa"}
 
 
-def test_answers(tmp_path: Path) -> None:
-    (row,) = dry(tmp_path, "answers")
+def test_answers(tmp_path: Path, checkpoint: Path) -> None:
+    (row,) = dry(tmp_path, "answers", "--checkpoint", str(checkpoint))
     assert row["runner"] == "triton-cpu"
 
 
