@@ -28,8 +28,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="file to append rows to; else they are printed")
     asked = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
+        try:
+            place = open_place(asked.dry)
+        except RuntimeError as error:
+            parser.error(str(error))
         out = stack.enter_context(asked.out.open("a", encoding="utf-8")) if asked.out else sys.stdout
-        writer = Writer(open_place(asked.dry), out)
+        writer = Writer(place, out)
         loads = (DRY,) if asked.dry else (BATCH, GROUPED)
         for level in asked.only or LEVELS:
             if level == "answers":
