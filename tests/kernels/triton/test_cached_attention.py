@@ -146,7 +146,8 @@ def test_a_row_decodes_the_same_alone(heads: int, kv_heads: int, dtype: torch.dt
     past = [2 * CHUNK + 7, 3, CHUNK]
     given, turns = rows(3, heads, kv_heads, 32, dtype), angles(32)
     memory, held = Memory.holding(past, kv_heads, 32, dtype), torch.tensor(past, dtype=torch.int32)
-    together = decode_attention(*given, *turns, *memory.to(dtype), held)  # a program for each chunk
+    beside = memory.to(dtype)
+    together = decode_attention(*given, *turns, *beside, held)  # a program for each chunk
     for programs in (1, 2 * kv_heads):
         monkeypatch.setattr(cached_attention, "MOST_PROGRAMS", programs)
         for row in range(3):
@@ -154,6 +155,8 @@ def test_a_row_decodes_the_same_alone(heads: int, kv_heads: int, dtype: torch.dt
             one = Memory(*(part[own].clone() for part in memory))
             alone = decode_attention(*(part[own] for part in given), *turns, *one, held[own])
             assert torch.equal(together[own], alone)
+            for part, other in zip(one, beside, strict=True):
+                assert torch.equal(part[0, :, : past[row] + 1], other[row, :, : past[row] + 1])
 
 
 def test_nothing_to_append() -> None:

@@ -35,7 +35,7 @@ def test_as_the_reference(rows: int, width: int, vocabulary: int, count: int, dt
     found = read_out(strided(x), norm, eps, strided(head), candidates, strided(values))
     expected = reference.read_out(x, norm, eps, head, candidates, values)
     exact = reference.read_out(x.double(), norm.double(), eps, head.double(), candidates, values.double())
-    # The reference rounds the logits' softmax to float32 even where all else is float64: the last unit is not its own.
+    # Even in float64 the reference rounds logits to float32: its last unit is not exact.
     for part in zip(found, expected, exact, strict=True):
         assert_close(*part)
 
