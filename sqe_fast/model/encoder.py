@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -50,30 +51,32 @@ class Encoder(nn.Module):
         return self.norm(x), tokens
 
     def _convolve(self, clips: Sequence[Clip]) -> tuple[Tensor, list[int]]:
-        """Both convolutions over all clips at once: [sum of positions, width] with position embeddings added.
-
-        Each clip starts at an even column, at least one zero column after its predecessor: what a convolution's own
-        zero padding would be. The same columns are zeroed again after conv1, whose bias would fill them.
-        """
-        first = clips[0][0]
-        spans = [(mel.shape[1] + 1 + 1) // 2 * 2 for mel, _ in clips]
-        mels = first.new_zeros(1, self.config.n_mels, sum(spans))
-        valid = first.new_zeros(1, 1, sum(spans))
-        starts: list[int] = []
-        start = 0
-        for (mel, _), span in zip(clips, spans, strict=True):
-            mels[0, :, start : start + mel.shape[1]] = mel
-            valid[0, 0, start : start + mel.shape[1]] = 1
-            starts.append(start)
-            start += span
-        x = F.gelu(self.conv1(mels))
+        """Both convolutions over all clips at once: [sum of positions, width] with position embeddings added."""
+        mels, valid, starts = lay_out(clips, self.config.n_mels, clips[0][0])
+        x = F.gelu(self.conv1(mels[None]))
         if len(clips) > 1:
-            x = x * valid
+            x = x * valid.to(x.device)
         x = F.gelu(self.conv2(x))[0].T
         lengths = [positions(frames) for _, frames in clips]
         heads = [start // MEL_PER_POSITION for start in starts]
         pieces = [x[h : h + n] + self.positions[:n] for h, n in zip(heads, lengths, strict=True)]
         return torch.cat(pieces), lengths
+
+
+def lay_out(clips: Sequence[Clip], n_mels: int, like: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+    """Clips end to end: mels [n_mels, columns], where a clip lies [columns] bool, on the host, and where each starts.
+
+    Each starts at an even column, at least one zero column after its predecessor: what a convolution's own zero padding
+    would be. The first convolution's bias fills the columns between; they must be zeroed again after it.
+    """
+    spans = [(mel.shape[1] + 1 + 1) // 2 * 2 for mel, _ in clips]
+    starts = [0, *accumulate(spans[:-1])]
+    mels = like.new_zeros(n_mels, sum(spans))
+    valid = torch.zeros(sum(spans), dtype=torch.bool)
+    for (mel, _), start in zip(clips, starts, strict=True):
+        mels[:, start : start + mel.shape[1]] = mel
+        valid[start : start + mel.shape[1]] = True
+    return mels, valid, starts
 
 
 class EncoderLayer(nn.Module):

@@ -16,7 +16,7 @@ from torch import Tensor
 from sqe_fast.kernels.operators import Operators
 from sqe_fast.model.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, audio_tokens, positions
 from sqe_fast.model.decoder import DecoderLayer, KVCache, rotary_frequencies
-from sqe_fast.model.encoder import LAYER_NORM_EPS, Clip, EncoderLayer
+from sqe_fast.model.encoder import LAYER_NORM_EPS, Clip, EncoderLayer, lay_out
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 
 
@@ -56,16 +56,7 @@ class PackedModel:
         return list(torch.split(out, counts))
 
     def _convolve(self, clips: Sequence[Clip], lengths: Sequence[int]) -> Tensor:
-        """Each clip starts at an even column, at least one zero column after its predecessor: what a convolution's own
-        padding would be."""
-        like = self._encoder.conv1.weight
-        spans = [(mel.shape[1] + 1 + 1) // 2 * 2 for mel, _ in clips]
-        starts = np.cumsum([0, *spans[:-1]])
-        mels = like.new_zeros(self.config.audio.n_mels, sum(spans))
-        valid = np.zeros(sum(spans), np.bool_)
-        for (mel, _), start in zip(clips, starts, strict=True):
-            mels[:, start : start + mel.shape[1]] = mel
-            valid[start : start + mel.shape[1]] = True
+        mels, valid, starts = lay_out(clips, self.config.audio.n_mels, self._encoder.conv1.weight)
         steps = [np.arange(length) for length in lengths]
         columns = [start + MEL_PER_POSITION * step for start, step in zip(starts, steps, strict=True)]
         conv1, conv2 = self._encoder.conv1, self._encoder.conv2
@@ -73,7 +64,7 @@ class PackedModel:
         assert conv2.bias is not None
         return self.operators.conv_stem(
             mels,
-            self._host(valid),
+            self._host(valid.numpy()),
             self._index(np.concatenate(columns)),
             self._index(np.concatenate(steps)),
             conv1.weight,

@@ -43,11 +43,11 @@ _ENCODER_LAYER = {
     "fc2.weight": "fc2.weight",
     "fc2.bias": "fc2.bias",
 }
-HEAD = "language_model.lm_head.weight"
+EMBEDDING, HEAD = "language_model.model.embed_tokens.weight", "language_model.lm_head.weight"
 _PROJECTOR_AND_DECODER = {
     "multi_modal_projector.linear.weight": "projector.linear.weight",
     "multi_modal_projector.linear.bias": "projector.linear.bias",
-    "language_model.model.embed_tokens.weight": "decoder.embed.weight",
+    EMBEDDING: "decoder.embed.weight",
     "language_model.model.norm.weight": "decoder.norm.weight",
     HEAD: "decoder.head.weight",
 }

@@ -22,9 +22,9 @@ from torch import Tensor
 from sqe_fast.checkpoint import TOKENIZER_FILE
 from sqe_fast.manifest import MANIFEST_FILE, write_hashes
 from sqe_fast.model.config import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE, Qwen2AudioConfig
+from sqe_fast.model.weights import EMBEDDING, HEAD
 from sqe_fast.prompt import NUMBER_TOKENS, SPECIAL_TOKENS, TEMPLATE
 
-EMBEDDING, HEAD = "language_model.model.embed_tokens.weight", "language_model.lm_head.weight"
 ROUNDED_TO = 64
 COMPANIONS = ("preprocessor_config.json", "generation_config.json", "chat_template.json")
 """Kept where they are there. The tokenizer's other files would speak of the old one."""

@@ -14,6 +14,7 @@ from transformers import Qwen2AudioForConditionalGeneration
 
 from sqe_fast import Evaluator
 from sqe_fast.model.qwen2_audio import load_checkpoint
+from sqe_fast.model.weights import EMBEDDING, HEAD
 from sqe_fast.prompt import (
     AUDIO_BOS,
     AUDIO_EOS,
@@ -25,7 +26,7 @@ from sqe_fast.prompt import (
     PromptBuilder,
 )
 from tests.model.small import SMALL, save_small, waveform
-from training.learning.adopt import EMBEDDING, HEAD, adopt
+from training.learning.adopt import adopt
 
 OWN_TOKENS = [END_OF_TEXT, IM_START, IM_END, AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN]
 
