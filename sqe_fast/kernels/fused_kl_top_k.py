@@ -134,7 +134,7 @@ def _linear_kl_top_k_backward(
         of_shared = torch.stack([kept[:, 0], of_kl * kept[:, 2]], 1)
         of_all = torch.stack([kept[:, 1], -of_logprob], 1)
         beyond = (of_kl[:, None] * kept[:, 3:]).to(cut.dtype)
-        second = cut.scratch()
+        [second] = cut.scratch(1)
         for place in gradients.walk([], 0, shared):
             rows, tile = place.rows, place.tiles[0]
             both = second[: tile.numel()].view(tile.shape).copy_(tile)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-SCRATCH_BYTES = 12 << 20
+SCRATCH_BYTES = 10 << 20
 """What the tiles of one call may take; matrix products keep some of their own."""
 TILE_ROWS = 512
 LEAST_COLUMNS = 64
@@ -81,9 +82,15 @@ class Cut:
         columns = max(LEAST_COLUMNS, (SCRATCH_BYTES - height * a_row) // a_column)
         return cls(tuple(slices(0, len(student.hidden), height)), columns, dtype, student.hidden.device)
 
-    def scratch(self) -> Tensor:
+    def scratch(self, tiles: int) -> Tensor:
+        """[tiles, size of one]. On the CPU it goes back to the system when it is let go: the heap, with smaller things
+        about it, may not find its place again for the backward pass, and holds it twice."""
         height = max((rows.stop - rows.start for rows in self.rows), default=0)
-        return torch.empty(height * self.columns, dtype=self.dtype, device=self.device)
+        size = height * self.columns
+        if self.device.type != "cpu" or not size * tiles:
+            return torch.empty(tiles, size, dtype=self.dtype, device=self.device)
+        pages = mmap.mmap(-1, tiles * size * self.dtype.itemsize, access=mmap.ACCESS_COPY)
+        return torch.frombuffer(pages, dtype=self.dtype).view(tiles, size)
 
 
 def slices(start: int, stop: int, step: int) -> Iterator[slice]:
@@ -103,7 +110,7 @@ class Place:
 
 def walk(models: Sequence[LinearModel], cut: Cut, start: int, stop: int) -> Iterator[Place]:
     """Goes through the ids from `start` to `stop`, and for some of them through all rows before the next."""
-    scratch = [cut.scratch() for _ in models]
+    scratch = cut.scratch(len(models))
     for columns in slices(start, stop, cut.columns):
         heads = tuple(model.columns(columns, cut.dtype) for model in models)
         for rows in cut.rows:
