@@ -43,6 +43,7 @@ class Format(StrEnum):
 Model = Annotated[str, typer.Option(help="A bundled model's name, or a checkpoint folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, torch-cpu or cuda. What is not there is an error.")]
 Adapter = Annotated[Path | None, typer.Option(help="Folder of a LoRA adapter, merged at load (torch-cpu, cuda).")]
+Encoder = Annotated[str, typer.Option(help="operators, or onnx: the exported encoder instead of the kernels (cuda).")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; without it, the runner decides.")]
 Describe = Annotated[bool, typer.Option("--describe/--no-describe", help="Say in words what is wrong, or only rate.")]
 OutputFormat = Annotated[
@@ -50,10 +51,10 @@ OutputFormat = Annotated[
 ]
 
 
-def open_evaluator(model: str, device: str, adapter: Path | None, threads: int | None) -> Evaluator:
+def open_evaluator(model: str, device: str, adapter: Path | None, encoder: str, threads: int | None) -> Evaluator:
     from sqe_fast.evaluator import Evaluator
 
-    return Evaluator.from_pretrained(model, device=device, adapter=adapter, threads=threads)
+    return Evaluator.from_pretrained(model, device=device, adapter=adapter, encoder=encoder, threads=threads)
 
 
 def main() -> None:
@@ -93,6 +94,7 @@ def score(
     model: Model = "tiny",
     device: Device = "auto",
     adapter: Adapter = None,
+    encoder: Encoder = "operators",
     threads: Threads = None,
 ) -> None:
     """Rate recordings: five ratings and a description each."""
@@ -106,7 +108,7 @@ def score(
     with _exit_codes():
         inputs.check(paths)
         with jobs.Interruption() as interruption, _writer(output, chosen, resume) as writer:
-            evaluator = open_evaluator(model, device, adapter, threads)
+            evaluator = open_evaluator(model, device, adapter, encoder, threads)
             line = _progress_line(paths)
             try:
                 progress = jobs.run(
@@ -134,6 +136,7 @@ def compare(
     model: Model = "tiny",
     device: Device = "auto",
     adapter: Adapter = None,
+    encoder: Encoder = "operators",
     threads: Threads = None,
 ) -> None:
     """Say which of two recordings sounds better, and why."""
@@ -144,7 +147,7 @@ def compare(
         from sqe_fast import jobs
 
         with jobs.Interruption():
-            comparison = open_evaluator(model, device, adapter, threads).compare(a, b, describe=describe)
+            comparison = open_evaluator(model, device, adapter, encoder, threads).compare(a, b, describe=describe)
         if chosen is Format.TABLE:
             from sqe_fast.terminal import print_comparison
 
@@ -158,12 +161,18 @@ def compare(
 
 
 @app.command()
-def info(model: Model = "tiny", device: Device = "auto", adapter: Adapter = None, threads: Threads = None) -> None:
+def info(
+    model: Model = "tiny",
+    device: Device = "auto",
+    adapter: Adapter = None,
+    encoder: Encoder = "operators",
+    threads: Threads = None,
+) -> None:
     """Say which model, device and versions are at work, and under which licences."""
     with _exit_codes():
         from sqe_fast.about import about
 
-        facts = about(open_evaluator(model, device, adapter, threads), model)
+        facts = about(open_evaluator(model, device, adapter, encoder, threads), model)
     width = max(map(len, facts)) + 2
     for name, value in facts.items():
         typer.echo(f"{name:{width}}{value}")

@@ -129,10 +129,12 @@ def test_options_reach_the_evaluator(opened: list[Any]) -> None:
     sqe("score", "a.wav")
     sqe("score", "a.wav", "--model", "dir", "--device", "cuda", "--threads", "2")
     sqe("compare", "a.wav", "b.wav", "--device", "torch-cpu", "--adapter", "lora")
+    sqe("info", "--device", "cuda", "--encoder", "onnx")
     assert opened == [
-        ("tiny", "auto", None, None),
-        ("dir", "cuda", None, 2),
-        ("tiny", "torch-cpu", Path("lora"), None),
+        ("tiny", "auto", None, "operators", None),
+        ("dir", "cuda", None, "operators", 2),
+        ("tiny", "torch-cpu", Path("lora"), "operators", None),
+        ("tiny", "cuda", None, "onnx", None),
     ]
 
 

@@ -12,8 +12,9 @@ from sqe_fast.engine.scheduler import Entry, Scheduler
 from sqe_fast.results import ClipError, ErrorCode, Trace
 from sqe_fast.runners.base import Embedding, Row, Runner, StepOutput
 
-ENCODER_CACHE_BYTES = 32 << 20
-"""29 clips of 30 s at 384 wide, two at 4,096 (7B): a comparison always finds both of its clips."""
+ENCODER_CACHE_BYTES = 64 << 20
+"""At 4,096 wide (7B) and in float32 what a GPU encodes ahead in one call: 120 s, and up to 30 s more of the last clip.
+So no clip is gone before its turn, and a comparison finds both of its clips."""
 
 MAX_RIDING = 8
 """Forced tokens ride along in decode passes, which cost little beside other rows. A longer run of them is prefilled.

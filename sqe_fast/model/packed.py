@@ -63,7 +63,7 @@ class PackedModel:
         assert conv1.bias is not None
         assert conv2.bias is not None
         return self.operators.conv_stem(
-            mels,
+            mels.T.contiguous().T,  # channels next to each other, as in the weights
             self._host(valid.numpy()),
             self._index(np.concatenate(columns)),
             self._index(np.concatenate(steps)),

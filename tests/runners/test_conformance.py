@@ -15,10 +15,12 @@ import torch
 from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import TOP_K, Embedding, FloatArray, Row, Runner, StepOutput
+from sqe_fast.runners.torch_runner import TorchRunner
 from tests.model.small import AUDIO_TOKEN, random_clip
 
-RUNNERS = ("cpu", "torch-cpu")
-BATCH_TOLERANCE = {"onnx-cpu": 0.0, "torch-cpu": 1e-5}
+RUNNERS = ("onnx-cpu", "torch-cpu", "triton-cpu")
+"""By `RunnerInfo.name`. The last are the GPU's kernels in Triton's interpreter."""
+BATCH_TOLERANCE = {"onnx-cpu": 0.0, "torch-cpu": 1e-5, "triton-cpu": 1e-5}
 """Absolute, in log-probabilities: a batch against its rows alone."""
 SPLIT_TOLERANCE = 1e-5  # one prefill against several: other shapes, so another order of summation
 MODEL_TOLERANCE = 2e-5  # float32 against the torch model in float64, and runner against runner
@@ -30,7 +32,14 @@ TEXTS = ((9, 31, 12, 77), (150, 42), (18, 100, 64, 8, 0, 21, 33), (1, 2, 3, 4, 6
 
 @pytest.fixture(params=RUNNERS)
 def runner(request: pytest.FixtureRequest, exported: Path) -> Runner:
-    return open_runner(exported, device=request.param, slots=SLOTS, max_length=128, threads=1)
+    return opened(request.param, exported)
+
+
+def opened(name: str, folder: Path) -> Runner:
+    if name == "triton-cpu":
+        return TorchRunner(folder, device="cpu", operators="triton", slots=SLOTS, max_length=128, threads=1)
+    device = "cpu" if name == "onnx-cpu" else name
+    return open_runner(folder, device=device, slots=SLOTS, max_length=128, threads=1)
 
 
 def prefill(runner: Runner, slot: int, tokens: tuple[int, ...], past: int = 0) -> StepOutput:
@@ -62,6 +71,8 @@ def row_of(output: StepOutput, index: int) -> StepOutput:
 
 @pytest.mark.parametrize("frames", [3, 50, 51, 334, 2999, 3000])
 def test_encode_is_the_models(runner: Runner, exported: Path, frames: int) -> None:
+    if frames > 1_000 and runner.info.name == "triton-cpu":
+        pytest.skip("minutes in the interpreter; tests/kernels/triton has each kernel's longest clip")
     model, _ = load_checkpoint(exported, torch.float64)
     mel, _ = random_clip(frames)
     with torch.no_grad():
@@ -97,6 +108,11 @@ def test_shapes_and_types(runner: Runner) -> None:
     assert output.probabilities[0].sum() == pytest.approx(1, abs=1e-6)
     assert np.all(np.diff(output.top_logprobs) <= 0)
     assert np.all(np.isfinite(output.top_logprobs))
+
+
+@pytest.mark.parametrize("name", RUNNERS)
+def test_the_info_says_what_runs(name: str, exported: Path) -> None:
+    assert opened(name, exported).info.name == name
 
 
 def test_info(runner: Runner) -> None:
@@ -247,17 +263,19 @@ def test_a_move_or_mel_that_does_not_fit_is_refused(runner: Runner) -> None:
 
 
 def test_runners_agree(exported: Path) -> None:
-    onnx, plain = (open_runner(exported, device=device, slots=2, max_length=128, threads=1) for device in RUNNERS)
-    heard = [encode(r, 200) for r in (onnx, plain)]
-    ours, theirs = (arrays(embeddings)[0] for embeddings in heard)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=MODEL_TOLERANCE)
-    tokens = (7, *[AUDIO_TOKEN] * len(ours), 11)
+    runners = [opened(name, exported) for name in RUNNERS]
+    heard = [encode(runner, 200) for runner in runners]
+    first, *others = (arrays(embeddings)[0] for embeddings in heard)
+    for other in others:
+        np.testing.assert_allclose(other, first, rtol=0, atol=MODEL_TOLERANCE)
+    tokens = (7, *[AUDIO_TOKEN] * len(first), 11)
     steps = [Row(0, 0, tokens, CANDIDATES)] + [
         Row(0, len(tokens) + step, (30 + step,), CANDIDATES) for step in range(8)
     ]
     for step in steps:
-        outputs = [
-            r.prefill(step, audio) if not step.past else r.decode([step])
-            for r, audio in zip((onnx, plain), heard, strict=True)
+        expected, *outputs = [
+            runner.prefill(step, audio) if not step.past else runner.decode([step])
+            for runner, audio in zip(runners, heard, strict=True)
         ]
-        assert_close(*outputs, MODEL_TOLERANCE)
+        for output in outputs:
+            assert_close(output, expected, MODEL_TOLERANCE)

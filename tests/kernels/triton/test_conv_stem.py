@@ -33,9 +33,9 @@ def weights(dtype: torch.dtype, n_mels: int = N_MELS, width: int = WIDTH) -> lis
 
 
 def packed(frames: list[int], dtype: torch.dtype, n_mels: int = N_MELS) -> list[Tensor]:
-    """Clips end to end: mel, valid, columns and steps."""
+    """Clips end to end: mel that lies as [columns, n_mels], valid, columns and steps."""
     spans = [(count + 2) // 2 * 2 for count in frames]
-    mel, valid = torch.zeros(n_mels, sum(spans), dtype=dtype), torch.zeros(sum(spans), dtype=torch.bool)
+    mel, valid = torch.zeros(sum(spans), n_mels, dtype=dtype).T, torch.zeros(sum(spans), dtype=torch.bool)
     columns, steps, start = [], [], 0
     for i, (count, span) in enumerate(zip(frames, spans, strict=True)):
         mel[:, start : start + count] = normal(n_mels, count, seed=i, dtype=dtype)
@@ -61,7 +61,7 @@ def test_as_the_reference(frames: list[int], n_mels: int, width: int, dtype: tor
 
 
 def test_weights_and_mel_may_lie_otherwise() -> None:
-    """As torch lays a convolution's weights out, and a mel cut from a longer one."""
+    """As torch lays a convolution's weights out, and a mel [n_mels, columns] cut from a longer one."""
     mel, valid, columns, steps, *rest = [*packed([12], torch.float32), *weights(torch.float32)]
     longer = torch.cat([mel, mel.new_full((N_MELS, 5), float("nan"))], 1)
     expected = conv_stem(mel, valid, columns, steps, *rest)
