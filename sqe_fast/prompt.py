@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from sqe_fast.argument import ASPECTS, ahead, outline
 from sqe_fast.results import RATING_MAX, RATING_MIN, RATINGS, Ratings, Winner
 
 AUDIO_TOKEN = "<|AUDIO|>"
@@ -40,15 +41,6 @@ CONCLUSIONS: dict[str, str] = {
     "B": "Speech B is preferred",
     "tie": "Neither is preferred",
 }
-
-ASPECTS = {
-    "noisiness": "As for noise,",
-    "coloration": "In timbre,",
-    "discontinuity": "In flow,",
-    "loudness": "In volume,",
-}
-"""How a reason opens: " In timbre, Speech A …". The dimension comes first, so that the better clip follows from the
-ratings."""
 
 RATE_TASK = "Rate this speech."
 COMPARE_TASK = "Which speech is better?"
@@ -91,8 +83,9 @@ class Write:
     number_ids: frozenset[int]
     prose: frozenset[int]
     """Every token that prose may hold, number tokens included. Anything else but `stop` spoils the answer."""
-    forced: tuple[tuple[tuple[int, ...], int], ...] = ()
-    """Pairs of a context and a token: wherever the prose ends in the context, the token comes next."""
+    outline: tuple[tuple[int, ...], ...] = ()
+    """How its sentences begin, whatever the model would have said; each goes on to `full_stop`, the last to `stop`."""
+    full_stop: int | None = None
     max_tokens: int = MAX_DESCRIPTION_TOKENS
     """With the stop."""
 
@@ -111,6 +104,11 @@ class Program:
 def number_index(value: float) -> int:
     """Where a rating, rounded to 0.1 and clipped to 1.0–5.0, stands among `NUMBER_TOKENS`."""
     return round(min(max(value, RATING_MIN), RATING_MAX) * 10) - round(RATING_MIN * 10)
+
+
+def shown(ratings: Mapping[str, float] | Ratings) -> dict[str, float]:
+    """As a line states them, to 0.1."""
+    return {name: NUMBER_VALUES[number_index(ratings[name])] for name in RATINGS}
 
 
 def verdict(mos_a: float, mos_b: float) -> Winner:
@@ -138,6 +136,7 @@ class PromptBuilder:
         self.number_ids = tuple(self._single(token) for token in NUMBER_TOKENS)
         self.verdict_ids = {verdict: self._single(token) for verdict, token in VERDICTS.items()}
         self.clip_ids = {clip: self._single(f" {clip}") for clip in "AB"}
+        self.full_stop = self._single(".")
         self.prose_ids = self._prose_ids()
 
     def _single(self, token: str) -> int:
@@ -238,18 +237,26 @@ class PromptBuilder:
         return Program(tokens, (self._write(self.number_id(ratings.mos)),))
 
     def argue(self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings, winner: Winner) -> Program:
-        """Write the reasons, which follow `conclusion` and hold no numbers. Which clip is ahead in a dimension is
-        forced to the ratings as the lines show them, to 0.1; equal ones leave it to the model."""
+        """Write the reasons, which follow `conclusion` and hold no numbers. What they say of which clip is forced to
+        the ratings as the lines show them (`argument.outline`); the model says how it sounds."""
         tokens = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.argued_head(a, b, winner))
-        shown = {name: (number_index(a[name]), number_index(b[name])) for name in ASPECTS}
-        ahead = {name: "A" if of_a > of_b else "B" for name, (of_a, of_b) in shown.items() if of_a != of_b}
-        forced = tuple((self.encode(f" {ASPECTS[name]} Speech"), self.clip_ids[clip]) for name, clip in ahead.items())
-        return Program(tokens, (self._write(forced=forced),))
+        reasons, weighing = outline(shown(a), shown(b), winner)
+        begun = (*(self.encode(f" {reason}") for reason in reasons), self.encode(f" {weighing}{IM_END}"))
+        prose = self.prose_ids - frozenset(self.number_ids)
+        return Program(tokens, (Write((), self.stop, frozenset(), prose, begun, self.full_stop),))
 
-    def _write(self, *numbers: str | int, forced: tuple[tuple[tuple[int, ...], int], ...] = ()) -> Write:
-        number_ids = frozenset(self.number_ids)
-        prose = self.prose_ids if numbers else self.prose_ids - number_ids
-        return Write(numbers, self.stop, number_ids, prose, forced)
+    def _write(self, number: str | int) -> Write:
+        return Write((number,), self.stop, frozenset(self.number_ids), self.prose_ids)
+
+    def ahead(self, a: Mapping[str, float], b: Mapping[str, float]) -> tuple[tuple[tuple[int, ...], int], ...]:
+        """Of each dimension in which the ratings, as shown, differ: how a reason begins, and the clip that it goes on
+        with."""
+        a, b = shown(a), shown(b)
+        return tuple(
+            (self.encode(f" {aspect} Speech"), self.clip_ids[ahead(name, a, b)])
+            for name, aspect in ASPECTS.items()
+            if a[name] != b[name]
+        )
 
     def text(self, tokens: Sequence[int]) -> str:
         """Prose from generated token ids."""

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sqe_fast.argument import outline
 from sqe_fast.evaluator import better
-from sqe_fast.prompt import conclusion, verdict
+from sqe_fast.prompt import conclusion, shown, verdict
 from sqe_fast.results import ErrorCode, Ratings
 from tests.engine.fake_runner import FakeRunner
 from tests.fake_evaluator import PROMPTS, fake_evaluator, fake_runner, joined, prose, silence, sound
 
 PAIRS = [(seed, seed + 1) for seed in range(20, 44)]
-ARGUED = "Speech A is cleaner than Speech B."
+ARGUED = f"{'Speech A is cleaner than Speech B, ' * 3}so it is."
+"""Long enough to go on after the beginning of a reason, which is not heard."""
 
 
 def asked(runner: FakeRunner) -> list[tuple[int, ...]]:
@@ -95,7 +97,7 @@ def test_a_clip_against_itself_is_exactly_a_tie() -> None:
 
 def test_the_argument_is_written_for_the_verdict_in_the_users_order() -> None:
     """Speech A of the text being the user's B; the MOS of one clip ascribed to the other."""
-    for first, second in ((20, 21), (21, 20)):
+    for first, second in ((24, 25), (25, 24)):
         runner = arguing()
         comparison = fake_evaluator(runner).compare(sound(first, 1.0), sound(second, 2.0))
         assert comparison.a.ratings is not None
@@ -106,7 +108,12 @@ def test_the_argument_is_written_for_the_verdict_in_the_users_order() -> None:
         assert comparison.description is not None
         opening = conclusion(comparison.winner, comparison.a.ratings.mos, comparison.b.ratings.mos)
         assert comparison.description.startswith(f"{opening} ")
-        assert comparison.description[len(opening) + 1 :] == ARGUED
+        a, b = shown(comparison.a.ratings), shown(comparison.b.ratings)
+        [reason], weighing = outline(a, b, comparison.winner)
+        told = comparison.description[len(opening) + 1 :].removesuffix(f" {weighing}")
+        assert told.startswith(reason)
+        assert told.removeprefix(reason) in ARGUED, "what the model says of it is its own"
+        assert told.endswith(".")
 
 
 def test_nothing_is_made_up_about_a_clip_beside_itself() -> None:
@@ -150,7 +157,7 @@ def test_a_clip_that_cannot_be_rated_has_no_rival(unrated: object, swapped: bool
 def test_a_failed_argument_keeps_the_verdict() -> None:
     """An endless argument must not cost the answer, nor pass for one."""
     runner = fake_runner(script=prose("The voice", stops=False))
-    comparison = fake_evaluator(runner).compare(sound(20), sound(21))
+    comparison = fake_evaluator(runner).compare(sound(24), sound(25))
     assert comparison.error is not None
     assert comparison.error.code is ErrorCode.GENERATION_FAILED
     assert comparison.winner is not None

@@ -39,7 +39,8 @@ ARROWS: dict[str, set[str]] = {
     "decoding": {"results", "truncation"},
     "audio": {"results", "decoding", "signal_flags"},
     "windows": {"results"},
-    "prompt": {"results"},
+    "argument": {"results"},
+    "prompt": {"argument", "results"},
     "manifest": {"results"},
     "model.config": {"results"},  # sizes and file names; needs no torch
     "checkpoint": {"manifest", "model.config", "prompt", "results"},

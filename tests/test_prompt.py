@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from sqe_fast.argument import ASPECTS, WEIGHINGS
 from sqe_fast.model.config import audio_tokens
 from sqe_fast.prompt import (
-    ASPECTS,
     AUDIO_TOKEN,
     IM_END,
     NUMBER_TOKENS,
@@ -146,8 +146,14 @@ def test_every_program_continues_an_answer_as_it_was_learnt(prompts: PromptBuild
     [write] = arguing.steps
     assert isinstance(write, Write)
     assert not write.prose & set(prompts.number_ids), "the conclusion has stated them"
-    ahead = {prompts.text(context): prompts.text([token]) for context, token in write.forced}
-    assert ahead == {f"{ASPECTS[n]} Speech": "A" if A[n] > B[n] else "B" for n in ASPECTS if A[n] != B[n]}
+    assert [prompts.text(beginning) for beginning in write.outline] == [
+        "As for noise, Speech B",  # 3.1 apart
+        "In timbre, Speech B",  # 1.9
+        "In flow, Speech B",  # 1.0; and 0.6 in volume, one more than is told
+        WEIGHINGS["agree"].format(loser="Speech A"),
+    ]
+    assert write.full_stop == prompts.encode(".")[0]
+    assert write.outline[-1][-2:] == (write.full_stop, prompts.stop)
 
 
 @pytest.mark.parametrize(
@@ -160,15 +166,24 @@ def test_the_verdict_follows_from_the_numbers_as_they_are_shown(a: float, b: flo
     assert verdict(b, a) == {"A": "B", "B": "A", "tie": "tie"}[winner]
 
 
-def test_a_dimension_whose_shown_ratings_are_equal_has_no_forced_winner(prompts: PromptBuilder) -> None:
-    """ "4.7 against 4.7", and yet one of them is said to be ahead."""
-    level, nearly = (Ratings(**dict.fromkeys(RATINGS, rating), mos_std=0.3) for rating in (3.31, 3.32))
-    [write] = prompts.argue(3, 4, level, nearly, "tie").steps
+def test_an_argument_tells_what_differs_clearly_as_shown(prompts: PromptBuilder) -> None:
+    """ "4.7 against 4.7", and yet one of them is said to be ahead; 3.84 and 3.26 shown 0.5 apart and told as a gap."""
+    a = Ratings(noisiness=3.84, coloration=2.0, discontinuity=4.71, loudness=4.0, mos=3.0, mos_std=0.3)
+    b = Ratings(noisiness=3.26, coloration=2.64, discontinuity=4.74, loudness=2.0, mos=3.1, mos_std=0.3)
+    [write] = prompts.argue(3, 4, a, b, "tie").steps
     assert isinstance(write, Write)
-    assert write.forced == ()
-    [write] = prompts.argue(3, 4, A, B, "B").steps
-    assert isinstance(write, Write)
-    assert write.forced
+    assert [prompts.text(beginning) for beginning in write.outline] == [
+        "In volume, Speech A",
+        "In timbre, Speech B",
+        "What Speech A gains in volume and what Speech B gains in timbre cancel out, so the MOS values are level.",
+    ]
+
+
+def test_contexts_of_training_name_who_is_ahead(prompts: PromptBuilder) -> None:
+    """Equal as shown, and yet one of them is made to be ahead."""
+    ahead = {prompts.text(context): prompts.text([token]) for context, token in prompts.ahead(A, B)}
+    assert ahead == {f"{ASPECTS[n]} Speech": "A" if A[n] > B[n] else "B" for n in ASPECTS if A[n] != B[n]}
+    assert prompts.ahead(dict.fromkeys(RATINGS, 3.31), dict.fromkeys(RATINGS, 3.32)) == ()
 
 
 def test_expectation_spread_and_nearest() -> None:

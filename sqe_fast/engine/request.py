@@ -150,15 +150,18 @@ class Sequence:
             self.tokens.append(token)
 
     def _choose(self, step: Write, draft: _Draft, seen: Distribution, written: int) -> int | None:
+        begun = _outlined(step, self.tokens[draft.start :])
+        if begun is not None:
+            return begun
         token: int | None
-        for context, following in step.forced:
-            if tuple(self.tokens[max(draft.start, len(self.tokens) - len(context)) :]) == context:
-                return following
+        may_stop = written > 0 and not step.outline
         if draft.rng is None:
             token = greedy(seen.top_tokens)
         else:
-            fit = [int(token) in step.prose or (int(token) == step.stop and written > 0) for token in seen.top_tokens]
+            fit = [int(token) in step.prose or (int(token) == step.stop and may_stop) for token in seen.top_tokens]
             token = sample(seen.top_tokens, seen.top_logprobs, np.array(fit), draft.rng)
+        if token == step.stop and not may_stop:
+            return None
         if token not in step.number_ids or not step.numbers:
             return token
         number = step.numbers[min(draft.numbers, len(step.numbers) - 1)]
@@ -181,6 +184,15 @@ class Sequence:
         step = self._steps[self._index]
         assert isinstance(step, Write)
         self._write(step, draft.first)
+
+
+def _outlined(step: Write, written: list[int]) -> int | None:
+    """The next token of the outline; None where the model goes on with a sentence that has begun."""
+    if not step.outline:
+        return None
+    ends = [place + 1 for place, token in enumerate(written) if token == step.full_stop][: len(step.outline) - 1]
+    beginning, begun = step.outline[len(ends)], len(written) - (ends[-1] if ends else 0)
+    return beginning[begun] if begun < len(beginning) else None
 
 
 def _length(step: Step) -> int:

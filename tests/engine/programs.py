@@ -16,8 +16,8 @@ PROSE = frozenset(range(VOCAB)) - {STOP, *range(MARKER, VOCAB)}
 NAMES = ("noisiness", "coloration", "discontinuity", "loudness", "mos")
 
 
-def write(*numbers: str | int, max_tokens: int = 10, forced: tuple[tuple[tuple[int, ...], int], ...] = ()) -> Write:
-    return Write(numbers, STOP, frozenset(NUMBERS), PROSE, forced, max_tokens)
+def write(*numbers: str | int, max_tokens: int = 10) -> Write:
+    return Write(numbers, STOP, frozenset(NUMBERS), PROSE, max_tokens=max_tokens)
 
 
 def reads() -> list[Step]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sqe_fast.engine import Engine, Request, Result
@@ -101,11 +103,29 @@ def test_numbers_count_anew_in_a_retry() -> None:
     assert result.text_tokens == (NUMBERS[3], NUMBERS[6])
 
 
-def test_a_token_is_forced_wherever_its_context_was_just_written() -> None:
-    """A model that names the wrong clip after "In timbre, Speech"; a context that reaches back into the prompt."""
-    contexts = (((20, 21), 30), ((7, 22), 31))
-    program = Program((1, 20, 7), (write(NUMBERS[0], forced=contexts),))
-    said = saying(22, 20, 21, 25, 20, 21, 25, STOP)
-    [result] = Engine(FakeRunner(script=said)).run([Request(program, ())])
+DOT = 29
+
+
+def outlined(*said: int | tuple[int, ...], outline: tuple[tuple[int, ...], ...]) -> Result:
+    program = Program((1, 20, 7), (replace(write(max_tokens=16), outline=outline, full_stop=DOT),))
+    [result] = Engine(FakeRunner(script=saying(*said))).run([Request(program, ())])
+    return result
+
+
+def test_sentences_begin_as_outlined_and_the_last_is_given_whole() -> None:
+    """A model that opens another dimension, goes on after the last sentence, or is asked where nothing is open."""
+    # What it would say at each place; where the outline speaks, it is not heard.
+    said = (9, 9, 23, DOT, 9, 24, 25, DOT, 9, 9, 9)
+    result = outlined(*said, outline=((20, 21), (22,), (26, DOT, STOP)))
     assert result.error is None
-    assert result.text_tokens == (22, 20, 21, 30, 20, 21, 30)
+    assert result.text_tokens == (20, 21, 23, DOT, 22, 24, 25, DOT, 26, DOT)
+    assert outlined(9, outline=((26, DOT, STOP),)).text_tokens == (26, DOT)
+
+
+def test_an_outlined_text_cannot_end_before_its_last_sentence() -> None:
+    """Half an argument passed on as a whole one; the retry must not draw the stop either."""
+    result = outlined(9, STOP, outline=((20,), (26, DOT, STOP)))
+    assert result.error is not None
+    result = outlined(9, (STOP, 23), DOT, outline=((20,), (26, DOT, STOP)))
+    assert result.error is None
+    assert result.text_tokens == (20, 23, DOT, 26, DOT)

@@ -16,7 +16,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from sqe_fast.prompt import ASPECTS
+from sqe_fast import argument
+from sqe_fast.argument import ASPECTS
+from sqe_fast.prompt import verdict
 from sqe_fast.results import DIMENSIONS
 from training.language import composition
 from training.language.causes import KINDS, audible
@@ -73,12 +75,12 @@ def argue(a: Row, b: Row, rng: np.random.Generator) -> str:
     how they weigh against each other."""
     a, b = shown(a), shown(b)
     sentences = []
-    for name in composition.gaps(a, b):
-        better = composition.ahead(name, a, b)
+    for name in argument.gaps(a, b):
+        better = argument.ahead(name, a, b)
         cause = _cause(b if better == "A" else a, name, rng) if rng.random() < NAMED_LATER else ""
         worse = _phrase(f"worse:{name}{' cause' if cause else ''}", rng).format(cause=cause)
         sentences.append(composition.compared(name, better, _phrase(f"better:{name}", rng), worse))
-    key, slots = composition.summary(a, b)
+    key, slots = argument.balance(a, b, verdict(a["mos"], b["mos"]))
     sentences.append(_phrase(f"sum {key}", rng).format(**slots))
     return composition.finished(" ".join(sentences))
 
@@ -204,7 +206,7 @@ def _cause(row: Row, name: str, rng: np.random.Generator) -> str:
     explaining = [cause for cause in audible(row, name) if cause["rating"] <= row[name] + EXPLAINS]
     kinds = list(dict.fromkeys(cause["name"] for cause in explaining))
     count = 2 if rng.random() < NAMED_BOTH else 1
-    return composition.listed([_pick(rng, KINDS[kind].phrases) for kind in kinds[:count]])
+    return argument.listed([_pick(rng, KINDS[kind].phrases) for kind in kinds[:count]])
 
 
 def _phrase(key: str, rng: np.random.Generator) -> str:

@@ -8,17 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from sqe_fast.prompt import ASPECTS, verdict
+from sqe_fast.argument import ASPECTS, listed
 from sqe_fast.results import DIMENSIONS
 from training.language.causes import KINDS
-from training.language.scale import CLEAR_GAP, LABELS, Row, label
+from training.language.scale import LABELS, Row, label
 
 BELOW = 0.25
 """A MOS this far below the worst dimension does not follow from it; several faults explain it."""
 
 TOPICS = dict(zip(DIMENSIONS, ("the background", "the timbre", "the flow", "the volume"), strict=True))
 FAULTS = dict(zip(DIMENSIONS, ("the noise", "the distortion", "the broken flow", "the level"), strict=True))
-GAINS = dict(zip(DIMENSIONS, ("noise", "timbre", "flow", "volume"), strict=True))
 
 _PATTERNS = {name: re.compile(kind.pattern, re.IGNORECASE) for name, kind in KINDS.items()}
 
@@ -91,43 +90,12 @@ def slots(row: Row, categories: Mapping[str, int], joined: Sequence[str] = ()) -
 # --- arguments --------------------------------------------------------------------------------------------------------
 
 
-def gaps(a: Row, b: Row) -> list[str]:
-    """At most three dimensions that differ obviously, the widest gap first. The rows are as shown, to 0.1."""
-    apart = {name: round(abs(float(a[name]) - float(b[name])), 1) for name in DIMENSIONS}
-    return sorted((name for name in DIMENSIONS if apart[name] > CLEAR_GAP), key=lambda name: -apart[name])[:3]
-
-
-def ahead(name: str, a: Row, b: Row) -> str:
-    return "A" if a[name] > b[name] else "B"
-
-
-def summary(a: Row, b: Row) -> tuple[str, dict[str, str]]:
-    """The key of the sentence that weighs the obvious gaps of a pair against its verdict, and what fills its slots."""
-    won = {clip: [GAINS[name] for name in gaps(a, b) if ahead(name, a, b) == clip] for clip in "AB"}
-    decided = verdict(a["mos"], b["mos"])
-    if decided == "tie":
-        winner = "A" if won["A"] else "B"
-        key = "cancel" if won["A"] and won["B"] else "slight" if won[winner] else "even"
-    else:
-        winner = decided
-    loser = "B" if winner == "A" else "A"
-    if decided != "tie":
-        key = ("weigh" if won[loser] else "agree") if won[winner] else "small" if won[loser] else "none"
-    filled = {"winner": f"Speech {winner}", "loser": f"Speech {loser}"}
-    return key, filled | {"for": listed(won[winner]), "against": listed(won[loser])}
-
-
 def compared(name: str, better: str, first: str, second: str) -> str:
-    """ "As for noise, Speech A has …, while Speech B carries …." The engine looks for this opening of `ASPECTS`."""
+    """ "As for noise, Speech A has …, while Speech B carries …." So do the engine's (`argument.outline`)."""
     return f"{ASPECTS[name]} Speech {better} {first}, while Speech {'B' if better == 'A' else 'A'} {second}."
 
 
 # --- text -------------------------------------------------------------------------------------------------------------
-
-
-def listed(words: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def finished(text: str) -> str:

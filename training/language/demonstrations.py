@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from sqe_fast import argument
+from sqe_fast.prompt import verdict
 from sqe_fast.results import DIMENSIONS, RATINGS
 from training.language import composition
 from training.language.causes import KINDS, audible
@@ -243,7 +245,7 @@ def _argument(block: Block, found: Found) -> Argument:
     if [header[:2] for header in block.headers] != ["A ", "B "]:
         raise block.error("an argument has the ratings of A, then those of B")
     a, b = (_row(header[2:], block) for header in block.headers)
-    key, filled = composition.summary(a, b)
+    key, filled = argument.balance(a, b, verdict(a["mos"], b["mos"]))
     written, told = [], []
     for mark, phrase in block.marks():
         if mark == f"sum {key}":
@@ -252,14 +254,14 @@ def _argument(block: Block, found: Found) -> Argument:
             continue
         name, _, better = mark.partition(" ")
         first, _, second = phrase.partition(" | ")
-        if name not in DIMENSIONS or better != composition.ahead(name, a, b) or not second:
+        if name not in DIMENSIONS or better != argument.ahead(name, a, b) or not second:
             raise block.error(f"[{mark} | {phrase}] does not follow from the ratings; the sum is [sum {key}]")
         _keep(found, f"better:{name}", first, block)
         worse = _clause(f"worse:{name}", second, b if better == "A" else a, block, found)
         told.append(name)
         written.append(composition.compared(name, better, first, worse))
-    if told != composition.gaps(a, b):
-        raise block.error(f"the obvious gaps, the widest first, are {composition.gaps(a, b)}")
+    if told != argument.gaps(a, b):
+        raise block.error(f"the obvious gaps, the widest first, are {argument.gaps(a, b)}")
     return Argument(a, b, composition.finished(" ".join(written)))
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sqe_fast.prompt import ASPECTS, VERDICTS, verdict
+from sqe_fast.argument import ASPECTS, CLEAR_GAP
+from sqe_fast.prompt import VERDICTS, verdict
 from sqe_fast.results import DIMENSIONS
 from training.language.causes import KINDS
-from training.language.scale import CLEAR_GAP, LABELS, Row, shown
+from training.language.scale import LABELS, Row, shown
 
 Message = dict[str, str]
 """{"role": "system" | "user" | "assistant", "content": …}, as chat endpoints and chat templates take it."""

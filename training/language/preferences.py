@@ -5,7 +5,7 @@ the subject is ahead in a dimension; plain words are read as those of a descript
 anywhere and has to be that of `scale.verdict`.
 
 What a comparison must keep to, on the ratings as shown: the clip said to be better is at least 0.1 ahead; "clearly"
-needs a gap above `scale.CLEAR_GAP`; "similar" none above `SIMILAR_GAP`, and "slightly" none above `SLIGHT_GAP`.
+needs a gap above `argument.CLEAR_GAP`; "similar" none above `SIMILAR_GAP`, and "slightly" none above `SLIGHT_GAP`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sqe_fast.argument import CLEAR_GAP
 from sqe_fast.prompt import verdict
 from sqe_fast.results import RATINGS
 from training.language import comparative_words as cw
@@ -23,7 +24,7 @@ from training.language.comparative_words import Comparison, comparisons, taken_b
 from training.language.marks import Mark, scan
 from training.language.mentions import CLIP, OPENED, OTHER, REFERENCE, Clip, Mention, Piece, mentions, owns, split
 from training.language.reading import Claim, Reading, claims_of
-from training.language.scale import CLEAR_GAP, Row
+from training.language.scale import Row
 from training.language.segments import Segment, headed, read_segment
 
 AHEAD = 0.05

@@ -19,8 +19,6 @@ LABELS = ("bad", "poor", "fair", "good", "excellent")
 """The absolute category rating scale, ITU-T P.800."""
 SLACK = 0.15
 """How far over the border between two categories the words of the other one still fit: 2.6 is fair, nearly poor."""
-CLEAR_GAP = 0.5
-"""Two ratings further apart than this differ obviously (paper.md)."""
 
 
 def shown(row: Row) -> dict[str, Any]:

@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqe_fast.prompt import MAX_DESCRIPTION_TOKENS, PromptBuilder, Write
+from sqe_fast.prompt import MAX_DESCRIPTION_TOKENS, PromptBuilder
 from sqe_fast.results import RATINGS
-from training.language.scale import shown
 from training.learning.batches import LONG_CLIP, cut
 from training.learning.examples import Row, Task, audio_prompt
 from training.learning.growing import Growing
@@ -89,16 +88,13 @@ class _Answer:
         if self.kind == "verdict":
             verdict = next(name for name, id in prompts.verdict_ids.items() if id == self.tokens[-1])
             self._forced = list(prompts.argued_head(*rows, verdict)[len(self.tokens) :])  # type: ignore[arg-type]
-            a, b = (shown(row) for row in rows)
-            [step] = prompts.argue(1, 1, a, b, verdict).steps  # type: ignore[arg-type]
+            self._ahead = prompts.ahead(*rows)
+            self._writing = "reasons"
         elif len(self.tokens) == len(RATINGS):
-            *_, force, step = prompts.rate(1, describe=True).steps
-            self._forced = list(force.tokens)  # type: ignore[union-attr]
+            self._forced = list(prompts.encode("\n"))
+            self._writing = "prose"
         else:
             return
-        assert isinstance(step, Write)
-        self._ahead = step.forced
-        self._writing = "prose" if step.numbers else "reasons"
         self.kind = f"first {self._writing}"
 
     def _fixed(self, drawn: int) -> int:

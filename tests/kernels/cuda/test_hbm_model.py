@@ -25,7 +25,7 @@ def test_no_more_than_a_tenth_over_the_least(
 
 
 def test_the_model_sees_what_does_not_fit() -> None:
-    """Hidden states and their gradient, 15 MB, are met again with every head's tile; beside 12 MB of scratch."""
+    """Hidden states and their gradient, 15 MB, are met again with every head's tile; beside 10 MB of scratch."""
     shape = Shape(2_048, AUDIO_VOCABULARY, VOCABULARY, 896, True)
     assert sum(moved_bytes(shape, 20 * MB).values()) > 2 * least_bytes(shape)
 

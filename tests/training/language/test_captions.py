@@ -10,9 +10,10 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from sqe_fast.prompt import verdict
-from sqe_fast.results import DIMENSIONS
-from training.language import captions, composition
+from sqe_fast import argument
+from sqe_fast.prompt import conclusion, verdict
+from sqe_fast.results import DIMENSIONS, RATINGS
+from training.language import captions, validator
 from training.language.causes import KINDS, audible
 from training.language.scale import LABELS, Row, fits, label, shown
 
@@ -207,6 +208,21 @@ def test_ties_are_said_to_be_level() -> None:
     assert "level" not in clear.split(". ")[-1]
 
 
+def test_what_the_engine_forces_agrees_with_the_ratings() -> None:
+    """An outline that the validator would reject: in any of the seven ways to weigh."""
+    rng, ways = np.random.default_rng(0), set()
+    for _ in range(400):
+        scale = rng.choice([0.2, 3.0])
+        a, b = ({**row(), **dict(zip(RATINGS, 1.5 + scale * rng.random(5), strict=True))} for _ in range(2))
+        a, b = shown(a), shown(b)
+        decided = verdict(a["mos"], b["mos"])
+        ways.add(argument.balance(a, b, decided)[0])
+        reasons, weighing = argument.outline(a, b, decided)
+        told = [conclusion(decided, a["mos"], b["mos"]), *(f"{reason} is better." for reason in reasons), weighing]
+        assert validator.argument_problems(" ".join(told), a, b) == []
+    assert ways == set(argument.WEIGHINGS)
+
+
 @pytest.mark.parametrize(
     ("a", "b", "key"),
     [
@@ -220,4 +236,6 @@ def test_ties_are_said_to_be_level() -> None:
     ],
 )
 def test_how_points_are_weighed_follows_from_gaps_and_verdict(a: Row, b: Row, key: str) -> None:
-    assert composition.summary(a, b)[0] == composition.summary(b, a)[0] == key
+    decided = verdict(a["mos"], b["mos"])
+    mirrored = verdict(b["mos"], a["mos"])
+    assert argument.balance(a, b, decided)[0] == argument.balance(b, a, mirrored)[0] == key

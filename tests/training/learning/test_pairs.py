@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sqe_fast.prompt import ASPECTS, IM_END, PromptBuilder, conclusion
+from sqe_fast.argument import ASPECTS
+from sqe_fast.prompt import IM_END, PromptBuilder, conclusion
 from tests.small_tokenizer import small_tokenizer
 from tests.training.rows import FakeClips, rows
 from training.language.scale import shown
