@@ -118,11 +118,15 @@ def comparison_problems(text: str, rows: Mapping[str, Row]) -> Iterator[str]:
     for each, found in zip(heard.comparisons, wrong, strict=True):
         if not any(_opposed(each, other) for other in right):
             yield from found
+
+
+def clip_cause_problems(text: str, rows: Mapping[str, Row]) -> Iterator[str]:
+    """Causes named of a clip that has others."""
     either = {
         "causes": [*rows["A"]["causes"], *rows["B"]["causes"]],
         "loudness": min(rows[clip]["loudness"] for clip in "AB"),
     }
-    for cause, clip in heard.causes:
+    for cause, clip in hear(text).causes:
         found = cause_problems(Reading((), (), (cause,)), rows[clip] if clip else either)
         yield from (f"{clip}: {problem}" if clip else problem for problem in found)
 

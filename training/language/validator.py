@@ -63,6 +63,7 @@ def argument_problems(text: str, a: Row, b: Row) -> list[Problem]:
         {
             "verdict": preferences.verdict_problems(plain, rows),
             "comparison": preferences.comparison_problems(plain, rows),
+            "causes": preferences.clip_cause_problems(plain, rows),
             "numbers": preferences.number_problems(plain, rows),
             "listener": listener_problems(plain),
         }
