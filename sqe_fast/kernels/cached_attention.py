@@ -12,8 +12,8 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from sqe_fast.kernels.decode_kernels import attend_chunks, combine_chunks
-from sqe_fast.kernels.launch import architecture
-from sqe_fast.kernels.packed_attention import FLOAT32, LEAST_DIM, Tile, fits_tma, scale_of
+from sqe_fast.kernels.launch import architecture, fits_tma
+from sqe_fast.kernels.packed_attention import FLOAT32, LEAST_DIM, Tile, scale_of
 from sqe_fast.kernels.prefill_kernels import append, prefill
 
 PREFILL = {80: Tile(64, 64, 4, 2), 90: Tile(64, 64, 4, 2)}

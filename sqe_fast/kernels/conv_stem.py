@@ -30,6 +30,39 @@ def _load_weight(weight, column, tap, channels, M, K, stride_out, stride_in, str
     return tl.load(weight + column * stride_out + tap * stride_tap + offsets, mask=inside, other=0.0)
 
 
+@triton.jit
+def _convolved(
+    x,  # channel c of column n at n · stride_column + c · stride_channel
+    centres,  # [BLOCK_M]: the columns that rows are centred on
+    columns,
+    stride_column,
+    stride_channel,
+    weight,
+    column,
+    M,
+    K,
+    stride_out,
+    stride_in,
+    stride_tap,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    """[BLOCK_M, BLOCK_N]: sums over taps and channels; columns before the first and after the last are zeros."""
+    per_tap = tl.cdiv(K, BLOCK_K)
+    acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for i in range(3 * per_tap):
+        tap = i // per_tap
+        channels = i % per_tap * BLOCK_K + tl.arange(0, BLOCK_K)
+        source = centres + tap - 1
+        inside = ((source >= 0) & (source < columns))[:, None] & (channels < K)[None, :]
+        offsets = source.to(tl.int64)[:, None] * stride_column + channels[None, :] * stride_channel
+        a = tl.load(x + offsets, mask=inside, other=0.0)
+        b = _load_weight(weight, column, tap, channels, M, K, stride_out, stride_in, stride_tap, BLOCK_N)
+        acc = tl.dot(a, b, acc, input_precision="ieee")
+    return acc
+
+
 @triton.jit(do_not_specialize=["N"])
 def _conv1(
     mel,  # [K, N]: channel by column
@@ -53,17 +86,10 @@ def _conv1(
     tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP)
     row, column = tile_m * BLOCK_M, tile_n * BLOCK_N
     r = row + tl.arange(0, BLOCK_M)
-    steps = tl.cdiv(K, BLOCK_K)
-    acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    for i in range(3 * steps):
-        tap = i // steps
-        channels = i % steps * BLOCK_K + tl.arange(0, BLOCK_K)
-        source = r + tap - 1
-        inside = ((source >= 0) & (source < N))[:, None] & (channels < K)[None, :]
-        offsets = source.to(tl.int64)[:, None] * stride_column + channels[None, :] * stride_channel
-        a = tl.load(mel + offsets, mask=inside, other=0.0)
-        b = _load_weight(weight, column, tap, channels, M, K, stride_out, stride_in, stride_tap, BLOCK_N)
-        acc = tl.dot(a, b, acc, input_precision="ieee")
+    acc = _convolved(
+        mel, r, N, stride_column, stride_channel, weight, column, M, K, stride_out, stride_in, stride_tap,
+        BLOCK_M, BLOCK_N, BLOCK_K,
+    )  # fmt: skip
     c = column + tl.arange(0, BLOCK_N)
     acc = gelu(acc + tl.load(bias + c, mask=c < M, other=0.0).to(tl.float32)[None, :])
     kept = tl.load(valid + r, mask=r < N, other=0).to(tl.float32)
@@ -96,16 +122,9 @@ def _conv2(
     row, column = tile_m * BLOCK_M, tile_n * BLOCK_N
     r = row + tl.arange(0, BLOCK_M)
     centre = tl.load(centres + r, mask=r < N, other=-2)  # −2: all three taps lie outside
-    per_tap = tl.cdiv(K, BLOCK_K)
-    acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    for i in range(3 * per_tap):
-        tap = i // per_tap
-        channels = i % per_tap * BLOCK_K + tl.arange(0, BLOCK_K)
-        source = centre + tap - 1
-        inside = ((source >= 0) & (source < columns))[:, None] & (channels < K)[None, :]
-        a = tl.load(x + source.to(tl.int64)[:, None] * K + channels[None, :], mask=inside, other=0.0)
-        b = _load_weight(weight, column, tap, channels, M, K, stride_out, stride_in, stride_tap, BLOCK_N)
-        acc = tl.dot(a, b, acc, input_precision="ieee")
+    acc = _convolved(
+        x, centre, columns, K, 1, weight, column, M, K, stride_out, stride_in, stride_tap, BLOCK_M, BLOCK_N, BLOCK_K
+    )
     finish(acc, bias, table, steps, out, None, row, column, N, M, M, True, BLOCK_M, BLOCK_N)
 
 

@@ -20,3 +20,13 @@ def architecture(tensor: Tensor) -> int:
     if major < 8:
         raise RuntimeError(f"the Triton kernels need compute capability 8.0 or newer; this GPU has {major}.{minor}")
     return 90 if major >= 9 else 80
+
+
+def fits_tma(*tensors: Tensor) -> bool:
+    """Whether Hopper's copy engine can read all of them: of 16 bit, addresses and strides at multiples of 16 bytes."""
+    return architecture(tensors[0]) >= 90 and all(
+        tensor.element_size() == 2
+        and tensor.data_ptr() % 16 == 0
+        and all(stride % 8 == 0 for stride in tensor.stride()[:-1])
+        for tensor in tensors
+    )

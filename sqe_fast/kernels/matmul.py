@@ -18,7 +18,7 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from sqe_fast.kernels.epilogue import finish
-from sqe_fast.kernels.launch import architecture
+from sqe_fast.kernels.launch import architecture, fits_tma
 from sqe_fast.kernels.matmul_tiles import GROUP, choose, programs, step
 from sqe_fast.kernels.row_norm import normalise
 
@@ -209,7 +209,7 @@ def rms_norm_swiglu(x: Tensor, norm_weight: Tensor, eps: float, gate: Tensor, up
         tile = choose(N, (2 * M,), gate.dtype, architecture(x))
         tile = tile._replace(n=tile.n // 2)  # of each of the two
         k = step(gate.dtype)
-        tma = _fits_tma(normed, gate, up)
+        tma = fits_tma(normed, gate, up)
         sources = _described(tma, (normed, tile.m, k), (gate, tile.n, k), (up, tile.n, k))
         _swiglu[(programs(tile, N, (M,)),)](
             *sources, out, N, M, K, TMA=tma, BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP=GROUP,
@@ -240,7 +240,7 @@ def linear_into(
     # 256 outputs are 128 registers of sums: with GELU, or with addresses in place of descriptors, others would spill.
     tile = choose(N, sizes, dtype, gpu, widest=128 if gelu or gpu < 90 else 256)
     k = step(dtype)
-    tma = x.dtype == dtype and _fits_tma(x, *weights)
+    tma = x.dtype == dtype and fits_tma(x, *weights)
     a, *b = _described(tma, (x, tile.m, k), *((weight, tile.n, k) for weight in weights))
     columns: list[Any] = [part for column in zip(b, biases, outs, sizes, strict=True) for part in column]
     columns += [None, None, None, 0] * (MOST_WEIGHTS - len(weights))
@@ -251,13 +251,6 @@ def linear_into(
         GELU=gelu, TMA=tma, BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP=GROUP,
         num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
-
-
-def _fits_tma(*matrices: Tensor) -> bool:
-    """Whether Hopper's copy engine can read all of them: of 16 bit, addresses and rows at multiples of 16 bytes."""
-    return architecture(matrices[0]) >= 90 and all(
-        matrix.element_size() == 2 and matrix.data_ptr() % 16 == 0 and matrix.stride(0) % 8 == 0 for matrix in matrices
-    )
 
 
 def _described(tma: bool, *tiled: tuple[Tensor, int, int]) -> list[Tensor | TensorDescriptor]:

@@ -19,7 +19,7 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from sqe_fast.kernels.launch import architecture
+from sqe_fast.kernels.launch import architecture, fits_tma
 
 
 class Tile(NamedTuple):
@@ -163,13 +163,3 @@ def _schedule(lengths: tuple[int, ...], block: int, device: torch.device) -> Ten
 def scale_of(head_dim: int) -> float:
     """By which scores are multiplied so that 2 to their power is what softmax needs."""
     return math.log2(math.e) / math.sqrt(head_dim)
-
-
-def fits_tma(*tensors: Tensor) -> bool:
-    """Whether Hopper's copy engine can read all of them: of 16 bit, addresses and strides at multiples of 16 bytes."""
-    return architecture(tensors[0]) >= 90 and all(
-        tensor.element_size() == 2
-        and tensor.data_ptr() % 16 == 0
-        and all(stride % 8 == 0 for stride in tensor.stride()[:-1])
-        for tensor in tensors
-    )
