@@ -113,8 +113,8 @@ def shown(ratings: Mapping[str, float] | Ratings) -> dict[str, float]:
 
 def verdict(mos_a: float, mos_b: float) -> Winner:
     """The clip with the higher MOS; a tie where the two, as shown to 0.1, lie no more than 0.1 apart."""
-    ahead = number_index(mos_a) - number_index(mos_b)
-    return "tie" if abs(ahead) <= 1 else "A" if ahead > 0 else "B"
+    lead = number_index(mos_a) - number_index(mos_b)
+    return "tie" if abs(lead) <= 1 else "A" if lead > 0 else "B"
 
 
 def conclusion(winner: Winner, mos_a: float, mos_b: float) -> str:

@@ -108,8 +108,7 @@ COMPARING = re.compile(
 )
 
 
-def comparison_problems(text: str, rows: Mapping[str, Row]) -> Iterator[str]:
-    heard = hear(text)
+def comparison_problems(heard: Heard, rows: Mapping[str, Row]) -> Iterator[str]:
     for clip, claims in heard.claims.items():
         found = Reading(tuple(claims), (), ())
         yield from (f"{clip}: {problem}" for problem in word_problems(found, rows[clip]))
@@ -120,13 +119,13 @@ def comparison_problems(text: str, rows: Mapping[str, Row]) -> Iterator[str]:
             yield from found
 
 
-def clip_cause_problems(text: str, rows: Mapping[str, Row]) -> Iterator[str]:
+def clip_cause_problems(heard: Heard, rows: Mapping[str, Row]) -> Iterator[str]:
     """Causes named of a clip that has others."""
     either = {
         "causes": [*rows["A"]["causes"], *rows["B"]["causes"]],
         "loudness": min(rows[clip]["loudness"] for clip in "AB"),
     }
-    for cause, clip in hear(text).causes:
+    for cause, clip in heard.causes:
         found = cause_problems(Reading((), (), (cause,)), rows[clip] if clip else either)
         yield from (f"{clip}: {problem}" if clip else problem for problem in found)
 

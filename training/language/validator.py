@@ -59,11 +59,12 @@ def argument_problems(text: str, a: Row, b: Row) -> list[Problem]:
     (`prompt.conclusion`). Raises KeyError where a row lacks a rating or `causes`.
     """
     rows, plain = {"A": shown(a), "B": shown(b)}, spelt(text)
+    heard = preferences.hear(plain)
     return collected(
         {
             "verdict": preferences.verdict_problems(plain, rows),
-            "comparison": preferences.comparison_problems(plain, rows),
-            "causes": preferences.clip_cause_problems(plain, rows),
+            "comparison": preferences.comparison_problems(heard, rows),
+            "causes": preferences.clip_cause_problems(heard, rows),
             "numbers": preferences.number_problems(plain, rows),
             "listener": listener_problems(plain),
         }
