@@ -12,20 +12,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sqe_fast.engine.trace import Trace
+    from sqe_fast.errors import ClipError, ErrorCode, UnusableError
     from sqe_fast.evaluator import Evaluator
-    from sqe_fast.results import ClipError, Comparison, ErrorCode, Evaluation, Ratings, Trace, UnusableError
+    from sqe_fast.results import Comparison, Evaluation, Ratings
 
     __version__: str
 
 _HOMES = {
     "Evaluator": "sqe_fast.evaluator",
-    "ClipError": "sqe_fast.results",
+    "ClipError": "sqe_fast.errors",
     "Comparison": "sqe_fast.results",
-    "ErrorCode": "sqe_fast.results",
+    "ErrorCode": "sqe_fast.errors",
     "Evaluation": "sqe_fast.results",
     "Ratings": "sqe_fast.results",
-    "Trace": "sqe_fast.results",
-    "UnusableError": "sqe_fast.results",
+    "Trace": "sqe_fast.engine.trace",
+    "UnusableError": "sqe_fast.errors",
 }
 
 __all__ = [

@@ -11,11 +11,14 @@ from statistics import NormalDist
 from typing import Any
 
 from sqe_fast import audio
-from sqe_fast.checkpoint import adapter_name, open_checkpoint
+from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.template import PromptBuilder, conclusion
+from sqe_fast.checkpoint.folder import adapter_name, open_checkpoint
 from sqe_fast.engine import Engine, Request
-from sqe_fast.flow import Flow, Heard, Job, Source
-from sqe_fast.prompt import PromptBuilder, conclusion, verdict
-from sqe_fast.results import RATINGS, ClipError, Comparison, Evaluation, Ratings, Trace, Winner
+from sqe_fast.engine.pipeline import Flow, Heard, Job, Source
+from sqe_fast.engine.trace import Trace
+from sqe_fast.errors import ClipError
+from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings, Winner
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import Runner
 

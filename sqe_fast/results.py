@@ -6,12 +6,11 @@ because published tables disagree on the order of coloration and discontinuity.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
+
+from sqe_fast.errors import ClipError
 
 DIMENSIONS = ("noisiness", "coloration", "discontinuity", "loudness")
 RATINGS = (*DIMENSIONS, "mos")
@@ -20,39 +19,6 @@ RATINGS = (*DIMENSIONS, "mos")
 RATING_MIN, RATING_MAX = 1.0, 5.0
 
 Winner = Literal["A", "B", "tie"]
-
-
-class ErrorCode(StrEnum):
-    """Stable codes of everything that can be wrong with one input; the message says what to do about it."""
-
-    NOT_FOUND = "not_found"
-    UNREADABLE = "unreadable"
-    UNSUPPORTED_FORMAT = "unsupported_format"
-    EMPTY_AUDIO = "empty_audio"
-    TOO_SHORT = "too_short"
-    TOO_LONG = "too_long"
-    NON_FINITE = "non_finite"
-    OUT_OF_RANGE = "out_of_range"
-    BAD_SAMPLE_RATE = "bad_sample_rate"
-    TOO_MANY_CHANNELS = "too_many_channels"
-    BAD_INPUT = "bad_input"
-    GENERATION_FAILED = "generation_failed"
-
-
-class ClipError(Exception):
-    """One input cannot be scored. Costs its own row and nothing else."""
-
-    def __init__(self, code: ErrorCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-    def __str__(self) -> str:
-        return f"{self.code.value}: {self.message}"
-
-
-class UnusableError(Exception):
-    """A model, device or output cannot be used at all: nothing can be scored (exit code 3)."""
 
 
 class Flag(StrEnum):
@@ -160,39 +126,6 @@ class Comparison:
             "a": self.a.to_row(),
             "b": self.b.to_row(),
         }
-
-
-@dataclass
-class Trace:
-    """What a call cost, stage by stage; counted up while it runs. Times are in milliseconds."""
-
-    clips: int = 0
-    audio_seconds: float = 0.0
-    load_ms: float = 0.0
-    mel_ms: float = 0.0
-    encode_ms: float = 0.0
-    prefill_ms: float = 0.0
-    decode_ms: float = 0.0
-    encoded_clips: int = 0
-    encoder_cache_hits: int = 0
-    prefill_tokens: int = 0
-    decode_steps: int = 0
-    """Forward passes of the decoder after prefill; one pass may serve many sequences."""
-    decode_tokens: int = 0
-    kv_bytes: int = 0
-    """Most KV memory held at once."""
-
-    @contextmanager
-    def timed(self, field: str) -> Iterator[None]:
-        """Add the time spent inside to one of the `_ms` fields, also where it ends in an exception."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            setattr(self, field, getattr(self, field) + (time.perf_counter() - start) * 1e3)
-
-    def to_row(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def _error_row(error: ClipError | None) -> dict[str, str] | None:

@@ -76,7 +76,7 @@ def test_one_onnxruntime_an_environment(extra: str) -> None:
 
 def test_command_line_entry() -> None:
     (entry,) = metadata.entry_points(group="console_scripts", name="sqe")
-    assert entry.value == "sqe_fast.cli:main"
+    assert entry.value == "sqe_fast.cli.main:main"
 
 
 def constraints() -> dict[str, str]:

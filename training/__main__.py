@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 import typer
 from tokenizers import Tokenizer
 
-from sqe_fast.checkpoint import TOKENIZER_FILE
-from sqe_fast.prompt import PromptBuilder
+from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.checkpoint.files import TOKENIZER_FILE
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from transformers import Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
 
-from sqe_fast.features import SAMPLE_RATE, frame_count
-from sqe_fast.model.config import audio_tokens
-from sqe_fast.prompt import MAX_DESCRIPTION_TOKENS, PromptBuilder
+from sqe_fast.answer.program import MAX_DESCRIPTION_TOKENS
+from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.audio.features import SAMPLE_RATE, frame_count
+from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import RATINGS
 
 

@@ -19,9 +19,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.engine.hugging_face import HuggingFace
 from sqe_fast import Evaluator
-from sqe_fast.checkpoint import BUNDLED, open_checkpoint
-from sqe_fast.prompt import PromptBuilder
-from sqe_fast.results import Evaluation, Trace
+from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.checkpoint.folder import BUNDLED, open_checkpoint
+from sqe_fast.engine.trace import Trace
+from sqe_fast.results import Evaluation
 from tests.golden.clips import golden_clips
 
 ROUNDS = 3

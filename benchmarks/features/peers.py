@@ -14,8 +14,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from transformers import WhisperFeatureExtractor
 
-from sqe_fast.features import HOP, N_FFT, SAMPLE_RATE
-from tests import log_mel_oracle
+from sqe_fast.audio.features import HOP, N_FFT, SAMPLE_RATE
+from tests.support import log_mel_oracle
 
 WARM_UP = 2
 Samples = npt.NDArray[np.float32]

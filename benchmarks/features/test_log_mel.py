@@ -15,8 +15,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.features.peers import assert_same_figures, noise, peers, take_turns, torch_threads
 from benchmarks.shapes import CLIP_SECONDS
-from sqe_fast.features import log_mel
-from tests import log_mel_oracle
+from sqe_fast.audio.features import log_mel
+from tests.support import log_mel_oracle
 
 ROUNDS = 15
 

@@ -14,7 +14,7 @@ import numpy as np
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.features.peers import FrontEnd, Samples, assert_same_figures, noise, peers, take_turns, torch_threads
-from sqe_fast.features import SAMPLE_RATE, LogMelStream, log_mel
+from sqe_fast.audio.features import SAMPLE_RATE, LogMelStream, log_mel
 
 WINDOW_SECONDS = 5
 ROUNDS = 20

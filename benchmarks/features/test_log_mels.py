@@ -15,7 +15,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.features.peers import FrontEnd, Samples, assert_same_figures, noise, peers, take_turns, torch_threads
 from benchmarks.shapes import CLIP_SECONDS
-from sqe_fast.features import log_mel, log_mels
+from sqe_fast.audio.features import log_mel, log_mels
 
 CLIPS = 32
 THREADS = 2

@@ -14,9 +14,11 @@ from torch import Tensor
 from transformers import Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
 
 from benchmarks.gpu.rows import Place
-from sqe_fast.features import SAMPLE_RATE, frame_count
-from sqe_fast.model.config import audio_tokens
-from sqe_fast.prompt import MAX_DESCRIPTION_TOKENS, NUMBER_VALUES, PromptBuilder
+from sqe_fast.answer.program import MAX_DESCRIPTION_TOKENS
+from sqe_fast.answer.scale import NUMBER_VALUES
+from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.audio.features import SAMPLE_RATE, frame_count
+from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import RATINGS
 
 Wave = npt.NDArray[np.float32]

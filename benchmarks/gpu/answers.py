@@ -18,8 +18,8 @@ from benchmarks.gpu.answering import HuggingFace, Peer, Vllm, Wave, has_vllm
 from benchmarks.gpu.rows import Place, Writer
 from benchmarks.gpu.workloads import utterances
 from sqe_fast import Evaluator
-from sqe_fast.checkpoint import Checkpoint, open_checkpoint
-from sqe_fast.features import SAMPLE_RATE
+from sqe_fast.audio.features import SAMPLE_RATE
+from sqe_fast.checkpoint.folder import Checkpoint, open_checkpoint
 from sqe_fast.results import RATINGS, Evaluation
 from sqe_fast.runners.torch_runner import TorchRunner
 from tests.golden.clips import golden_clips

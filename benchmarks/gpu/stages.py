@@ -48,7 +48,7 @@ def _stages(load: Workload, place: Place, operators: str, dtype: torch.dtype | N
     }
     decode = stages.packed.decode
     if not place.dry:
-        from sqe_fast.runners.decode_graphs import DecodeGraphs
+        from sqe_fast.runners.torch_runner import DecodeGraphs
 
         decode = DecodeGraphs(stages.packed, max(load.rows), place.device)  # type: ignore[assignment]
     for rows in load.rows:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.shapes import AUDIO_VOCABULARY
+from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig, TextConfig, audio_tokens
 from sqe_fast.kernels.operators import Operators
-from sqe_fast.model.config import AudioConfig, Qwen2AudioConfig, TextConfig, audio_tokens
 from sqe_fast.model.encoder import Clip
 from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import Qwen2Audio

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.kernels.losses import Case, case, gradients, naive, ours, peers
 from benchmarks.shapes import LOSS_POSITIONS, LOSS_WIDTHS, VOCABULARY
-from tests.memory import peak_bytes, reset_peak
+from tests.support.memory import peak_bytes, reset_peak
 
 THREADS = 2
 PEERS = peers()

@@ -6,10 +6,11 @@ import collections.abc
 from collections.abc import Iterable
 from itertools import chain
 
-from sqe_fast.engine.clip_encoder import ClipEncoder
-from sqe_fast.engine.request import Distribution, Request, Result, Sequence
+from sqe_fast.engine.encoding import ClipEncoder
 from sqe_fast.engine.scheduler import Entry, Scheduler
-from sqe_fast.results import ClipError, ErrorCode, Trace
+from sqe_fast.engine.sequence import Distribution, Request, Result, Sequence
+from sqe_fast.engine.trace import Trace
+from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.runners.base import Embedding, Row, Runner, StepOutput
 
 ENCODER_CACHE_BYTES = 64 << 20

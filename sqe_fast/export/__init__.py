@@ -9,16 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqe_fast.checkpoint.files import (
+    CONFIG_FILE,
+    DECODER_FILE,
+    ENCODER_FILE,
+    GENERATION_FILE,
+    PREPROCESSOR_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+)
+from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.export.decoder import decoder_graph
 from sqe_fast.export.encoder import encoder_graph
 from sqe_fast.export.graph import stored_tensors
 from sqe_fast.export.parity import Parity, measure_parity
-from sqe_fast.manifest import write_hashes
-from sqe_fast.model.config import CONFIG_FILE, WEIGHTS_FILE
 from sqe_fast.model.qwen2_audio import load_checkpoint
-from sqe_fast.runners.onnx_file import DECODER_FILE, ENCODER_FILE
 
-COMPANIONS = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "generation_config.json")
+COMPANIONS = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, PREPROCESSOR_FILE, GENERATION_FILE)
 """Hashed where they are there."""
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, TensorProto
 
+from sqe_fast.checkpoint.config import Qwen2AudioConfig, TextConfig
 from sqe_fast.export.graph import MICROSOFT, Dimension, Graph, StoredTensor
-from sqe_fast.model.config import Qwen2AudioConfig, TextConfig
 from sqe_fast.runners.base import TOP_K
 
 _NEVER = -1e30  # the logit of what is not a candidate: finite, so that a row without candidates stays free of NaN

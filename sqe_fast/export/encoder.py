@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, TensorProto
 
+from sqe_fast.checkpoint.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, Qwen2AudioConfig
 from sqe_fast.export.graph import MICROSOFT, Graph, StoredTensor
-from sqe_fast.model.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, Qwen2AudioConfig
 from sqe_fast.model.encoder import LAYER_NORM_EPS
 
 

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from sqe_fast.model.config import WEIGHTS_FILE
-from sqe_fast.results import UnusableError
+from sqe_fast.checkpoint.files import WEIGHTS_FILE
+from sqe_fast.errors import UnusableError
 
 OPSET = 20  # the first with Gelu
 IR_VERSION = 10

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sqe_fast.model.config import MEL_MARGIN
+from sqe_fast.checkpoint.config import MEL_MARGIN
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import Embedding, FloatArray, Row, Runner, RunnerInfo, StepOutput
 

@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sqe_fast.model.config import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE
-from sqe_fast.results import UnusableError
+from sqe_fast.checkpoint.files import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE
+from sqe_fast.errors import UnusableError
 
 PLAIN = {"bias": "none", "fan_in_fan_out": False, "lora_bias": False, "use_dora": False, "use_qalora": False}
 """Settings and what they must be."""

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sqe_fast.model.config import TextConfig
+from sqe_fast.checkpoint.config import TextConfig
 
 INITIAL_STD = 0.02
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sqe_fast.model.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, AudioConfig, positions
+from sqe_fast.checkpoint.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, AudioConfig, positions
 
 LAYER_NORM_EPS = 1e-5
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sqe_fast.checkpoint.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, audio_tokens, positions
 from sqe_fast.kernels.operators import Operators
-from sqe_fast.model.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, audio_tokens, positions
 from sqe_fast.model.decoder import DecoderLayer, KVCache, rotary_frequencies
 from sqe_fast.model.encoder import LAYER_NORM_EPS, Clip, EncoderLayer, lay_out
 from sqe_fast.model.qwen2_audio import Qwen2Audio

@@ -8,11 +8,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sqe_fast.checkpoint.config import Qwen2AudioConfig
 from sqe_fast.model import weights
-from sqe_fast.model.config import Qwen2AudioConfig
 from sqe_fast.model.decoder import CacheRows, Qwen2Decoder
 from sqe_fast.model.encoder import Clip, Encoder
-from sqe_fast.model.projector import Projector
+
+
+class Projector(nn.Module):
+    def __init__(self, config: Qwen2AudioConfig) -> None:
+        super().__init__()
+        self.linear = nn.Linear(config.audio.width, config.text.hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., encoder width] → [..., decoder hidden size]"""
+        out: Tensor = self.linear(x)
+        return out
 
 
 class Qwen2Audio(nn.Module):

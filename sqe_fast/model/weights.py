@@ -11,9 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig
+from sqe_fast.checkpoint.files import INDEX_FILE, WEIGHTS_FILE
+from sqe_fast.errors import UnusableError
 from sqe_fast.model.adapter import Adapter
-from sqe_fast.model.config import INDEX_FILE, WEIGHTS_FILE, AudioConfig, Qwen2AudioConfig
-from sqe_fast.results import UnusableError
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqe_fast.results import UnusableError
+from sqe_fast.errors import UnusableError
 from sqe_fast.runners.base import Runner
 
 DEVICES = ("auto", "cpu", "torch-cpu", "cuda")
@@ -45,7 +45,7 @@ def open_runner(
                 "or merge the adapter with peft and `sqe export` the result"
             )
         try:
-            from sqe_fast.runners.onnx_runner import OnnxRunner
+            from sqe_fast.runners.onnx_cpu import OnnxRunner
         except ModuleNotFoundError as error:
             raise UnusableError(f"device {device!r} needs onnxruntime: {error}; install the extra [cpu]") from error
         return OnnxRunner(folder, slots=slots or CPU_SLOTS, max_length=max_length, threads=threads)

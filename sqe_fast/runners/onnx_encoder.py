@@ -10,10 +10,10 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from sqe_fast.model.config import WEIGHTS_FILE
-from sqe_fast.results import UnusableError
+from sqe_fast.checkpoint.files import ENCODER_FILE, WEIGHTS_FILE
+from sqe_fast.checkpoint.onnx_file import check_external_data
+from sqe_fast.errors import UnusableError
 from sqe_fast.runners.base import FloatArray
-from sqe_fast.runners.onnx_file import ENCODER_FILE, check_external_data
 
 PROVIDER = "CUDAExecutionProvider"
 

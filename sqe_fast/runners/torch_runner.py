@@ -14,14 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sqe_fast.checkpoint.config import TextConfig
+from sqe_fast.checkpoint.hashes import verify_hashes
+from sqe_fast.errors import UnusableError
 from sqe_fast.kernels import OPERATORS, Operators, interpreted, select
-from sqe_fast.manifest import verify_hashes
-from sqe_fast.model.config import TextConfig
 from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import load_checkpoint
-from sqe_fast.results import UnusableError
-from sqe_fast.runners.base import TOP_K, Embedding, FloatArray, Row, StepOutput
-from sqe_fast.runners.checks import (
+from sqe_fast.runners.base import (
+    TOP_K,
+    Embedding,
+    FloatArray,
+    Row,
+    StepOutput,
     check_decode,
     check_mel,
     check_move,
@@ -29,7 +33,6 @@ from sqe_fast.runners.checks import (
     kv_bytes_per_token,
     runner_info,
 )
-from sqe_fast.runners.decode_graphs import DecodeGraphs
 
 ENCODERS = ("operators", "onnx")
 GPU_ENCODE_FRAMES = 12_000
@@ -170,3 +173,39 @@ def slots_that_fit(free_bytes: int | None, config: TextConfig, dtype: str, max_l
             f"takes {slot_bytes >> 20} MiB: choose a smaller max_length or a larger GPU"
         )
     return min(slots, MAX_GPU_SLOTS)
+
+
+class DecodeGraphs:
+    """`PackedModel.decode` on a GPU. Every capture takes its memory from one pool: replays never overlap."""
+
+    def __init__(self, model: PackedModel, slots: int, device: torch.device) -> None:
+        self._model = model
+        self._tokens = torch.zeros(slots, dtype=torch.int64, device=device)
+        self._past = torch.zeros(slots, dtype=torch.int32, device=device)
+        self._captured: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, tokens: Tensor, past: Tensor) -> Tensor:
+        """As `PackedModel.decode`; the result is overwritten by the next call."""
+        rows = len(tokens)
+        self._tokens[:rows].copy_(tokens, non_blocking=True)
+        self._past[:rows].copy_(past, non_blocking=True)
+        if rows not in self._captured:
+            self._captured[rows] = self._capture(rows)
+        graph, hidden = self._captured[rows]
+        graph.replay()
+        return hidden
+
+    def _capture(self, rows: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+        tokens, past = self._tokens[:rows], self._past[:rows]
+        # Once outside: kernels are compiled by their first launch, which a capture does not allow. It writes what the
+        # replay will write again.
+        ahead = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        ahead.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(ahead):
+            self._model.decode(tokens, past)
+        torch.cuda.current_stream().wait_stream(ahead)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            hidden = self._model.decode(tokens, past)
+        return graph, hidden

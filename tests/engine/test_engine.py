@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from sqe_fast.answer.program import Force, Program, Read
 from sqe_fast.engine import Engine, Request, Result
 from sqe_fast.engine.engine import MAX_RIDING
-from sqe_fast.prompt import Force, Program, Read
-from sqe_fast.results import ErrorCode
-
-from .fake_runner import AUDIO_TOKEN, FakeRunner, clip
-from .programs import NAMES, NUMBERS, STOP, VALUES, described, rating, reads, saying, write
+from sqe_fast.errors import ErrorCode
+from tests.support.fake_runner import AUDIO_TOKEN, FakeRunner, clip
+from tests.support.programs import NAMES, NUMBERS, STOP, VALUES, described, rating, reads, saying, write
 
 MIXED = [described(n / 10, max_tokens=3 + 5 * (n % 3), prompt=2 + n % 4) for n in range(9)]
 """Nine requests of different lengths, whose prose the arithmetic ends at random, or the cap."""

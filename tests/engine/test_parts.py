@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sqe_fast.answer.program import Program
 from sqe_fast.engine import Engine, Request
-from sqe_fast.engine.encoder_cache import EncoderCache
-from sqe_fast.engine.kv_cache import KVSlots
-from sqe_fast.engine.sampler import RETRY_TEMPERATURE, content_seed, greedy, sample
-from sqe_fast.prompt import Program
-
-from .fake_runner import AUDIO_TOKEN, FakeRunner, clip
-from .programs import rating, reads
+from sqe_fast.engine.encoding import EncoderCache
+from sqe_fast.engine.scheduler import KVSlots
+from sqe_fast.engine.sequence import RETRY_TEMPERATURE, content_seed, greedy, sample
+from tests.support.fake_runner import AUDIO_TOKEN, FakeRunner, clip
+from tests.support.programs import rating, reads
 
 
 def embedding(rows: int) -> np.ndarray:

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from sqe_fast.answer.program import Program
 from sqe_fast.engine import Engine, Request, Result
-from sqe_fast.prompt import Program
-from sqe_fast.results import ErrorCode
+from sqe_fast.errors import ErrorCode
 from sqe_fast.runners.base import TOP_K
-
-from .fake_runner import FakeRunner, Script
-from .programs import MARKER, NAMES, NUMBERS, STOP, described, rating, saying, write
+from tests.support.fake_runner import FakeRunner, Script
+from tests.support.programs import MARKER, NAMES, NUMBERS, STOP, described, rating, saying, write
 
 MARKERS = tuple(range(MARKER, MARKER + TOP_K))
 """Nothing else is among the best tokens."""

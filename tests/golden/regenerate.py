@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqe_fast import Evaluator
-from sqe_fast.checkpoint import open_checkpoint
+from sqe_fast.checkpoint.folder import open_checkpoint
 from sqe_fast.results import RATINGS, Evaluation
 from tests.golden.clips import golden_clips
 

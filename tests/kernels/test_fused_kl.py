@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sqe_fast.kernels import fused_kl, reference, tiles
 from sqe_fast.kernels.fused_kl import Direction, TokenKL, fused_linear_kl, fused_linear_kl_logits
-from tests.memory import peak_bytes, reset_peak
+from tests.support.memory import peak_bytes, reset_peak
 
 VOCABULARIES = [(301, 301), (301, 250), (250, 301)]
 DIRECTIONS: list[Direction] = ["forward", "reverse"]

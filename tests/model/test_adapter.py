@@ -12,9 +12,9 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2AudioForConditionalGeneration
 
+from sqe_fast.errors import UnusableError
 from sqe_fast.model.qwen2_audio import load_checkpoint
-from sqe_fast.results import UnusableError
-from tests.model.small import SMALL, save_small
+from tests.support.small_model import SMALL, save_small
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),

@@ -14,8 +14,8 @@ from transformers import Qwen2AudioForConditionalGeneration
 
 import sqe_fast
 from sqe_fast.model.qwen2_audio import load_checkpoint, save_checkpoint
-from tests.model.hugging_face import Outputs, Prompt, exact_rms_norm, largest, theirs, tolerance
-from tests.model.small import save_small, small_model
+from tests.support.hugging_face import Outputs, Prompt, exact_rms_norm, largest, theirs, tolerance
+from tests.support.small_model import save_small, small_model
 
 SECONDS = (0.5, 3.2, 8.0, 29.9)
 BUNDLED = Path(sqe_fast.__file__).parent / "models" / "tiny"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sqe_fast.model.decoder import CacheRows, KVCache, Qwen2Decoder
-from tests.model.small import AUDIO_TOKEN, SMALL, random_clip, small_model
+from tests.support.small_model import AUDIO_TOKEN, SMALL, random_clip, small_model
 
 TEXT = torch.tensor([[9, 31, 12, 77, 150, 42, 18, 100, 64, 8, 0, 21]])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sqe_fast.model.config import audio_tokens
-from tests.model.small import SMALL, random_clip, small_model
+from sqe_fast.checkpoint.config import audio_tokens
+from tests.support.small_model import SMALL, random_clip, small_model
 
 LENGTHS = (3, 50, 51, 333, 204)  # the shortest, both parities of frames and of positions
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from sqe_fast.kernels import select
 from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import load_checkpoint
-from tests.model.hugging_face import Outputs, Prompt, exact_rms_norm, largest, theirs, tolerance
-from tests.model.small import AUDIO_TOKEN, like_7b, random_clip, save_small, small_model
+from tests.support.hugging_face import Outputs, Prompt, exact_rms_norm, largest, theirs, tolerance
+from tests.support.small_model import AUDIO_TOKEN, like_7b, random_clip, save_small, small_model
 
 HEADS = [(4, 4), (7, 1)]
 DECODED = 2

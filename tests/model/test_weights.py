@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2AudioForConditionalGeneration
 
+from sqe_fast.errors import UnusableError
 from sqe_fast.model.qwen2_audio import load_checkpoint, save_checkpoint
-from sqe_fast.results import UnusableError
-from tests.model.small import save_small, small_model
+from tests.support.small_model import save_small, small_model
 
 HEAD = "language_model.lm_head.weight"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sqe_fast.export import export
-from tests.model.small import save_small
+from tests.support.small_model import save_small
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import TOP_K, Embedding, FloatArray, Row, Runner, StepOutput
 from sqe_fast.runners.torch_runner import TorchRunner
-from tests.model.small import AUDIO_TOKEN, random_clip
+from tests.support.small_model import AUDIO_TOKEN, random_clip
 
 RUNNERS = ("onnx-cpu", "torch-cpu", "triton-cpu")
 """By `RunnerInfo.name`. The last are the GPU's kernels in Triton's interpreter."""

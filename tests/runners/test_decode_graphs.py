@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sqe_fast.model.packed import PackedModel
-from sqe_fast.runners.decode_graphs import DecodeGraphs
+from sqe_fast.runners.torch_runner import DecodeGraphs
 
 SLOTS = 4
 

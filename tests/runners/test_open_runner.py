@@ -14,10 +14,10 @@ import onnxruntime
 import pytest
 import torch
 
-from sqe_fast.manifest import write_hashes
-from sqe_fast.model.config import TextConfig
+from sqe_fast.checkpoint.config import TextConfig
+from sqe_fast.checkpoint.hashes import write_hashes
+from sqe_fast.errors import UnusableError
 from sqe_fast.model.qwen2_audio import load_checkpoint
-from sqe_fast.results import UnusableError
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.onnx_encoder import OnnxEncoder
 from sqe_fast.runners.torch_runner import TorchRunner, slots_that_fit
@@ -51,7 +51,7 @@ def test_cuda_without_a_gpu_is_refused(exported: Path, monkeypatch: pytest.Monke
 def test_a_package_that_is_not_installed_is_named(
     exported: Path, monkeypatch: pytest.MonkeyPatch, device: str, package: str
 ) -> None:
-    for module in ("torch_runner", "onnx_runner"):
+    for module in ("torch_runner", "onnx_cpu"):
         monkeypatch.delitem(sys.modules, f"sqe_fast.runners.{module}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UnusableError, match=f"needs {package}"):
@@ -180,7 +180,7 @@ def test_unknown_operators_and_encoders_are_refused(exported: Path) -> None:
 def test_triton_on_a_cpu_is_refused_outside_its_interpreter(exported: Path) -> None:
     code = f"""
 from pathlib import Path
-from sqe_fast.results import UnusableError
+from sqe_fast.errors import UnusableError
 from sqe_fast.runners.torch_runner import TorchRunner
 try:
     TorchRunner(Path({str(exported)!r}), device="cpu", slots=1, max_length=16, operators="triton")

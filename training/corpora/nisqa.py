@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from sqe_fast import audio
-from sqe_fast.results import RATING_MAX, RATING_MIN, ClipError, ErrorCode
+from sqe_fast.errors import ClipError, ErrorCode
+from sqe_fast.results import RATING_MAX, RATING_MIN
 from training.corpora.corpus import SplitWriter
 from training.progress import track
 from training.simulation.measures import Signal

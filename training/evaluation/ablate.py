@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.evaluator import Evaluator
-from sqe_fast.prompt import PromptBuilder
 from training.corpora.corpus import Clips
 from training.evaluation import evaluate
 from training.evaluation.rated_sets import RatedSet

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sqe_fast.features import log_mel
-from sqe_fast.model.config import positions
+from sqe_fast.audio.features import log_mel
+from sqe_fast.checkpoint.config import positions
+from sqe_fast.errors import ClipError
 from sqe_fast.model.encoder import Encoder
-from sqe_fast.results import RATING_MAX, RATING_MIN, ClipError
+from sqe_fast.results import RATING_MAX, RATING_MIN
 from training.evaluation.rated_sets import RatedSet, accuracy
 from training.learning import whisper
 from training.progress import track

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.template import conclusion
 from sqe_fast.evaluator import Evaluator
-from sqe_fast.prompt import conclusion, verdict
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
 from training.evaluation import ladder, plots, prose_scores, scores
 from training.evaluation.rated_sets import RatedSet, Row, accuracy

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sqe_fast.prompt import conclusion, verdict
+from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.template import conclusion
 from training.language.scale import Row, shown
 from training.language.validator import Problem, argument_problems, problems
 from training.language.writers import Unusable, Writer

@@ -16,9 +16,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from sqe_fast import argument
-from sqe_fast.argument import ASPECTS
-from sqe_fast.prompt import verdict
+from sqe_fast.answer import argument
+from sqe_fast.answer.argument import ASPECTS
+from sqe_fast.answer.scale import verdict
 from sqe_fast.results import DIMENSIONS
 from training.language import composition
 from training.language.causes import KINDS, audible

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from sqe_fast.argument import ASPECTS, listed
+from sqe_fast.answer.argument import ASPECTS, listed
 from sqe_fast.results import DIMENSIONS
 from training.language.causes import KINDS
 from training.language.scale import LABELS, Row, label

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from sqe_fast import argument
-from sqe_fast.prompt import verdict
+from sqe_fast.answer import argument
+from sqe_fast.answer.scale import verdict
 from sqe_fast.results import DIMENSIONS, RATINGS
 from training.language import composition
 from training.language.causes import KINDS, audible

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sqe_fast.argument import ASPECTS, CLEAR_GAP
-from sqe_fast.prompt import VERDICTS, verdict
+from sqe_fast.answer.argument import ASPECTS, CLEAR_GAP
+from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.template import VERDICTS
 from sqe_fast.results import DIMENSIONS
 from training.language.causes import KINDS
 from training.language.scale import LABELS, Row, shown

@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqe_fast.argument import CLEAR_GAP
-from sqe_fast.prompt import verdict
+from sqe_fast.answer.argument import CLEAR_GAP
+from sqe_fast.answer.scale import verdict
 from sqe_fast.results import RATINGS
 from training.language import comparative_words as cw
 from training.language import lexicon as lex

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sqe_fast import prompt
+from sqe_fast.answer import template
 
 Row = Mapping[str, Any]
 """A clip: the five ratings by name, and `causes`, a list of mappings as in a corpus row."""
@@ -23,7 +23,7 @@ SLACK = 0.15
 
 def shown(row: Row) -> dict[str, Any]:
     """The row with its ratings as a line states them, to 0.1: words follow from the numbers that stand beside them."""
-    return {**row, **prompt.shown(row)}
+    return {**row, **template.shown(row)}
 
 
 def label(rating: float) -> int:

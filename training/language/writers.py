@@ -17,7 +17,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from sqe_fast.prompt import VERDICTS, verdict
+from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.template import VERDICTS
+from sqe_fast.checkpoint.files import CONFIG_FILE
 from training.language import paper_prompts as prompts
 from training.language.paper_prompts import Demonstration, Message, PairDemonstration
 from training.language.scale import Row
@@ -241,7 +243,7 @@ class LocalChat:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        if not (folder / "config.json").is_file():
+        if not (folder / CONFIG_FILE).is_file():
             raise WriterError(f"{folder} holds no model (config.json is missing): give the folder of a causal LM")
         try:
             options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}

@@ -19,14 +19,24 @@ from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer
 from torch import Tensor
 
-from sqe_fast.checkpoint import TOKENIZER_FILE
-from sqe_fast.manifest import MANIFEST_FILE, write_hashes
-from sqe_fast.model.config import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE, Qwen2AudioConfig
+from sqe_fast.answer.scale import NUMBER_TOKENS
+from sqe_fast.answer.template import SPECIAL_TOKENS, TEMPLATE
+from sqe_fast.checkpoint.config import Qwen2AudioConfig
+from sqe_fast.checkpoint.files import (
+    CARD_FILE,
+    CHAT_TEMPLATE_FILE,
+    CONFIG_FILE,
+    GENERATION_FILE,
+    INDEX_FILE,
+    PREPROCESSOR_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+)
+from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.model.weights import EMBEDDING, HEAD
-from sqe_fast.prompt import NUMBER_TOKENS, SPECIAL_TOKENS, TEMPLATE
 
 ROUNDED_TO = 64
-COMPANIONS = ("preprocessor_config.json", "generation_config.json", "chat_template.json")
+COMPANIONS = (PREPROCESSOR_FILE, GENERATION_FILE, CHAT_TEMPLATE_FILE)
 """Kept where they are there. The tokenizer's other files would speak of the old one."""
 
 
@@ -52,8 +62,8 @@ def adopt(source: Path, folder: Path) -> str:
         if (source / name).exists():
             shutil.copyfile(source / name, folder / name)
     manifest = {"name": folder.resolve().name, "template": TEMPLATE}
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    write_hashes(folder, [path.name for path in folder.iterdir() if path.name != MANIFEST_FILE])
+    (folder / CARD_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_hashes(folder, [path.name for path in folder.iterdir() if path.name != CARD_FILE])
     return f"{len(pieces)} tokens added to {source.name}; the vocabulary has {rows} rows"
 
 

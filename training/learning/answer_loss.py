@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sqe_fast.prompt import NUMBER_VALUES, PromptBuilder
+from sqe_fast.answer.scale import NUMBER_VALUES
+from sqe_fast.answer.template import PromptBuilder
 from training.learning.examples import IGNORED, Batch
 
 Losses = dict[str, Tensor]

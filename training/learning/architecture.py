@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tokenizers import Tokenizer
 
-from sqe_fast.model.config import Qwen2AudioConfig, TextConfig
-from sqe_fast.prompt import AUDIO_TOKEN
+from sqe_fast.answer.template import AUDIO_TOKEN
+from sqe_fast.checkpoint.config import Qwen2AudioConfig, TextConfig
 from training.learning.whisper import encoder_weights
 
 ENCODER_LAYERS = 2

@@ -6,14 +6,20 @@ import json
 import shutil
 from pathlib import Path
 
-from sqe_fast.checkpoint import TOKENIZER_FILE
+from sqe_fast.answer.template import TEMPLATE
+from sqe_fast.audio.features import HOP, N_FFT, SAMPLE_RATE
+from sqe_fast.checkpoint.config import Qwen2AudioConfig
+from sqe_fast.checkpoint.files import (
+    CARD_FILE,
+    CONFIG_FILE,
+    PREPROCESSOR_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+)
 from sqe_fast.export import ExportReport, export
-from sqe_fast.features import HOP, N_FFT, SAMPLE_RATE
-from sqe_fast.manifest import MANIFEST_FILE
-from sqe_fast.model.config import CONFIG_FILE, WEIGHTS_FILE, Qwen2AudioConfig
-from sqe_fast.prompt import TEMPLATE
 
-COPIED = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, "tokenizer_config.json")
+COPIED = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE)
 
 
 def write(checkpoint: Path, folder: Path, name: str) -> ExportReport:
@@ -33,6 +39,6 @@ def write(checkpoint: Path, folder: Path, name: str) -> ExportReport:
         "padding_value": 0.0,
         "return_attention_mask": True,
     }
-    (folder / "preprocessor_config.json").write_text(json.dumps(front_end, indent=2) + "\n")
-    (folder / MANIFEST_FILE).write_text(json.dumps({"name": name, "template": TEMPLATE}, indent=2) + "\n")
+    (folder / PREPROCESSOR_FILE).write_text(json.dumps(front_end, indent=2) + "\n")
+    (folder / CARD_FILE).write_text(json.dumps({"name": name, "template": TEMPLATE}, indent=2) + "\n")
     return export(folder)

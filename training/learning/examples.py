@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqe_fast.features import frame_count
-from sqe_fast.model.config import audio_tokens
-from sqe_fast.prompt import IM_END, PromptBuilder, verdict
+from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.template import IM_END, PromptBuilder
+from sqe_fast.audio.features import frame_count
+from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import DIMENSIONS, RATINGS
 from training.language import captions, causes
 from training.learning import expert_text

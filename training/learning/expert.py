@@ -14,10 +14,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from sqe_fast.checkpoint import TOKENIZER_FILE
-from sqe_fast.model.config import CONFIG_FILE
+from sqe_fast.answer.scale import NUMBER_TOKENS
+from sqe_fast.answer.template import IM_END, IM_START, VERDICTS, PromptBuilder
+from sqe_fast.checkpoint.files import CONFIG_FILE, TOKENIZER_FILE
 from sqe_fast.model.decoder import Qwen2Decoder
-from sqe_fast.prompt import IM_END, IM_START, NUMBER_TOKENS, VERDICTS, PromptBuilder
 from training.corpora.corpus import Clips
 from training.learning import architecture, tokenizer
 from training.learning.answer_loss import AnswerLoss, Losses

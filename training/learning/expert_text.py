@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqe_fast.prompt import COMPARE_TASK, RATE_TASK, PromptBuilder
+from sqe_fast.answer.template import COMPARE_TASK, RATE_TASK, PromptBuilder
 from sqe_fast.results import DIMENSIONS, RATINGS
 from training.language.causes import audible
 from training.language.scale import Row, shown

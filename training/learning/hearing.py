@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sqe_fast.features import log_mel
+from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.audio.features import log_mel
 from sqe_fast.model.encoder import Clip
 from sqe_fast.model.qwen2_audio import Qwen2Audio
-from sqe_fast.prompt import PromptBuilder
 from sqe_fast.results import RATING_MAX, RATING_MIN, RATINGS
 from training.corpora.corpus import Clips
 from training.language.causes import KINDS, audible

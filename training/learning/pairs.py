@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from sqe_fast.argument import ASPECTS
-from sqe_fast.prompt import PromptBuilder
+from sqe_fast.answer.argument import ASPECTS
+from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.results import RATINGS
 from training.corpora.corpus import Clips
 from training.learning.batches import Epochs, cut

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqe_fast.prompt import MAX_DESCRIPTION_TOKENS, PromptBuilder
+from sqe_fast.answer.program import MAX_DESCRIPTION_TOKENS
+from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.results import RATINGS
 from training.learning.batches import LONG_CLIP, cut
 from training.learning.examples import Row, Task, audio_prompt

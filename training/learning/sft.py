@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sqe_fast.model.config import CONFIG_FILE
+from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.checkpoint.files import CONFIG_FILE
 from sqe_fast.model.qwen2_audio import Qwen2Audio, load_checkpoint, save_checkpoint
-from sqe_fast.prompt import PromptBuilder
 from sqe_fast.results import RATINGS
 from training.corpora.corpus import Clips
 from training.learning import expert, hearing, lora, tokenizer

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from sqe_fast.checkpoint import TOKENIZER_FILE
-from sqe_fast.prompt import COMPARE_TASK, END_OF_TEXT, IM_END, NUMBER_TOKENS, RATE_TASK, SPECIAL_TOKENS
+from sqe_fast.answer.scale import NUMBER_TOKENS
+from sqe_fast.answer.template import COMPARE_TASK, END_OF_TEXT, IM_END, RATE_TASK, SPECIAL_TOKENS
+from sqe_fast.checkpoint.files import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 from training.corpora.corpus import Clips
 from training.language import captions
 from training.learning import expert_text
@@ -73,4 +74,4 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
         "clean_up_tokenization_spaces": False,
         "model_max_length": 4096,
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / TOKENIZER_CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")

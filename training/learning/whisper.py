@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sqe_fast.model.config import AudioConfig
+from sqe_fast.checkpoint.config import AudioConfig
 from sqe_fast.model.encoder import Encoder
 from sqe_fast.model.weights import encoder_table
 

@@ -15,11 +15,11 @@ from benchmarks.gpu.calls import calls
 from benchmarks.gpu.rows import Place, Writer, open_place
 from benchmarks.gpu.work_model import least_work
 from benchmarks.gpu.workloads import DRY
+from sqe_fast.answer.template import AUDIO_TOKEN, TEMPLATE
+from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.kernels import select
-from sqe_fast.manifest import write_hashes
-from sqe_fast.prompt import AUDIO_TOKEN, TEMPLATE
-from tests.model.small import SMALL, save_small
-from tests.small_tokenizer import small_tokenizer
+from tests.support.small_model import SMALL, save_small
+from tests.support.small_tokenizer import small_tokenizer
 
 OPERATORS = {
     "conv_stem", "layer_norm_linear", "linear_residual", "packed_attention", "pool_norm_linear", "rms_norm_linear",

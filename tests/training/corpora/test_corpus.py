@@ -8,7 +8,7 @@ import pytest
 import soundfile as sf
 
 from sqe_fast.results import RATINGS
-from tests.training.speech import SAMPLE_RATE, talk
+from tests.support.speech import SAMPLE_RATE, talk
 from training.corpora import corpus
 from training.corpora.corpus import Clips, SplitWriter, build, make_clip
 from training.rating import labels

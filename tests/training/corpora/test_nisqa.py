@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 
 from sqe_fast.results import RATINGS
-from tests.training.speech import talk
+from tests.support.speech import talk
 from training.corpora.corpus import Clips
 from training.corpora.nisqa import CORPUS_TABLE, DATABASES, ERRORS_FILE, build, listing, read
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sqe_fast.model.config import AudioConfig
+from sqe_fast.checkpoint.config import AudioConfig
 from sqe_fast.model.encoder import Encoder
-from tests.training.speech import SAMPLE_RATE, talk
+from tests.support.speech import SAMPLE_RATE, talk
 from training.evaluation import baselines
 from training.evaluation.baselines import LayerStatistics, Ridge, fit, report, ridges, signal_statistics, table
 from training.evaluation.rated_sets import RatedSet

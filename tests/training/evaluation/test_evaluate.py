@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sqe_fast.prompt import conclusion, verdict
+from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.template import conclusion
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
-from tests.fake_evaluator import fake_evaluator, fake_runner, prose, silence, sound
+from tests.support.fake_evaluator import fake_evaluator, fake_runner, prose, silence, sound
 from tests.training.corpora.test_p835 import folder as p835_folder
 from training.corpora import p835
 from training.corpora.corpus import Clips, SplitWriter

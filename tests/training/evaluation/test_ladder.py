@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sqe_fast.checkpoint import BUNDLED
+from sqe_fast.checkpoint.folder import BUNDLED
 from sqe_fast.evaluator import Evaluator
 from training.evaluation.ladder import Ladder, climb
 

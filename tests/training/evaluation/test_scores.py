@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sqe_fast.prompt import verdict
+from sqe_fast.answer.scale import verdict
 from training.evaluation.scores import (
     BUCKETS,
     CLEAR,

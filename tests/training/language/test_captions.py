@@ -10,8 +10,9 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from sqe_fast import argument
-from sqe_fast.prompt import conclusion, verdict
+from sqe_fast.answer import argument
+from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.template import conclusion
 from sqe_fast.results import DIMENSIONS, RATINGS
 from training.language import captions, validator
 from training.language.causes import KINDS, audible

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sqe_fast.prompt import IM_END, IM_START, verdict
+from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.template import IM_END, IM_START
 from sqe_fast.results import RATINGS
-from tests.small_tokenizer import small_tokenizer
+from tests.support.small_tokenizer import small_tokenizer
 from training.language import paper_prompts
 from training.language.captioning import (
     Tally,

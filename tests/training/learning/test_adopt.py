@@ -13,19 +13,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import Qwen2AudioForConditionalGeneration
 
 from sqe_fast import Evaluator
+from sqe_fast.answer.scale import NUMBER_TOKENS
+from sqe_fast.answer.template import AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN, END_OF_TEXT, IM_END, IM_START, PromptBuilder
 from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.model.weights import EMBEDDING, HEAD
-from sqe_fast.prompt import (
-    AUDIO_BOS,
-    AUDIO_EOS,
-    AUDIO_TOKEN,
-    END_OF_TEXT,
-    IM_END,
-    IM_START,
-    NUMBER_TOKENS,
-    PromptBuilder,
-)
-from tests.model.small import SMALL, save_small, waveform
+from tests.support.small_model import SMALL, save_small, waveform
 from training.learning.adopt import adopt
 
 OWN_TOKENS = [END_OF_TEXT, IM_START, IM_END, AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.kernels.fused_kl import TokenKL
-from sqe_fast.prompt import PromptBuilder
-from tests.small_tokenizer import small_tokenizer
-from tests.training.rows import FakeClips
-from tests.training.speech import listening_model
+from tests.support.small_tokenizer import small_tokenizer
+from tests.support.speech import listening_model
+from tests.support.training_rows import FakeClips
 from training.learning import alld, architecture, expert, sft
 from training.learning.alld import Aligner, Weights, margins, response_terms
 from training.learning.examples import IGNORED

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, Qwen2AudioForConditionalGeneration
 
+from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.model.qwen2_audio import save_checkpoint
-from sqe_fast.prompt import PromptBuilder
-from tests.small_tokenizer import small_tokenizer
-from tests.training.speech import SAMPLE_RATE, listening_model, talk
+from tests.support.small_tokenizer import small_tokenizer
+from tests.support.speech import SAMPLE_RATE, listening_model, talk
 from training.learning import bundle, tokenizer
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from sqe_fast.model.config import audio_tokens
-from sqe_fast.prompt import NUMBER_VALUES, PromptBuilder, verdict
+from sqe_fast.answer.scale import NUMBER_VALUES, verdict
+from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import RATINGS
-from tests.small_tokenizer import small_tokenizer
-from tests.training.rows import cause, rows
+from tests.support.small_tokenizer import small_tokenizer
+from tests.support.training_rows import cause, rows
 from training.learning.examples import IGNORED, Batch, Example, Sampler, Task, audio_example, collate, text_example
 
 

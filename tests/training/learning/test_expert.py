@@ -7,11 +7,11 @@ import torch
 from tokenizers import Tokenizer, models
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.model.decoder import Qwen2Decoder
-from sqe_fast.prompt import PromptBuilder
-from tests.small_tokenizer import small_tokenizer
-from tests.training.rows import FakeClips, rows
-from tests.training.speech import listening_model
+from tests.support.small_tokenizer import small_tokenizer
+from tests.support.speech import listening_model
+from tests.support.training_rows import FakeClips, rows
 from training.learning import architecture, expert, tokenizer
 from training.learning.examples import Sampler, text_example
 from training.learning.expert import ExternalExpert, OwnExpert, Reader, open_expert

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sqe_fast.prompt import PromptBuilder
+from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.results import RATINGS
-from tests.small_tokenizer import small_tokenizer
-from tests.training.rows import FakeClips, rows
-from tests.training.speech import listening_model
+from tests.support.small_tokenizer import small_tokenizer
+from tests.support.speech import listening_model
+from tests.support.training_rows import FakeClips, rows
 from training.language.causes import KINDS
 from training.learning import hearing
 from training.learning.examples import Sampler, audio_example, text_example

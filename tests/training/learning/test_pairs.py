@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from sqe_fast.argument import ASPECTS
-from sqe_fast.prompt import IM_END, PromptBuilder, conclusion
-from tests.small_tokenizer import small_tokenizer
-from tests.training.rows import FakeClips, rows
+from sqe_fast.answer.argument import ASPECTS
+from sqe_fast.answer.template import IM_END, PromptBuilder, conclusion
+from tests.support.small_tokenizer import small_tokenizer
+from tests.support.training_rows import FakeClips, rows
 from training.language.scale import shown
 from training.learning.examples import IGNORED
 from training.learning.pairs import Pairs, PairSampler, make_jobs, pair_up, scored

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from sqe_fast.prompt import PromptBuilder
-from tests.small_tokenizer import small_tokenizer
-from tests.training.rows import FakeClips
-from tests.training.speech import listening_model
+from sqe_fast.answer.template import PromptBuilder
+from tests.support.small_tokenizer import small_tokenizer
+from tests.support.speech import listening_model
+from tests.support.training_rows import FakeClips
 from training.learning.pairs import make_jobs, scored
 from training.learning.sampling import Job, Settings, Speaker, sample
 from training.learning.sft import Listener

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from sqe_fast.checkpoint import TOKENIZER_FILE
+from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.checkpoint.files import TOKENIZER_FILE
 from sqe_fast.model.qwen2_audio import load_checkpoint
-from sqe_fast.prompt import PromptBuilder
-from tests.small_tokenizer import small_tokenizer
-from tests.training.rows import FakeClips, rows
-from tests.training.speech import listening_model
+from tests.support.small_tokenizer import small_tokenizer
+from tests.support.speech import listening_model
+from tests.support.training_rows import FakeClips, rows
 from training.learning import lora, sft
 from training.learning.answer_loss import CAUSE_WEIGHT, AnswerLoss, weighted_mean
 from training.learning.examples import Sampler, Task, audio_example, text_example

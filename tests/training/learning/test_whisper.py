@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sqe_fast.model.encoder import Encoder
-from tests.model.small import waveform
+from tests.support.small_model import waveform
 from training.learning.whisper import PACKAGE, encoder_weights, initialise, read_variables
 
 

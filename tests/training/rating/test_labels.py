@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from tests.training.speech import talk
+from tests.support.speech import talk
 from training.rating import labels
 from training.rating.raters import Label, Opinion
 from training.simulation.simulate import trace

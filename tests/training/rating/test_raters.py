@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sqe_fast.results import DIMENSIONS
-from tests.training.speech import talk
+from tests.support.speech import talk
 from training.rating import raters
 from training.rating.raters import Label, Opinion, Source, rate, rate_cause
 from training.simulation.simulate import STAGES, apply

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tests.training.speech import SAMPLE_RATE, talk
+from tests.support.speech import SAMPLE_RATE, talk
 from training.simulation.measures import (
     a_weighted_gap,
     a_weighted_snr,

@@ -1,0 +1,185 @@
+"""Task templates: audio slots and ratings → token ids; token ids → ratings and prose.
+
+The answer comes first in numbers, then in prose. A rating is *one* token (" 3.4", 41 of them from 1.0 to 5.0), so its
+whole distribution is read in one step and its expectation needs no branching over a unit digit. `Program` is what the
+engine runs for one request: tokens to prefill, then steps that read a distribution, force a token or write prose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from tokenizers import Tokenizer
+
+from sqe_fast.answer.argument import ASPECTS, ahead, outline
+from sqe_fast.answer.program import Force, Program, Read, Step, Write
+from sqe_fast.answer.scale import NUMBER_TOKENS, NUMBER_VALUES, number_index, shown
+from sqe_fast.results import RATINGS, Ratings, Winner
+
+AUDIO_TOKEN = "<|AUDIO|>"
+AUDIO_BOS, AUDIO_EOS = "<|audio_bos|>", "<|audio_eos|>"
+IM_START, IM_END, END_OF_TEXT = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
+VERDICTS: dict[str, str] = {"A": "[SpeechA]", "B": "[SpeechB]", "tie": "[Tie]"}
+SPECIAL_TOKENS = (END_OF_TEXT, IM_START, IM_END, AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN, *VERDICTS.values())
+
+TEMPLATE = "numbers-first"
+"""The only answer template so far; a checkpoint names the one it was trained with."""
+
+_UNFIT = re.compile(r"[\d\ufffd]")
+"""What the text of a prose token must not hold."""
+
+CONCLUSIONS: dict[str, str] = {
+    "A": "Speech A is preferred",
+    "B": "Speech B is preferred",
+    "tie": "Neither is preferred",
+}
+
+RATE_TASK = "Rate this speech."
+COMPARE_TASK = "Which speech is better?"
+
+
+def conclusion(winner: Winner, mos_a: float, mos_b: float) -> str:
+    """The sentence that opens every argument. It is forced, so that verdict, numbers and words cannot disagree."""
+    a, b = (NUMBER_TOKENS[number_index(mos)] for mos in (mos_a, mos_b))
+    return f"{CONCLUSIONS[winner]}: a MOS of{a} for Speech A against{b} for Speech B."
+
+
+class PromptBuilder:
+    """The templates of one checkpoint, bound to its tokenizer.
+
+    Raises ValueError where the tokenizer does not hold a rating or a marker as one token.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.audio_token_id = self._single(AUDIO_TOKEN)
+        self.stop = self._single(IM_END)
+        self.number_ids = tuple(self._single(token) for token in NUMBER_TOKENS)
+        self.verdict_ids = {verdict: self._single(token) for verdict, token in VERDICTS.items()}
+        self.clip_ids = {clip: self._single(f" {clip}") for clip in "AB"}
+        self.full_stop = self._single(".")
+        self.prose_ids = self._prose_ids()
+
+    def _single(self, token: str) -> int:
+        ids = self.encode(token)
+        if len(ids) != 1:
+            raise ValueError(f"the tokenizer must hold {token!r} as one token to serve the {TEMPLATE!r} template")
+        return ids[0]
+
+    def _prose_ids(self) -> frozenset[int]:
+        """Tokens of plain text: no marker, no lone byte of a character, which would decode to U+FFFD, and no digit but
+        in a number token: no number can get into the prose that is not one of the ratings."""
+        marker_ids = {self.tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
+        marker_ids |= {id for id, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
+        ids = sorted(set(self.tokenizer.get_vocab(with_added_tokens=True).values()) - marker_ids)
+        texts = self.tokenizer.decode_batch([[id] for id in ids], skip_special_tokens=False)
+        words = {id for id, text in zip(ids, texts, strict=True) if text and not _UNFIT.search(text)}
+        return frozenset(words | set(self.number_ids))
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def number_id(self, value: float) -> int:
+        """The token of a rating, rounded to 0.1 and clipped to 1.0–5.0."""
+        return self.number_ids[number_index(value)]
+
+    # --- prompts and answers, shared with training -----------------------------------------------------------------
+
+    def turn(self, user: Sequence[int]) -> tuple[int, ...]:
+        """A user's turn and the opening of the assistant's. Ends in a newline, so no answer token can merge into it."""
+        return (
+            *self.encode(f"{IM_START}user\n"),
+            *user,
+            *self.encode(f"{IM_END}\n{IM_START}assistant\n"),
+        )
+
+    def slot(self, count: int) -> tuple[int, ...]:
+        """The place of one clip's `count` audio embeddings."""
+        return (*self.encode(AUDIO_BOS), *[self.audio_token_id] * count, *self.encode(AUDIO_EOS))
+
+    def rate_prompt(self, audio_token_count: int) -> tuple[int, ...]:
+        return self.turn((*self.slot(audio_token_count), *self.encode(f"\n{RATE_TASK}")))
+
+    def compare_prompt(self, audio_tokens_a: int, audio_tokens_b: int) -> tuple[int, ...]:
+        return self.turn(
+            (
+                *self.encode("A:"),
+                *self.slot(audio_tokens_a),
+                *self.encode("\nB:"),
+                *self.slot(audio_tokens_b),
+                *self.encode(f"\n{COMPARE_TASK}"),
+            )
+        )
+
+    def line(self, ratings: Mapping[str, float] | Ratings) -> tuple[int, ...]:
+        """The five number tokens of a ratings line, in the order of `RATINGS`."""
+        return tuple(self.number_id(ratings[name]) for name in RATINGS)
+
+    def rate_answer(self, ratings: Mapping[str, float] | Ratings, description: str) -> tuple[int, ...]:
+        """Line, newline, description, end: " 3.4 2.1 4.5 4.0 2.7\\n<description><|im_end|>" as token ids."""
+        return (*self.line(ratings), *self.encode(f"\n{description}{IM_END}"))
+
+    def compare_answer(
+        self,
+        a: Mapping[str, float] | Ratings,
+        b: Mapping[str, float] | Ratings,
+        winner: Winner,
+        reasons: str,
+    ) -> tuple[int, ...]:
+        """Line of A, line of B, verdict, conclusion, reasons, end."""
+        return (*self.argued_head(a, b, winner), *self.encode(f" {reasons}{IM_END}"))
+
+    def compare_head(self, a: Mapping[str, float] | Ratings, b: Mapping[str, float] | Ratings) -> tuple[int, ...]:
+        newline = self.encode("\n")
+        return (*self.line(a), *newline, *self.line(b), *newline)
+
+    def argued_head(
+        self,
+        a: Mapping[str, float] | Ratings,
+        b: Mapping[str, float] | Ratings,
+        winner: Winner,
+    ) -> tuple[int, ...]:
+        """All of a comparison's answer that is known once the verdict is."""
+        opening = self.encode(f"\n{conclusion(winner, a['mos'], b['mos'])}")
+        return (*self.compare_head(a, b), self.verdict_ids[winner], *opening)
+
+    # --- programs for the engine -----------------------------------------------------------------------------------
+
+    def rate(self, audio_token_count: int, *, describe: bool) -> Program:
+        """Read the five ratings; then, where asked, describe. Without prose nothing follows the line."""
+        steps: list[Step] = [Read(name, self.number_ids, NUMBER_VALUES) for name in RATINGS]
+        if describe:
+            steps += [Force(self.encode("\n")), self._write("mos")]
+        return Program(self.rate_prompt(audio_token_count), tuple(steps))
+
+    def describe(self, audio_token_count: int, ratings: Ratings) -> Program:
+        """Describe speech whose ratings are known, such as one window of a recording that was rated as a whole."""
+        tokens = (*self.rate_prompt(audio_token_count), *self.line(ratings), *self.encode("\n"))
+        return Program(tokens, (self._write(self.number_id(ratings.mos)),))
+
+    def argue(self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings, winner: Winner) -> Program:
+        """Write the reasons, which follow `conclusion` and hold no numbers. What they say of which clip is forced to
+        the ratings as the lines show them (`argument.outline`); the model says how it sounds."""
+        tokens = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.argued_head(a, b, winner))
+        reasons, weighing = outline(shown(a), shown(b), winner)
+        begun = (*(self.encode(f" {reason}") for reason in reasons), self.encode(f" {weighing}{IM_END}"))
+        prose = self.prose_ids - frozenset(self.number_ids)
+        return Program(tokens, (Write((), self.stop, frozenset(), prose, begun, self.full_stop),))
+
+    def _write(self, number: str | int) -> Write:
+        return Write((number,), self.stop, frozenset(self.number_ids), self.prose_ids)
+
+    def ahead(self, a: Mapping[str, float], b: Mapping[str, float]) -> tuple[tuple[tuple[int, ...], int], ...]:
+        """Of each dimension in which the ratings, as shown, differ: how a reason begins, and the clip that it goes on
+        with."""
+        a, b = shown(a), shown(b)
+        return tuple(
+            (self.encode(f" {aspect} Speech"), self.clip_ids[ahead(name, a, b)])
+            for name, aspect in ASPECTS.items()
+            if a[name] != b[name]
+        )
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Prose from generated token ids."""
+        return self.tokenizer.decode(list(tokens), skip_special_tokens=True).strip()

@@ -1,0 +1,16 @@
+"""The names of a checkpoint's files: Hugging Face's and peft's, and ours beside them."""
+
+from __future__ import annotations
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+"""Of weights in several files."""
+ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
+"""As peft names them."""
+TOKENIZER_FILE, TOKENIZER_CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
+PREPROCESSOR_FILE, GENERATION_FILE = "preprocessor_config.json", "generation_config.json"
+CHAT_TEMPLATE_FILE = "chat_template.json"
+CARD_FILE = "sqe_fast.json"
+"""Name, answer template and hashes."""
+ENCODER_FILE, DECODER_FILE = "encoder.onnx", "decoder.onnx"
+"""The exported graphs. Their weights lie in WEIGHTS_FILE."""

@@ -1,0 +1,91 @@
+"""A checkpoint folder: where it is, how rows name it, and its templates. The runner checks the files' hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from sqe_fast.answer.template import TEMPLATE, PromptBuilder
+from sqe_fast.checkpoint.files import ADAPTER_WEIGHTS_FILE, CARD_FILE, INDEX_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from sqe_fast.checkpoint.hashes import read_card, sha256
+from sqe_fast.errors import UnusableError
+
+BUNDLED = Path(__file__).parents[1] / "models"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What `sqe_fast.json` says of a folder."""
+
+    folder: Path
+    name: str
+    sha256: str
+    """Of the weights."""
+
+    @property
+    def model(self) -> str:
+        """How rows name the weights: name@sha256[:12]."""
+        return f"{self.name}@{self.sha256[:12]}"
+
+    def prompts(self) -> PromptBuilder:
+        """Templates bound to the folder's tokenizer, whose hash has been checked. Raises UnusableError."""
+        try:
+            return PromptBuilder(Tokenizer.from_file(str(self.folder / TOKENIZER_FILE)))
+        except ValueError as error:
+            raise UnusableError(f"{self.folder / TOKENIZER_FILE}: {error}") from error
+
+
+def open_checkpoint(name_or_folder: str | PathLike[str]) -> Checkpoint:
+    """Find a checkpoint and read its card. Raises UnusableError where it is none of ours, or of another template."""
+    folder = find(name_or_folder)
+    card: dict[str, Any] = read_card(folder)
+    hashes: dict[str, str] = card.get("sha256", {})
+    for file in (_weights(folder), TOKENIZER_FILE):
+        if file not in hashes:
+            raise UnusableError(f"{folder / CARD_FILE}: lists no hash of {file}; run `sqe export` on the folder")
+    template = card.get("template")
+    if template != TEMPLATE:
+        raise UnusableError(f"{folder / CARD_FILE}: template {template!r}; this version serves {TEMPLATE!r}")
+    return Checkpoint(folder, str(card.get("name", folder.name)), _weights_sha256(hashes))
+
+
+def adapter_name(folder: Path) -> str:
+    """How rows name a LoRA adapter: folder@sha256[:12] of its weights."""
+    return f"{folder.resolve().name}@{sha256(folder / ADAPTER_WEIGHTS_FILE)[:12]}"
+
+
+def _weights(folder: Path) -> str:
+    """The weights' one file, or the index of several."""
+    return INDEX_FILE if (folder / INDEX_FILE).is_file() and not (folder / WEIGHTS_FILE).is_file() else WEIGHTS_FILE
+
+
+def _weights_sha256(hashes: Mapping[str, str]) -> str:
+    """Of the weights' one file; of several, of their names and hashes."""
+    if WEIGHTS_FILE in hashes:
+        return hashes[WEIGHTS_FILE]
+    listed = "".join(f"{name} {hashes[name]}\n" for name in sorted(hashes) if name.endswith(".safetensors"))
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
+def find(name_or_folder: str | PathLike[str]) -> Path:
+    """A folder, or the bundled model of that name; a folder of the same name comes first. Raises UnusableError."""
+    path = Path(name_or_folder)
+    if path.is_dir():
+        return path
+    bundled = _bundled()
+    if str(name_or_folder) in bundled:
+        return bundled[str(name_or_folder)]
+    raise UnusableError(
+        f"no model {str(name_or_folder)!r}: give a checkpoint folder or one of the bundled names "
+        f"({', '.join(bundled) or 'none is installed'})"
+    )
+
+
+def _bundled() -> dict[str, Path]:
+    return {card.parent.name: card.parent for card in sorted(BUNDLED.glob(f"*/{CARD_FILE}"))}

@@ -1,0 +1,152 @@
+"""What a person sees: a table that grows row by row, and a line of progress."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from sqe_fast.jobs.run import Progress
+from sqe_fast.results import DIMENSIONS, Comparison, Evaluation
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_WIDTHS = {"mos": 9, **{name: max(7, len(name) + 2) for name in DIMENSIONS}, "length": 9}
+_NARROW = {"noisiness": "noise", "coloration": "color", "discontinuity": "breaks", "loudness": "loud"}
+"""Headings on a terminal that is too narrow for the dimensions' names."""
+_MIN_FILE, _INDENT, _MAX_PROSE = 24, 4, 100
+
+
+class TableRows:
+    """Evaluations as a table, each row printed as it comes: the ratings in columns, the words wrapped under them."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._widths = dict(_WIDTHS)
+        self._names = {name: name for name in _WIDTHS}
+        if console.width < _MIN_FILE + sum(_WIDTHS.values()):
+            self._names |= _NARROW
+            self._widths |= dict.fromkeys(DIMENSIONS, 7)
+        self._file = max(12, min(48, console.width - sum(self._widths.values())))
+        self._print_heading = True
+
+    def write(self, evaluation: Evaluation) -> None:
+        from rich.text import Text
+
+        if self._print_heading:
+            cells = "".join(f"{self._names[name]:>{width}}" for name, width in self._widths.items())
+            self._print(Text(f"{'file':{self._file}}{cells}", style="bold"))
+            self._print_heading = False
+        self._print(self._ratings(evaluation))
+        if evaluation.flags:
+            self._prose(Text("flags: " + ", ".join(evaluation.flags), style="yellow"))
+        if evaluation.description:
+            self._prose(Text(evaluation.description))
+        if evaluation.error:
+            self._prose(Text(str(evaluation.error), style="red"))
+
+    def _ratings(self, evaluation: Evaluation) -> Text:
+        from rich.text import Text
+
+        line = Text(shortened(evaluation.file, self._file - 1).ljust(self._file))
+        spread = f"±{evaluation.mos_std:.1f}" if evaluation.mos_std is not None else ""
+        line.append_text(_rating(evaluation.mos, self._widths["mos"] - 5)).append(f"{spread:>5}", "dim")
+        for name in DIMENSIONS:
+            line.append_text(_rating(getattr(evaluation, name), self._widths[name]))
+        length = "–" if evaluation.duration is None else _clock(evaluation.duration)
+        return line.append(f"{length:>{self._widths['length']}}", "dim")
+
+    def _prose(self, text: Text) -> None:
+        from rich.padding import Padding
+
+        width = min(self._console.width, _MAX_PROSE)
+        self._console.print(Padding(text, (0, 0, 0, _INDENT), expand=False), width=width, soft_wrap=False)
+
+    def _print(self, text: Text) -> None:
+        self._console.print(text, no_wrap=True, overflow="crop", crop=True)
+
+
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """Both clips' ratings, then the verdict and its reason."""
+    from rich.text import Text
+
+    table = TableRows(console)
+    table.write(comparison.a)
+    table.write(comparison.b)
+    console.print()
+    if comparison.winner is None or comparison.probability is None:
+        console.print(Text("no verdict: a clip could not be rated", style="red"))
+    else:
+        verdict = "tie" if comparison.winner == "tie" else f"{comparison.winner} is better"
+        console.print(
+            Text.assemble((verdict, "bold"), f"  (probability that A is better: {comparison.probability:.2f})")
+        )
+    if comparison.description:
+        console.print(Text(comparison.description), width=min(console.width, _MAX_PROSE))
+    if comparison.error:
+        console.print(Text(str(comparison.error), style="red"))
+
+
+def shortened(name: str, width: int) -> str:
+    """At most `width` characters, printable; what is cut off is cut off on the left, where paths are alike."""
+    safe = "".join(c if c.isprintable() else "?" for c in name)
+    return safe if len(safe) <= width else "…" + safe[len(safe) - width + 1 :]
+
+
+def _rating(value: float | None, width: int) -> Text:
+    from rich.text import Text
+
+    if value is None:
+        return Text(f"{'–':>{width}}", style="dim")
+    return Text(f"{value:>{width}.1f}", style="red" if value < 2.5 else "yellow" if value < 3.5 else "green")
+
+
+def _clock(seconds: float) -> str:
+    """5.4 s, 2:05, 10:00:00"""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+class ProgressLine:
+    """One line on a terminal, rewritten in place; `clear` it before anything else is printed there. Without a stream
+    it does nothing."""
+
+    INTERVAL = 0.1
+    """Seconds between two updates."""
+
+    def __init__(self, stream: TextIO | None, total: int | None) -> None:
+        self._stream = stream
+        self._total = total
+        self._started = time.monotonic()
+        self._updated = 0.0
+        self._visible = False
+
+    def update(self, progress: Progress) -> None:
+        now = time.monotonic()
+        # A cleared line comes back at once, or it would flicker away between two rows of a table.
+        if self._stream and (not self._visible or now - self._updated >= self.INTERVAL):
+            self._updated, self._visible = now, True
+            self._stream.write("\r\x1b[K" + progress_text(progress, self._total, now - self._started))
+            self._stream.flush()
+
+    def clear(self) -> None:
+        if self._stream and self._visible:
+            self._visible = False
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+def progress_text(progress: Progress, total: int | None, elapsed: float) -> str:
+    """ "12/200, 3.1 a second, 35 × real time, 0:52 left, 1 failed" """
+    rate = progress.written / max(elapsed, 1e-9)
+    done = progress.written + progress.skipped
+    parts = [f"{done}/{total}" if total is not None else f"{done}", f"{rate:.1f} a second"]
+    parts.append(f"{progress.audio_seconds / max(elapsed, 1e-9):.0f} × real time")
+    if total is not None and rate > 0:
+        parts.append(f"{_clock(max(0, total - done) / rate)} left")
+    if progress.failed:
+        parts.append(f"{progress.failed} failed")
+    return ", ".join(parts)

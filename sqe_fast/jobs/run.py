@@ -1,0 +1,146 @@
+"""Batch scoring: items in, rows out, in order. Holds a bounded number of inputs and outputs, and can be resumed."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import Protocol
+
+from sqe_fast.errors import UnusableError
+from sqe_fast.jobs.inputs import Item
+from sqe_fast.jobs.rows import Done, RowFile, RowWriter
+from sqe_fast.results import Evaluation
+
+
+class Scorer(Protocol):
+    """The part of `Evaluator` that a job needs."""
+
+    model: str
+
+    def iter_evaluate(self, sources: Iterable[str], describe: bool = True) -> Iterator[Evaluation]: ...
+
+
+@dataclass
+class Progress:
+    """Where a job stands; `failed` counts the error rows, those of resumed outputs included."""
+
+    written: int = 0
+    skipped: int = 0
+    failed: int = 0
+    audio_seconds: float = 0.0
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM; no `except Exception` on the way may swallow it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.exit_code = 128 + signum
+
+
+class Interruption:
+    """Turns SIGINT and SIGTERM into Interrupted, never in the middle of a row. A context manager (main thread)."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self._busy = False
+        self._pending: int | None = None
+
+    def __enter__(self) -> Interruption:
+        self._before = [signal.signal(signum, self._handle) for signum in self.SIGNALS]
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for signum, handler in zip(self.SIGNALS, self._before, strict=True):
+            signal.signal(signum, handler)
+
+    def _handle(self, signum: int, _: FrameType | None) -> None:
+        if self._busy:
+            self._pending = signum
+        else:
+            raise Interrupted(signum)
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """A signal that comes within is raised at the end."""
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+            if self._pending is not None:
+                raise Interrupted(self._pending)
+
+
+def run(
+    scorer: Scorer,
+    items: Iterable[Item],
+    writer: RowWriter,
+    *,
+    describe: bool = True,
+    interruption: Interruption | None = None,
+    before_row: Callable[[], None] = lambda: None,
+    after_row: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Score all items and write a row for each, in their order; rows that a resumed RowFile holds are not done again.
+
+    `before_row` and `after_row` are for a line of progress. Raises UnusableError where a row cannot be written, or
+    where the output holds rows of another model.
+    """
+    interruption = interruption or Interruption()
+    progress = Progress()
+    if isinstance(writer, RowFile):
+        _check_model(writer, scorer.model)
+        progress.failed = writer.done.failed
+        items = _not_done(items, writer.done, writer.format.key, progress)
+    for evaluation in _evaluations(scorer, items, describe):
+        before_row()
+        with interruption.shielded():
+            writer.write(evaluation)
+            progress.written += 1
+            progress.failed += evaluation.error is not None
+            progress.audio_seconds += evaluation.duration or 0.0
+        after_row(progress)
+    return progress
+
+
+def _check_model(writer: RowFile, model: str) -> None:
+    if others := writer.done.models - {model}:
+        raise UnusableError(
+            f"{writer.path}: holds rows of {', '.join(sorted(others))}, this is {model}: choose another output file"
+        )
+
+
+def _not_done(items: Iterable[Item], done: Done, key: Callable[[str], str], progress: Progress) -> Iterator[Item]:
+    for item in items:
+        if done.take(key(item if isinstance(item, str) else item.file)):
+            progress.skipped += 1
+        else:
+            yield item
+
+
+def _evaluations(scorer: Scorer, items: Iterable[Item], describe: bool) -> Iterator[Evaluation]:
+    """In the order of the items. The scorer reads ahead; rows made by us wait here for their turn."""
+    waiting: deque[Evaluation | None] = deque()  # None: the scorer's next one comes here
+
+    def sources() -> Iterator[str]:
+        for item in items:
+            waiting.append(item if isinstance(item, Evaluation) else None)
+            if isinstance(item, str):
+                yield item
+
+    def ready() -> Iterator[Evaluation]:
+        while waiting and (evaluation := waiting[0]) is not None:
+            waiting.popleft()
+            yield replace(evaluation, model=scorer.model)
+
+    for evaluation in scorer.iter_evaluate(sources(), describe):
+        yield from ready()
+        waiting.popleft()
+        yield evaluation
+    yield from ready()

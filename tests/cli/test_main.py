@@ -1,0 +1,324 @@
+"""The command line: what goes where, exit codes, and what a person sees."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from sqe_fast.answer.template import TEMPLATE
+from sqe_fast.cli import main
+from sqe_fast.cli.terminal import TableRows, progress_text, shortened
+from sqe_fast.errors import UnusableError
+from sqe_fast.jobs.run import Progress
+from tests.support.fake_scorer import FakeScorer, mos_of
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What the evaluator was opened with."""
+    calls: list[tuple[Any, ...]] = []
+
+    def open_fake(*options: Any) -> FakeScorer:
+        calls.append(options)
+        return FakeScorer()
+
+    monkeypatch.setattr(main, "open_evaluator", open_fake)
+    return calls
+
+
+def sqe(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(main.app, list(arguments), input=stdin)
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# --- score -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_pipe_gets_jsonl_and_nothing_else() -> None:
+    result = sqe("score", "a.wav", "b.wav")
+    assert result.exit_code == 0
+    assert [row["file"] for row in rows(result.stdout)] == ["a.wav", "b.wav"]
+    assert rows(result.stdout)[0]["description"]
+    assert result.stderr == ""
+
+
+def test_no_describe() -> None:
+    assert rows(sqe("score", "a.wav", "--no-describe").stdout)[0]["description"] is None
+
+
+def test_some_failed() -> None:
+    result = sqe("score", "a.wav", "bad.wav", "c.wav")
+    assert result.exit_code == 1
+    assert [row["error"] is None for row in rows(result.stdout)] == [True, False, True]
+    assert "1 of 3 items failed" in result.stderr
+
+
+def test_stdin_and_csv() -> None:
+    result = sqe("score", "-", "--format", "csv", stdin="a.wav\nb.wav\n")
+    assert [row["file"] for row in csv.DictReader(io.StringIO(result.stdout))] == ["a.wav", "b.wav"]
+
+
+@pytest.mark.parametrize(("name", "first"), [("out.csv", "file,"), ("out.jsonl", '{"file"'), ("out", '{"file"')])
+def test_an_output_file(name: str, first: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    result = sqe("score", "a.wav", "-o", str(path))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert path.read_text().startswith(first)
+    again = sqe("score", "a.wav", "b.wav", "-o", str(path))
+    assert again.exit_code == 3
+    assert "--resume" in again.stderr
+    assert sqe("score", "a.wav", "b.wav", "-o", str(path), "--resume").exit_code == 0
+    assert path.read_text().count("a.wav") == path.read_text().count("b.wav") == 1
+
+
+def test_resumed_failures_still_count(tmp_path: Path) -> None:
+    path = str(tmp_path / "out.jsonl")
+    assert sqe("score", "bad.wav", "-o", path).exit_code == 1
+    result = sqe("score", "bad.wav", "-o", path, "--resume")
+    assert result.exit_code == 1
+    assert "1 of 1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["score"],
+        ["score", "a.wav", "--format", "xml"],
+        ["score", "a.wav", "--resume"],
+        ["score", "a.wav", "-o", "x.txt", "--format", "table"],
+        ["score", "a.wav", "--threads", "0"],
+        ["score", "{empty}"],
+        ["score", "{csv}"],
+        ["compare", "a.wav"],
+        ["compare", "a.wav", "b.wav", "--format", "csv"],
+        ["export", "{empty}/absent"],
+        ["nonsense"],
+    ],
+)
+def test_usage(arguments: list[str], tmp_path: Path, opened: list[Any]) -> None:
+    """Refused before a model is loaded."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "m.csv").write_text("name\nx.wav\n")
+    filled = [argument.format(empty=tmp_path / "empty", csv=tmp_path / "m.csv") for argument in arguments]
+    result = sqe(*filled)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert opened == []
+
+
+def test_options_reach_the_evaluator(opened: list[Any]) -> None:
+    sqe("score", "a.wav")
+    sqe("score", "a.wav", "--model", "dir", "--device", "cuda", "--threads", "2")
+    sqe("compare", "a.wav", "b.wav", "--device", "torch-cpu", "--adapter", "lora")
+    sqe("info", "--device", "cuda", "--encoder", "onnx")
+    assert opened == [
+        ("tiny", "auto", None, "operators", None),
+        ("dir", "cuda", None, "operators", 2),
+        ("tiny", "torch-cpu", Path("lora"), "operators", None),
+        ("tiny", "cuda", None, "onnx", None),
+    ]
+
+
+@pytest.mark.parametrize("command", [["score", "a.wav"], ["compare", "a.wav", "b.wav"], ["info"]])
+def test_unusable(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise UnusableError("no CUDA device")
+
+    monkeypatch.setattr(main, "open_evaluator", refuse)
+    result = sqe(*command)
+    assert result.exit_code == 3
+    assert (result.stdout, result.stderr) == ("", "sqe: no CUDA device\n")
+
+
+def test_a_full_disk_is_exit_3() -> None:
+    assert sqe("score", "a.wav", "-o", "/dev/full").exit_code == 3
+
+
+# --- compare, info ---------------------------------------------------------------------------------------------------
+
+
+def test_compare() -> None:
+    result = sqe("compare", "a.wav", "b.wav")
+    assert result.exit_code == 0
+    [row] = rows(result.stdout)
+    assert (row["winner"], row["probability"], row["a"]["file"]) == ("A", 0.8125, "a.wav")
+    assert sqe("compare", "a.wav", "bad.wav").exit_code == 1
+
+
+def test_compare_as_a_table() -> None:
+    text = sqe("compare", "a.wav", "b.wav", "--format", "table").stdout
+    assert text.index("a.wav") < text.index("b.wav") < text.index("A is better") < text.index("less hiss")
+    assert "0.81" in text
+    assert "no verdict" in sqe("compare", "a.wav", "bad.wav", "--format", "table").stdout
+
+
+def test_info(tmp_path: Path) -> None:
+    card = {
+        "name": "small",
+        "template": TEMPLATE,
+        "sha256": {"model.safetensors": "ab" * 32, "tokenizer.json": "cd" * 32},
+    }
+    (tmp_path / "sqe_fast.json").write_text(json.dumps(card))
+    result = sqe("info", "--model", str(tmp_path))
+    assert result.exit_code == 0
+    facts = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert facts["runner"] == "fake"
+    assert facts["sha256"] == "ab" * 32
+    assert facts["template"] == TEMPLATE
+    assert {"folder", "size", "licence", "numpy", "soundfile", "soxr"} <= set(facts)
+
+
+def test_version_and_help() -> None:
+    assert re.fullmatch(r"sqe-fast \S+\n", sqe("--version").stdout)
+    for command in ("score", "compare", "info", "export"):
+        assert command in sqe("--help").stdout
+        assert sqe(command, "--help").exit_code == 0
+
+
+def test_help_loads_no_model() -> None:
+    code = (
+        "import sys\nfrom sqe_fast.cli.main import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit: pass\n"
+        "print({'numpy', 'onnxruntime', 'soundfile', 'tokenizers', 'torch'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stderr == "set()\n"
+
+
+# --- what a person sees ----------------------------------------------------------------------------------------------
+
+
+def drawn(width: int, *files: str) -> list[str]:
+    stream = io.StringIO()
+    table = TableRows(Console(file=stream, width=width, force_terminal=False))
+    for file in files:
+        table.write(FakeScorer().evaluation(file))
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_the_table_fits_and_its_columns_stand_under_their_heads(width: int) -> None:
+    lines = drawn(width, "a.wav", "a/very/long/path/" * 9 + "end.wav", "bad.wav")
+    assert all(len(line) <= width for line in lines)
+    heading, first = lines[0].split(), lines[1].split()
+    assert heading[:2] == ["file", "mos"]
+    assert first == ["a.wav", f"{mos_of('a.wav'):.1f}", "±0.4", "4.2", "3.0", "2.0", "1.5", "5.2", "s"]
+    for head, value in zip(heading[2:6], ["4.2", "3.0", "2.0", "1.5"], strict=True):
+        assert lines[0].index(head) + len(head) == lines[1].index(value) + len(value)
+    assert "discontinuity" in lines[0] if width >= 100 else "breaks" in lines[0]
+    assert any(line.startswith("…") and "end.wav" in line for line in lines)
+    assert "    flags: clipped=0.120, no_speech" in lines
+    assert any("too_short: pass at least 0.4 s" in line for line in lines)
+
+
+def test_names_are_made_safe_for_a_terminal() -> None:
+    assert shortened("a\x1b[31m\n\udcff.wav", 40) == "a?[31m??.wav"
+    assert shortened("abcdef", 4) == "…def"
+    assert shortened("abcd", 4) == "abcd"
+
+
+def test_progress() -> None:
+    progress = Progress(written=20, skipped=10, failed=2, audio_seconds=300.0)
+    assert progress_text(progress, 70, 10.0) == "30/70, 2.0 a second, 30 × real time, 20.0 s left, 2 failed"
+    assert progress_text(Progress(written=1), None, 1.0) == "1, 1.0 a second, 0 × real time"
+
+
+RUN = """
+import sys, time
+from sqe_fast.cli import main
+from tests.support.fake_scorer import FakeScorer
+
+seconds = float(sys.argv.pop(1))
+
+class Slow(FakeScorer):
+    def evaluation(self, file, describe=True):
+        time.sleep(seconds)
+        return super().evaluation(file, describe)
+
+main.open_evaluator = lambda *options: Slow()
+main.main()
+"""
+
+
+def command(seconds: float, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", RUN, str(seconds), *arguments]
+
+
+def test_on_a_terminal_a_table_with_progress_below_it() -> None:
+    """Both share the screen: the line of progress is always wiped before a row is printed."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        command(0.01, "score", "a.wav", "b.wav", "bad.wav"),
+        stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env={**os.environ, "COLUMNS": "100", "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(master, 4_096)
+        except OSError:  # the other side is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(master)
+    assert process.wait(60) == 1
+    text = shown.decode()
+    assert "1/3, " in text
+    # What is left on the screen: of each line, what follows the last wipe.
+    screen = [re.sub(r"\x1b\[[0-9;]*m", "", line.split("\x1b[K")[-1]).rstrip("\r") for line in text.split("\n")]
+    assert not any("real time" in line for line in screen)
+    assert [line.split()[0] for line in screen if line and not line.startswith(" ")] == [
+        "file", "a.wav", "b.wav", "bad.wav", "sqe:",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals(signum: signal.Signals, code: int, tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    names = [f"{n}.wav" for n in range(500)]
+    process = subprocess.Popen(command(0.005, "score", *names, "-o", str(path)), cwd=ROOT, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not path.exists() or path.read_bytes().count(b"\n") < 5:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signum)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert stderr.decode() == f"sqe: {signum.name}: the rows so far are whole\n"
+    found = [row["file"] for row in rows(path.read_text())]
+    assert found == names[: len(found)]
+    assert sqe("score", *names, "-o", str(path), "--resume").exit_code == 0
+    assert [row["file"] for row in rows(path.read_text())] == names
+
+
+def test_a_reader_that_has_gone_is_exit_3() -> None:
+    process = subprocess.Popen(
+        command(0.0, "score", *["a.wav"] * 5_000), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr
+    assert process.stderr.read().decode() == "sqe: cannot write to standard output: Broken pipe\n"
+    assert process.wait(60) == 3

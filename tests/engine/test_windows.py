@@ -1,0 +1,199 @@
+"""Recordings over 30 s: how windows become one row, which window stands for the whole, and what is not heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sqe_fast import audio
+from sqe_fast.audio.features import SAMPLE_RATE
+from sqe_fast.engine.pipeline import Score, combine, typical
+from sqe_fast.errors import ClipError, ErrorCode
+from sqe_fast.results import DIMENSIONS, Ratings
+from tests.support.fake_evaluator import (
+    PROMPTS,
+    RATE,
+    SAID,
+    Source,
+    fake_evaluator,
+    fake_runner,
+    joined,
+    prose,
+    silence,
+    sound,
+)
+
+
+def rated(mos: float, *, std: float = 0.0, noisiness: float = 3.0) -> Ratings:
+    return Ratings(noisiness, 2.0, 3.0, 4.0, mos, std)
+
+
+def windows_of(source: Source, count: int) -> list[Source]:
+    samples, rate = source
+    edges = [i * len(samples) // count for i in range(count + 1)]
+    return [(samples[a:b], rate) for a, b in pairwise(edges)]
+
+
+def test_ratings_are_duration_weighted_means() -> None:
+    """A plain mean gives a rest of one second the weight of half a minute."""
+    whole = combine([Score(0, 30.0, rated(4.0, noisiness=5.0)), Score(1, 10.0, rated(2.0, noisiness=1.0))])
+    assert whole.mos == pytest.approx(3.5)
+    assert whole.noisiness == pytest.approx(4.0)
+    assert (whole.coloration, whole.discontinuity, whole.loudness) == pytest.approx((2.0, 3.0, 4.0))
+
+
+def test_the_spread_is_that_of_the_mixture() -> None:
+    """Averaged deviations hide that the windows differ; a deviation of means hides that the model is unsure."""
+    values = np.array([1.0, 5.0])
+    halves = [Score(0, 1.0, rated(2.0, std=0.6)), Score(1, 3.0, rated(4.0, std=0.2))]
+    rng = np.random.default_rng(0)
+    draws = np.concatenate([rng.normal(2.0, 0.6, 100_000), rng.normal(4.0, 0.2, 300_000)])
+    assert combine(halves).mos_std == pytest.approx(draws.std(), abs=0.01)
+    assert combine([Score(n, 1.0, rated(value)) for n, value in enumerate(values)]).mos_std == pytest.approx(2.0)
+
+
+def test_one_window_is_left_as_it_is() -> None:
+    """Rounding noise on every short clip; a mean over nothing."""
+    only = rated(1 / 3, std=0.1)
+    assert combine([Score(0, 7.7, only)]) is only
+    with pytest.raises(ValueError, match="nothing was scored"):
+        combine([])
+
+
+def test_the_typical_window_is_nearest_to_the_mean() -> None:
+    """The best or the worst window described with the ratings of the whole; an index that ignores skipped windows."""
+    scores = [Score(window, 1.0, rated(mos)) for window, mos in ((0, 1.0), (2, 3.4), (3, 4.6), (5, 2.6))]
+    assert typical(scores) == 5  # the mean is 2.9, 0.3 above it and 0.5 below the next
+    assert typical(scores[:1]) == 0
+    assert typical([Score(4, 1.0, rated(2.0)), Score(7, 1.0, rated(4.0))]) == 4
+
+
+def test_a_long_recording_is_the_mean_of_its_windows() -> None:
+    """Windows rated twice, left out, or weighted by their place."""
+    source = joined(sound(1, 25), sound(2, 25), sound(3, 25))
+    [whole] = fake_evaluator().evaluate([source])
+    parts = fake_evaluator().evaluate(windows_of(source, 3), describe=False)
+    assert "windowed" in whole.flags
+    assert whole.duration == 75.0
+    for name in (*DIMENSIONS, "mos"):
+        assert getattr(whole, name) == pytest.approx(np.mean([getattr(part, name) for part in parts]))
+
+
+def test_a_long_recording_is_described_by_its_final_ratings() -> None:
+    """Words written for one window's ratings, beside the numbers of the whole."""
+    source = joined(sound(1, 25), sound(2, 25), sound(3, 25))
+    runner = fake_runner()
+    [whole] = fake_evaluator(runner).evaluate([source])
+    parts = fake_evaluator().evaluate(windows_of(source, 3), describe=False)
+    assert whole.ratings is not None
+    assert whole.description == SAID.replace("1.0", f"{whole.ratings.mos:.1f}")
+    describing = runner.prefilled[-1]
+    assert describing.tokens == PROMPTS.describe(625, whole.ratings).tokens
+    assert len(runner.prefilled) == 4
+    # It hears the window whose MOS is nearest to the mean.
+    nearest = min(range(3), key=lambda n: abs((parts[n].mos or 0) - (whole.mos or 0)))
+    alone = fake_runner()
+    fake_evaluator(alone).evaluate(windows_of(source, 3)[nearest : nearest + 1], describe=False)
+    start = describing.tokens.index(PROMPTS.audio_token_id)
+    assert runner.memory[0][start] == alone.memory[0][start]
+
+
+def test_windows_share_passes_with_the_other_clips() -> None:
+    """A recording that is finished before the next clip may begin leaves the batch empty at its end."""
+    runner = fake_runner(slots=4)
+    sources = [joined(sound(1, 30), sound(2, 20)), sound(3), sound(4)]
+    evaluations = fake_evaluator(runner).evaluate(sources, describe=False)
+    assert [len(rows) for rows in runner.decoded] == [4] * 4
+    assert evaluations == [fake_evaluator().evaluate([source], describe=False)[0] for source in sources]
+
+
+def test_a_silent_window_is_not_heard_and_weighs_nothing() -> None:
+    """A pause rated as speech, or as a five for its clean background."""
+    speech = sound(1, 30)
+    runner = fake_runner()
+    [whole] = fake_evaluator(runner).evaluate([joined(silence(30), speech, silence(30))])
+    [alone] = fake_evaluator().evaluate([speech], describe=False)
+    assert len(runner.encoded) == 1
+    assert whole.ratings == alone.ratings
+    assert whole.description is not None
+    assert set(whole.flags) >= {"windowed"}
+    assert "silent" not in whole.flags
+    assert whole.duration == 90.0
+
+
+def test_a_long_silence_is_silent() -> None:
+    """A recording without a single heard window must not be divided by nothing."""
+    [whole] = fake_evaluator().evaluate([silence(70)])
+    assert whole.ratings is None
+    assert whole.error is None
+    assert whole.flags.count("silent") == 1
+
+
+def load_with(windows: Any) -> Any:
+    """audio.load, but the recording's windows come from `windows(original)`."""
+    load = audio.load
+
+    def changed(source: Any, *, limits: audio.Limits | None = None) -> audio.Recording:
+        recording = load(source, limits=limits)
+        return replace(recording, _windows=lambda: windows(recording.windows()))
+
+    return changed
+
+
+def test_a_recording_that_breaks_off_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a recording's mean passed on as the whole's."""
+
+    def broken(windows: Iterator[audio.Clip]) -> Iterator[audio.Clip]:
+        yield next(windows)
+        raise ClipError(ErrorCode.UNREADABLE, "the file changed while it was being scored")
+
+    source, other = joined(sound(1, 30), sound(2, 30)), sound(3)
+    expected = fake_evaluator().evaluate([other])
+    monkeypatch.setattr(audio, "load", load_with(broken))
+    whole = fake_evaluator().evaluate([source])[0]
+    assert whole.error is not None
+    assert whole.error.code is ErrorCode.UNREADABLE
+    assert whole.ratings is None
+    assert whole.description is None
+    monkeypatch.undo()
+    assert fake_evaluator().evaluate([other]) == expected
+
+
+def test_windows_are_pulled_only_a_little_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ten-hour recording decoded into memory before its first window is rated."""
+    pulled: list[int] = []
+    runner = fake_runner(slots=2)
+    clip = next(audio.load(sound(1, 30)).windows())
+
+    def many(_: Iterator[audio.Clip]) -> Iterator[audio.Clip]:
+        for _index in range(60):
+            pulled.append(len(runner.prefilled))
+            yield clip
+
+    monkeypatch.setattr(audio, "load", load_with(many))
+    [whole] = fake_evaluator(runner).evaluate([joined(sound(1, 30), sound(2, 30))], describe=False)
+    assert len(pulled) == 60
+    ahead = [index - prefilled for index, prefilled in enumerate(pulled)]
+    assert max(ahead) <= 2 * 2
+    assert whole.ratings is not None
+
+
+def test_a_failed_description_of_a_long_recording_keeps_its_ratings() -> None:
+    """The last of many requests failing must not cost the row what the others found."""
+    endless = fake_evaluator(fake_runner(script=prose("The voice", stops=False)))
+    source = joined(sound(1, 20), sound(2, 20))
+    [whole] = endless.evaluate([source])
+    [plain] = fake_evaluator().evaluate([source], describe=False)
+    assert whole.error is not None
+    assert whole.error.code is ErrorCode.GENERATION_FAILED
+    assert whole.ratings == plain.ratings
+
+
+def test_windows_are_16_khz() -> None:
+    """The fake sounds and the real windows must speak of the same rate."""
+    assert RATE == SAMPLE_RATE

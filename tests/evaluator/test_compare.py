@@ -1,0 +1,189 @@
+"""Evaluator.compare: the verdict follows the ratings; swapped calls, ties, and clips that cannot be compared."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sqe_fast.answer.argument import outline
+from sqe_fast.answer.scale import shown, verdict
+from sqe_fast.answer.template import conclusion
+from sqe_fast.errors import ErrorCode
+from sqe_fast.evaluator import better
+from sqe_fast.results import Ratings
+from tests.support.fake_evaluator import PROMPTS, fake_evaluator, fake_runner, joined, prose, silence, sound
+from tests.support.fake_runner import FakeRunner
+
+PAIRS = [(seed, seed + 1) for seed in range(20, 44)]
+ARGUED = f"{'Speech A is cleaner than Speech B, ' * 3}so it is."
+"""Long enough to go on after the beginning of a reason, which is not heard."""
+
+
+def asked(runner: FakeRunner) -> list[tuple[int, ...]]:
+    """The prompts of arguments: the prefills with two clips."""
+    return [row.tokens for row in runner.prefilled if row.tokens.count(PROMPTS.encode("A:")[0])]
+
+
+def rated(mos: float, std: float = 0.3) -> Ratings:
+    return Ratings(3.0, 3.0, 3.0, 3.0, mos, std)
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_swapping_the_clips_swaps_the_answer(first: int, second: int) -> None:
+    """A rating that depends on what was rated before; a probability that is one minus the other but for rounding."""
+    there = fake_evaluator().compare(sound(first), sound(second))
+    back = fake_evaluator().compare(sound(second), sound(first))
+    assert there.probability is not None
+    assert back.probability is not None
+    assert there.probability == 1.0 - back.probability
+    assert back.probability == 1.0 - there.probability
+    assert there.winner == {"A": "B", "B": "A", "tie": "tie"}[back.winner or ""]
+    assert (there.a, there.b) == (back.b, back.a)
+
+
+def test_the_pairs_show_every_verdict() -> None:
+    """The symmetry above would hold if all were ties."""
+    winners = [fake_evaluator().compare(sound(a), sound(b), describe=False).winner for a, b in PAIRS]
+    assert {"A", "B", "tie"} == set(winners)
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_the_winner_has_the_higher_mos(first: int, second: int) -> None:
+    """A preference for the clip with the lower MOS, both numbers standing beside it."""
+    comparison = fake_evaluator().compare(sound(first), sound(second), describe=False)
+    assert comparison.a.mos is not None
+    assert comparison.b.mos is not None
+    assert comparison.winner == verdict(comparison.a.mos, comparison.b.mos)
+    assert comparison.probability == better(comparison.a.ratings, comparison.b.ratings)  # type: ignore[arg-type]
+
+
+def test_two_numbers_alone_decide() -> None:
+    """Passes of the model for what follows from the ratings."""
+    runner = fake_runner()
+    fake_evaluator(runner).compare(sound(20), sound(21), describe=False)
+    assert not asked(runner)
+    assert sum(len(row) for row in runner.decoded) == 8
+
+
+def test_the_probability_is_that_of_two_normal_readings() -> None:
+    """Variances not added, or the sign lost."""
+    assert better(rated(3.5, 0.3), rated(3.0, 0.4)) == pytest.approx(0.841345, abs=1e-6)  # Φ(0.5 / 0.5)
+    assert better(rated(3.0, 0.4), rated(3.5, 0.3)) == pytest.approx(0.158655, abs=1e-6)
+    assert better(rated(3.0), rated(3.0, 0.1)) == 0.5
+    assert (better(rated(3.1, 0.0), rated(3.0, 0.0)), better(rated(3.0, 0.0), rated(3.1, 0.0))) == (1.0, 0.0)
+
+
+@settings(derandomize=True)
+@given(*[st.floats(1, 5)] * 2, *[st.floats(0, 2)] * 2)
+def test_every_probability_has_an_exact_complement(mos_a: float, mos_b: float, std_a: float, std_b: float) -> None:
+    a, b = rated(mos_a, std_a), rated(mos_b, std_b)
+    assert better(a, b) == 1.0 - better(b, a)
+    assert (better(a, b) >= 0.5) == (mos_a >= mos_b)
+
+
+def arguing() -> FakeRunner:
+    """A model that argues; it says so after a rating line too, where nobody asks it to."""
+    return fake_runner(script=prose(ARGUED))
+
+
+def test_a_clip_against_itself_is_exactly_a_tie() -> None:
+    """Chance deciding between equals; a question asked whose answer is known."""
+    runner = fake_runner()
+    comparison = fake_evaluator(runner).compare(sound(20), sound(20), describe=False)
+    assert comparison.probability == 0.5
+    assert comparison.winner == "tie"
+    assert not asked(runner)
+    assert len(runner.encoded) == 1
+
+
+def test_the_argument_is_written_for_the_verdict_in_the_users_order() -> None:
+    """Speech A of the text being the user's B; the MOS of one clip ascribed to the other."""
+    for first, second in ((24, 25), (25, 24)):
+        runner = arguing()
+        comparison = fake_evaluator(runner).compare(sound(first, 1.0), sound(second, 2.0))
+        assert comparison.a.ratings is not None
+        assert comparison.b.ratings is not None
+        assert comparison.winner is not None
+        tokens = PROMPTS.argue(25, 50, comparison.a.ratings, comparison.b.ratings, comparison.winner).tokens
+        assert asked(runner)[-1] == tokens
+        assert comparison.description is not None
+        opening = conclusion(comparison.winner, comparison.a.ratings.mos, comparison.b.ratings.mos)
+        assert comparison.description.startswith(f"{opening} ")
+        a, b = shown(comparison.a.ratings), shown(comparison.b.ratings)
+        [reason], weighing = outline(a, b, comparison.winner)
+        told = comparison.description[len(opening) + 1 :].removesuffix(f" {weighing}")
+        assert told.startswith(reason)
+        assert told.removeprefix(reason) in ARGUED, "what the model says of it is its own"
+        assert told.endswith(".")
+
+
+def test_nothing_is_made_up_about_a_clip_beside_itself() -> None:
+    """Reasons why a clip is better than itself."""
+    comparison = fake_evaluator(arguing()).compare(sound(20), sound(20))
+    assert comparison.winner == "tie"
+    assert comparison.description is not None
+    assert comparison.description.startswith("Neither is preferred")
+    assert ARGUED not in comparison.description
+
+
+def test_each_clip_is_encoded_once() -> None:
+    """Rated alone and argued about: two uses of one embedding."""
+    runner = arguing()
+    evaluator = fake_evaluator(runner)
+    evaluator.compare(sound(20), sound(21))
+    assert len(runner.encoded) == 2
+    assert evaluator.trace().encoder_cache_hits == 2
+    assert evaluator.trace().clips == 2
+
+
+def test_the_evaluations_are_those_of_evaluate() -> None:
+    """A clip rated otherwise because it is compared."""
+    comparison = fake_evaluator().compare(sound(20), sound(21))
+    assert [comparison.a, comparison.b] == fake_evaluator().evaluate([sound(20), sound(21)], describe=False)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("unrated", [b"not a sound", silence(1)], ids=["bad", "silent"])
+def test_a_clip_that_cannot_be_rated_has_no_rival(unrated: object, swapped: bool) -> None:
+    """A verdict on a clip that was never heard, or an exception for what is a value elsewhere."""
+    pair = (unrated, sound(20)) if swapped else (sound(20), unrated)
+    comparison = fake_evaluator().compare(*pair)  # type: ignore[arg-type]
+    assert comparison.winner is None
+    assert comparison.probability is None
+    assert comparison.description is None
+    rated = comparison.b if swapped else comparison.a
+    assert rated.ratings is not None
+
+
+def test_a_failed_argument_keeps_the_verdict() -> None:
+    """An endless argument must not cost the answer, nor pass for one."""
+    runner = fake_runner(script=prose("The voice", stops=False))
+    comparison = fake_evaluator(runner).compare(sound(24), sound(25))
+    assert comparison.error is not None
+    assert comparison.error.code is ErrorCode.GENERATION_FAILED
+    assert comparison.winner is not None
+    assert comparison.description is None
+    assert comparison.to_row()["error"]["code"] == "generation_failed"
+
+
+def test_a_pair_that_does_not_fit_costs_its_argument_alone() -> None:
+    """Two clips that fit alone and not together: ratings and verdict stand."""
+    comparison = fake_evaluator(fake_runner(max_length=500)).compare(sound(20, 10.0), sound(21, 10.0))
+    assert comparison.error is not None
+    assert comparison.error.code is ErrorCode.TOO_LONG
+    assert comparison.a.ratings is not None
+    assert comparison.winner is not None
+    assert comparison.description is None
+
+
+def test_long_recordings_are_compared_by_their_typical_windows() -> None:
+    """The first window standing for an hour; ratings of that window in place of the whole's."""
+    long = joined(sound(20, 25), sound(21, 25), sound(22, 25))
+    runner = fake_runner()
+    comparison = fake_evaluator(runner).compare(long, sound(23))
+    assert comparison.a.ratings is not None
+    assert comparison.b.ratings is not None
+    assert comparison.winner is not None
+    argued = PROMPTS.argue(625, 25, comparison.a.ratings, comparison.b.ratings, comparison.winner)
+    assert asked(runner) == [argued.tokens]

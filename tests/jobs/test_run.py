@@ -1,0 +1,318 @@
+"""Batch scoring: no row lost, none doubled, none torn, whatever happens on the way."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sqe_fast.errors import ErrorCode, UnusableError
+from sqe_fast.jobs import run
+from sqe_fast.jobs.inputs import expand
+from sqe_fast.jobs.rows import COLUMNS, PipeRows, RowFile, csv_line, jsonl_line
+from sqe_fast.results import Evaluation
+from tests.support.fake_scorer import FakeScorer, mos_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def score(path: Path, names: Iterable[str], *, resume: bool = False, scorer: FakeScorer | None = None) -> run.Progress:
+    with RowFile(str(path), path.suffix[1:], resume=resume) as writer:
+        return run.run(scorer or FakeScorer(), names, writer)
+
+
+def files_in(path: Path) -> list[str]:
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    assert text.endswith("\n")
+    if path.suffix == ".csv":
+        return [row["file"] for row in csv.DictReader(io.StringIO(text))]
+    return [json.loads(line)["file"] for line in text.splitlines()]
+
+
+# --- order, bounds, rows ---------------------------------------------------------------------------------------------
+
+
+class Collected:
+    def __init__(self) -> None:
+        self.rows: list[Evaluation] = []
+
+    def write(self, evaluation: Evaluation) -> None:
+        self.rows.append(evaluation)
+
+
+def test_error_rows_keep_their_place() -> None:
+    error = next(iter(expand(["/absent/m.txt"], io.BytesIO())))
+    assert isinstance(error, Evaluation)
+    for order in ([error, "1", error, error, "2", "bad", "3", error], [error], ["1"], []):
+        writer = Collected()
+        progress = run.run(FakeScorer(), order, writer)
+        assert [row.file for row in writer.rows] == [item if isinstance(item, str) else item.file for item in order]
+        assert progress.written == len(order)
+        assert progress.failed == sum(item == "bad" or isinstance(item, Evaluation) for item in order)
+        assert {row.model for row in writer.rows} <= {"fake@0123456789ab"}
+
+
+def test_an_endless_input_is_scored_as_it_comes() -> None:
+    """Neither inputs nor outputs are gathered: a thousand rows are written while the input goes on for ever."""
+    scorer = FakeScorer(ahead=16)
+
+    class Full(Exception):
+        pass
+
+    class Limited(Collected):
+        def write(self, evaluation: Evaluation) -> None:
+            super().write(evaluation)
+            assert len(scorer.asked) <= len(self.rows) + scorer.ahead
+            if len(self.rows) == 1_000:
+                raise Full
+
+    writer = Limited()
+    with pytest.raises(Full):
+        run.run(scorer, (f"{n}.wav" for n in count()), writer)
+    assert [row.file for row in writer.rows] == [f"{n}.wav" for n in range(1_000)]
+
+
+def test_jsonl_has_the_documented_keys() -> None:
+    row = json.loads(jsonl_line(FakeScorer().evaluation("ü.wav")))
+    assert list(row) == list(COLUMNS)
+    assert " ".join(COLUMNS) == (
+        "file mos mos_std noisiness coloration discontinuity loudness description flags duration model error"
+    )
+    assert row["file"] == "ü.wav"
+    assert row["mos"] == pytest.approx(mos_of("ü.wav"))
+    assert row["flags"] == ["clipped=0.120", "no_speech"]
+    failed = json.loads(jsonl_line(FakeScorer().evaluation("bad.wav")))
+    assert failed["error"]["code"] == ErrorCode.TOO_SHORT
+    assert failed["mos"] is None
+
+
+def test_csv_is_one_line_a_row() -> None:
+    line = csv_line(FakeScorer().evaluation('a,"b"\n.wav'))
+    assert line.count(b"\n") == 1
+    [values] = csv.reader([line.decode()])
+    row = dict(zip(COLUMNS, values, strict=True))
+    assert row["file"] == 'a,"b"\\n.wav'
+    assert row["flags"] == "clipped=0.120;no_speech"
+    assert row["description"].endswith('a hiss, "loud",\\nunder the voice.')
+
+
+@pytest.mark.parametrize("line", [jsonl_line, csv_line])
+def test_a_name_that_is_not_utf8_has_a_row(line: Callable[[Evaluation], bytes]) -> None:
+    assert line(FakeScorer().evaluation("\udcff.wav")).endswith(b"\n")
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+NAMES = [f"dir/{n}{'bad' if n % 7 == 3 else ''}.wav" for n in range(40)]
+SUFFIXES = pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+
+
+@SUFFIXES
+def test_an_output_is_not_overwritten(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"out.{suffix}"
+    score(path, NAMES)
+    before = path.read_bytes()
+    with pytest.raises(UnusableError, match="not empty"):
+        score(path, NAMES)
+    assert path.read_bytes() == before
+
+
+@SUFFIXES
+def test_resume_from_every_byte(suffix: str, tmp_path: Path) -> None:
+    """Killed at any byte, a job is finished by --resume as if it had never stopped."""
+    names = [*NAMES[:6], "tête\udcff,\n.wav", *NAMES[:2]]  # a strange one, and two that come twice
+    path = tmp_path / f"out.{suffix}"
+    score(path, names)
+    whole = path.read_bytes()
+    for end in range(0, len(whole) + 1, 7):
+        path.write_bytes(whole[:end])
+        scorer = FakeScorer()
+        progress = score(path, names, resume=True, scorer=scorer)
+        assert path.read_bytes() == whole
+        assert progress.skipped + progress.written == len(names)
+        assert scorer.given == progress.written
+        assert progress.failed == 1
+
+
+def test_resume_knows_rows_by_name_not_by_place(tmp_path: Path) -> None:
+    """A file that came into the folder meanwhile is scored; nothing else is."""
+    path = tmp_path / "out.jsonl"
+    score(path, ["b", "d"])
+    scorer = FakeScorer()
+    score(path, ["a", "b", "c", "d", "d"], resume=True, scorer=scorer)
+    assert scorer.asked == ["a", "c", "d"]
+    assert files_in(path) == ["b", "d", "a", "c", "d"]
+
+
+def test_resume_refuses_what_is_not_ours(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    for text in ("precious notes\n", '{"a": 1}\n', "[1]\n", "\n"):
+        path.write_text(text)
+        with pytest.raises(UnusableError, match="line 1"):
+            score(path, NAMES, resume=True)
+        assert path.read_text() == text
+    path = tmp_path / "out.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(UnusableError, match="header"):
+        score(path, NAMES, resume=True)
+
+
+def test_resume_refuses_another_model(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    score(path, NAMES[:3])
+    with pytest.raises(UnusableError, match="old@1"):
+        path.write_text(path.read_text().replace("fake@0123456789ab", "old@1"))
+        score(path, NAMES, resume=True)
+
+
+def test_two_jobs_do_not_write_one_output(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    with RowFile(str(path), "jsonl", resume=False):
+        for resume in (False, True):
+            with pytest.raises(UnusableError, match="another job"):
+                RowFile(str(path), "jsonl", resume=resume)
+    score(path, NAMES)
+
+
+def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:
+    for name in ("absent/out.jsonl", "."):
+        with pytest.raises(UnusableError, match="cannot be written"):
+            RowFile(str(tmp_path / name), "jsonl", resume=False)
+    with RowFile("/dev/full", "jsonl", resume=False) as writer, pytest.raises(UnusableError, match="No space"):
+        run.run(FakeScorer(), NAMES, writer)
+    with pytest.raises(UnusableError, match="No space"):
+        RowFile("/dev/full", "csv", resume=False)
+
+
+def test_a_full_disk_leaves_whole_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills up in the middle of the fifth row: the half that was written is taken back."""
+    path = tmp_path / "out.jsonl"
+    room = [0]
+    write = os.write
+
+    def filling(fd: int, data: Any) -> int:
+        if room[0] <= 0:
+            raise OSError(28, "No space left on device")
+        done = write(fd, data[: room[0]])
+        room[0] -= done
+        return done
+
+    rows = [jsonl_line(FakeScorer().evaluation(name)) for name in NAMES]
+    room[0] = sum(map(len, rows[:4])) + 20
+    monkeypatch.setattr(os, "write", filling)
+    with pytest.raises(UnusableError, match="No space"):
+        score(path, NAMES)
+    assert path.read_bytes() == b"".join(rows[:4])
+    room[0] = 1 << 30
+    score(path, NAMES, resume=True)
+    assert path.read_bytes() == b"".join(rows)
+
+
+def test_a_pipe_that_nobody_reads() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with pytest.raises(UnusableError, match="standard output"):  # noqa: SIM117
+        with os.fdopen(write, "wb", buffering=0) as stream:
+            run.run(FakeScorer(), NAMES, PipeRows(stream, "jsonl"))
+
+
+# --- signals ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_signal_waits_for_the_row_and_no_longer() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    reached = []
+    with pytest.raises(run.Interrupted) as caught, run.Interruption() as interruption:
+        with interruption.shielded():
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append("end of the row")
+        reached.append("beyond")
+    assert reached == ["end of the row"]
+    assert caught.value.exit_code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+JOB = """
+import sys, time
+from itertools import count
+from sqe_fast.jobs import run
+from sqe_fast.jobs.rows import RowFile
+from tests.support.fake_scorer import FakeScorer
+
+class Slow(FakeScorer):
+    def evaluation(self, file, describe=True):
+        time.sleep(0.002)
+        return super().evaluation(file, describe)
+
+path, resume, total = sys.argv[1], sys.argv[2] == "resume", int(sys.argv[3])
+with run.Interruption() as interruption, RowFile(path, "jsonl", resume=resume) as writer:
+    try:
+        run.run(Slow(), (f"{n}.wav" for n in range(total)), writer, interruption=interruption)
+    except run.Interrupted as interrupted:
+        sys.exit(interrupted.exit_code)
+"""
+
+
+def start(path: Path, resume: str, total: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", JOB, str(path), resume, str(total)], cwd=ROOT)
+
+
+def wait_for_rows(process: subprocess.Popen[bytes], path: Path, rows: int) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists() or path.read_bytes().count(b"\n") < rows:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["kill", "term", "int"]
+)
+def test_a_job_that_is_stopped_again_and_again(signum: signal.Signals, code: int, tmp_path: Path) -> None:
+    path, total = tmp_path / "out.jsonl", 150
+    for attempt, resume in enumerate(["", "resume"]):
+        process = start(path, resume, total)
+        wait_for_rows(process, path, 40 * (attempt + 1))
+        process.send_signal(signum)
+        assert process.wait(60) == code
+        if signum != signal.SIGKILL:
+            assert files_in(path) == [f"{n}.wav" for n in range(len(files_in(path)))]
+    assert start(path, "resume", total).wait(60) == 0
+    assert files_in(path) == [f"{n}.wav" for n in range(total)]
+
+
+def test_a_file_that_disappears_costs_its_own_row(tmp_path: Path) -> None:
+    """With a scorer that really opens files: one of them goes away after the folder was read."""
+    for name in ("1.wav", "2.wav", "3.wav"):
+        (tmp_path / name).touch()
+
+    class Opening(FakeScorer):
+        def iter_evaluate(self, sources: Iterable[str], describe: bool = True) -> Iterator[Evaluation]:
+            from sqe_fast.audio.recording import load
+            from sqe_fast.errors import ClipError
+
+            for source in sources:
+                (tmp_path / "2.wav").unlink(missing_ok=True)
+                try:
+                    load(source)
+                except ClipError as error:
+                    yield Evaluation(source, model=self.model, error=error)
+
+    writer = Collected()
+    run.run(Opening(), expand([str(tmp_path)], io.BytesIO()), writer)
+    assert [row.error.code for row in writer.rows if row.error] == [
+        ErrorCode.UNSUPPORTED_FORMAT,
+        ErrorCode.NOT_FOUND,
+        ErrorCode.UNSUPPORTED_FORMAT,
+    ]

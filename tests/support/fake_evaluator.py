@@ -1,0 +1,64 @@
+"""An Evaluator on the fake runner: real audio, features, prompts and engine; only the model is arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sqe_fast.answer.template import PromptBuilder, conclusion
+from sqe_fast.evaluator import Evaluator
+from tests.support.fake_runner import FakeRunner, History, Script
+from tests.support.small_tokenizer import small_tokenizer
+
+RATE = 16_000
+PROMPTS = PromptBuilder(small_tokenizer())
+SAID = "Packet loss breaks the word, so the overall MOS is 1.0."
+MODEL = "fake@0123456789ab"
+
+Source = tuple[np.ndarray, int]
+
+
+def prose(text: str = SAID, stops: bool = True) -> Script:
+    """After a rating line's newline or a verdict's conclusion: this text, then the stop, or the last word for ever."""
+    words = PROMPTS.encode(text) + ((PROMPTS.stop,) if stops else ())
+    newline = PROMPTS.encode("\n")[0]
+    openings = dict.fromkeys(PROMPTS.number_ids, 0)  # tokens between the newline and the prose, by what precedes it
+    for verdict, token in PROMPTS.verdict_ids.items():
+        openings[token] = len(PROMPTS.encode(f"\n{conclusion(verdict, 1.0, 1.0)}")) - 1
+
+    def script(history: History) -> tuple[int, ...]:
+        last = max(i for i, token in enumerate(history) if token == newline)
+        if history[last - 1] not in openings:
+            return ()
+        written = len(history) - 1 - last - openings[history[last - 1]]
+        return (words[min(written, len(words) - 1)],)
+
+    return script
+
+
+def fake_runner(slots: int = 4, script: Script | None = None, max_length: int = 2048) -> FakeRunner:
+    return FakeRunner(
+        slots,
+        max_length,
+        script or prose(),
+        vocab=PROMPTS.tokenizer.get_vocab_size(),
+        audio_token=PROMPTS.audio_token_id,
+    )
+
+
+def fake_evaluator(runner: FakeRunner | None = None) -> Evaluator:
+    return Evaluator(runner or fake_runner(), PROMPTS, model=MODEL)
+
+
+def sound(seed: int, seconds: float = 1.0) -> Source:
+    """Noise, every seed at its own level: what the fake model hears of a clip is its mean log-mel."""
+    rng = np.random.default_rng(seed)
+    samples = rng.standard_normal(round(seconds * RATE)) * 10 ** -rng.uniform(1, 2.5)
+    return samples.astype(np.float32), RATE
+
+
+def silence(seconds: float) -> Source:
+    return np.zeros(round(seconds * RATE), np.float32), RATE
+
+
+def joined(*parts: Source) -> Source:
+    return np.concatenate([samples for samples, _ in parts]), RATE

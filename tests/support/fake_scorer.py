@@ -1,0 +1,51 @@
+"""A scorer that knows nothing of models: what it says of a file depends on the file's name alone."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+
+from sqe_fast.errors import ClipError, ErrorCode
+from sqe_fast.results import Comparison, Evaluation, Ratings
+
+
+class FakeScorer:
+    """Files whose name holds "bad" are errors. Reads `ahead` sources before it gives the first evaluation."""
+
+    def __init__(self, model: str = "fake@0123456789ab", ahead: int = 3) -> None:
+        self.model = model
+        self.ahead = ahead
+        self.asked: list[str] = []
+        self.given = 0
+
+    def iter_evaluate(self, sources: Iterable[str], describe: bool = True) -> Iterator[Evaluation]:
+        waiting: list[str] = []
+        for source in sources:
+            self.asked.append(source)
+            waiting.append(source)
+            if len(waiting) > self.ahead:
+                yield self.evaluation(waiting.pop(0), describe)
+        for source in waiting:
+            yield self.evaluation(source, describe)
+
+    def evaluation(self, file: str, describe: bool = True) -> Evaluation:
+        self.given += 1
+        if "bad" in file:
+            return Evaluation(file, model=self.model, error=ClipError(ErrorCode.TOO_SHORT, "pass at least 0.4 s"))
+        mos = mos_of(file)
+        ratings = Ratings(4.25, 3.0, 2.0, 1.5, mos, 0.4)
+        prose = f'Overall {mos:.1f}: a hiss, "loud",\nunder the voice.' if describe else None
+        return Evaluation(file, ratings, prose, ("clipped=0.120", "no_speech"), 5.25, self.model)
+
+    def compare(self, a: str, b: str, describe: bool = True) -> Comparison:
+        sides = self.evaluation(a, False), self.evaluation(b, False)
+        if sides[0].error or sides[1].error:
+            return Comparison(*sides)
+        return Comparison(*sides, "A", 0.8125, "A has less hiss." if describe else None)
+
+    def info(self) -> dict[str, object]:
+        return {"model": self.model, "runner": "fake", "slots": 8}
+
+
+def mos_of(file: str) -> float:
+    return 1 + zlib.crc32(file.encode("utf-8", "surrogateescape")) % 40 / 10

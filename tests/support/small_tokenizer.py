@@ -1,0 +1,30 @@
+"""A tokenizer of the kind that a checkpoint holds: byte-level BPE, markers, one token a rating. Learnt at once."""
+
+from __future__ import annotations
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from sqe_fast.answer.scale import NUMBER_TOKENS
+from sqe_fast.answer.template import COMPARE_TASK, RATE_TASK, SPECIAL_TOKENS
+
+TEXTS = (
+    "user\n", "assistant\n", "A:", "B:", f"\n{RATE_TASK}", f"\n{COMPARE_TASK}",
+    "Strong street noise buries most of the speech.", "The voice is clear, with a faint hiss behind it.",
+    "Packet loss breaks nearly every word, so the overall MOS is", "Speech A is cleaner than Speech B.",
+    "kHz 4 16 2024 and other numbers",
+)  # fmt: skip
+
+
+def small_tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([*TEXTS] * 4, trainer)
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in NUMBER_TOKENS])
+    return tokenizer
