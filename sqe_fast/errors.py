@@ -20,6 +20,7 @@ class ErrorCode(StrEnum):
     TOO_MANY_CHANNELS = "too_many_channels"
     BAD_INPUT = "bad_input"
     GENERATION_FAILED = "generation_failed"
+    TOO_LATE = "too_late"
 
 
 class ClipError(Exception):
@@ -36,3 +37,7 @@ class ClipError(Exception):
 
 class UnusableError(Exception):
     """A model, device or output cannot be used at all: nothing can be scored (exit code 3)."""
+
+
+class BusyError(Exception):
+    """More requests wait than the queue of their priority holds: try again later."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from statistics import NormalDist
@@ -14,9 +17,11 @@ from sqe_fast import audio
 from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import PromptBuilder, conclusion
 from sqe_fast.checkpoint.folder import adapter_name, open_checkpoint
-from sqe_fast.engine import Engine, Request
-from sqe_fast.engine.pipeline import Flow, Heard, Job, Source
-from sqe_fast.engine.trace import Trace
+from sqe_fast.engine.driver import Driver
+from sqe_fast.engine.engine import Engine, Priority
+from sqe_fast.engine.pipeline import Batch, Call, Pipeline, Source
+from sqe_fast.engine.sequence import AudioInput
+from sqe_fast.engine.trace import Meter, Trace
 from sqe_fast.errors import ClipError
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings, Winner
 from sqe_fast.runners import open_runner
@@ -27,20 +32,21 @@ from sqe_fast.runners.base import Runner
 class _Side:
     """One recording of a comparison: the window that stands for it, and the ratings of the whole."""
 
-    heard: Heard
+    heard: AudioInput
     ratings: Ratings
 
     @property
     def key(self) -> tuple[str, tuple[float, ...]]:
-        """Equal for equal content; puts two sides in the same order whichever way they were given."""
-        return self.heard.audio.digest, tuple(self.ratings[name] for name in RATINGS)
+        """Equal for equal content."""
+        return self.heard.digest, tuple(self.ratings[name] for name in RATINGS)
 
 
 class Evaluator:
     """Rates, describes and compares recordings with one model.
 
-    May be shared between threads: their calls share the model's passes, each takes its own results, and `trace` counts
-    them together.
+    May be shared between threads and event loops: their calls share the model's passes, each gets its own results, and
+    `trace` counts them together. A context manager; `close` ends its thread, as garbage collection does. After a fork
+    each process opens its own.
     """
 
     def __init__(
@@ -48,9 +54,9 @@ class Evaluator:
     ) -> None:
         """For a runner of your own; else use `from_pretrained`. `model` names the weights in every row."""
         self.model = model
-        self._engine = Engine(runner)
         self._prompts = prompts
-        self._flow = Flow(self._engine, prompts, limits or audio.Limits())
+        self._driver = Driver(Engine(runner))
+        self._pipeline = Pipeline(self._driver, prompts, limits or audio.Limits(), model)
 
     @classmethod
     def from_pretrained(
@@ -89,8 +95,20 @@ class Evaluator:
     def iter_evaluate(self, sources: Iterable[Source], describe: bool = True) -> Iterator[Evaluation]:
         """As `evaluate`, lazily: `sources` may be endless, and is read only a little ahead of what you take."""
         _refuse_single(sources)
-        self._restart_trace()
-        return (self._evaluation(job) for job in self._flow.rate(iter(sources), describe=describe))
+        self._meter.restart()
+        return self._iterate(sources, describe)
+
+    async def aevaluate(self, sources: Iterable[Source], describe: bool = True) -> list[Evaluation]:
+        """As `evaluate`, on an event loop, which goes on meanwhile; cancelling it drops the work."""
+        _refuse_single(sources)
+        self._meter.restart()
+        with self.batch(describe) as batch:
+            return await asyncio.gather(*(asyncio.wrap_future(batch.submit(source)) for source in sources))
+
+    def batch(self, describe: bool = True) -> Batch:
+        """For sources that come one by one: `with evaluator.batch() as batch`, `batch.submit(source)` gives a Future of
+        its evaluation."""
+        return Batch(self._pipeline, describe=describe)
 
     def compare(self, a: Source, b: Source, describe: bool = True) -> Comparison:
         """Which of two recordings sounds better. `compare(b, a)` is the exact mirror of `compare(a, b)`.
@@ -99,10 +117,11 @@ class Evaluator:
         tie. `describe` asks the model, which hears both, to argue for that; a recording over 30 s is then heard through
         the window whose MOS is nearest to the whole's. The two evaluations carry no descriptions of their own.
         """
-        self._restart_trace()
+        self._meter.restart()
+        call = self._pipeline.call(Priority.INTERACTIVE)
         # One after the other, so that neither the order nor the company can show in the ratings.
-        jobs = [next(self._flow.rate(iter([source]), describe=False)) for source in (a, b)]
-        first, second = (self._evaluation(job) for job in jobs)
+        scored = [self._pipeline.score(source, call, describe=False) for source in (a, b)]
+        first, second = (each.evaluation for each in scored)
         if first.ratings is None or second.ratings is None:
             return Comparison(first, second)
         winner = verdict(first.ratings.mos, second.ratings.mos)
@@ -110,19 +129,19 @@ class Evaluator:
         if not describe:
             return Comparison(first, second, winner, probability)
         try:
-            side_a = _Side(self._flow.typical(jobs[0]), first.ratings)
-            side_b = _Side(self._flow.typical(jobs[1]), second.ratings)
-            return Comparison(first, second, winner, probability, self._argument(side_a, side_b, winner))
+            side_a = _Side(self._pipeline.typical(scored[0]), first.ratings)
+            side_b = _Side(self._pipeline.typical(scored[1]), second.ratings)
+            return Comparison(first, second, winner, probability, self._argument(side_a, side_b, winner, call))
         except ClipError as error:
             return Comparison(first, second, winner, probability, error=error)
 
     def trace(self) -> Trace:
         """What the last call has cost so far, stage by stage."""
-        return replace(self._engine.stats)
+        return self._meter.read()
 
     def info(self) -> dict[str, Any]:
         """The model, who runs it, and its sizes."""
-        info = self._engine.runner.info
+        info = self._driver.engine.runner.info
         return {
             "model": self.model,
             "runner": info.name,
@@ -135,28 +154,38 @@ class Evaluator:
             "kv_bytes": info.slots * info.max_length * info.kv_bytes_per_token,
         }
 
+    def close(self) -> None:
+        """End the engine's thread. Calls that are not finished raise UnusableError, as later ones do."""
+        self._driver.close()
+
+    def __enter__(self) -> Evaluator:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _restart_trace(self) -> None:
-        self._engine.stats = Trace()
+    @property
+    def _meter(self) -> Meter:
+        return self._driver.engine.meter
 
-    def _evaluation(self, job: Job) -> Evaluation:
-        return Evaluation(
-            file=job.file,
-            ratings=job.ratings,
-            description=job.description,
-            flags=job.flags,
-            duration=job.recording.duration if job.recording else None,
-            model=self.model,
-            error=job.error,
-        )
+    def _iterate(self, sources: Iterable[Source], describe: bool) -> Iterator[Evaluation]:
+        pending: deque[Future[Evaluation]] = deque()
+        with self.batch(describe) as batch:
+            for source in sources:
+                pending.append(batch.submit(source))
+                while pending and (len(pending) == batch.ahead or pending[0].done()):
+                    yield pending.popleft().result()
+            for future in pending:
+                yield future.result()
 
-    def _argument(self, a: _Side, b: _Side, winner: Winner) -> str:
+    def _argument(self, a: _Side, b: _Side, winner: Winner, call: Call) -> str:
         opening = conclusion(winner, a.ratings.mos, b.ratings.mos)
         if a.key == b.key:
             return f"{opening} Both are the same recording."  # nothing to ask: any difference would be made up
         program = self._prompts.argue(a.heard.tokens, b.heard.tokens, a.ratings, b.ratings, winner)
-        [result] = self._flow.ask([Request(program, (a.heard.audio, b.heard.audio))])
+        result = call.submit(program, [a.heard, b.heard]).result()
         if result.error is not None:
             raise result.error
         return f"{opening} {self._prompts.text(result.text_tokens)}"

@@ -1,4 +1,4 @@
-"""What can be said of a signal without a model: its channels, silence, clipping, absence of speech."""
+"""What can be said of a signal's level without a model: which channel to take, silence, clipping."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqe_fast.audio.features import SAMPLE_RATE
 from sqe_fast.errors import ClipError, ErrorCode
 
 CANCELLATION_DB = 5.0
@@ -23,6 +24,7 @@ CLIPPED_SHARE = 1e-3
 """Share of samples in clipped runs from which a recording is flagged."""
 
 Samples = npt.NDArray[np.floating[Any]]
+FloatArray = npt.NDArray[np.float32]
 
 
 class LevelScan:
@@ -82,8 +84,10 @@ class LevelScan:
 
 
 def _ac_power(samples: npt.NDArray[np.float64]) -> float:
-    """Mean square of [n] samples, less that of their mean. Exact to 1e-13 within the limits; silence is 1e-8."""
-    return float(samples @ samples) / len(samples) - float(samples.mean()) ** 2
+    """Mean square of [n] samples, less that of their mean. Exact to 1e-13 within the limits; silence is 1e-8.
+
+    By NumPy's own loops: a product by BLAS would wake its threads for a millisecond's work."""
+    return float(np.square(samples).mean()) - float(samples.mean()) ** 2
 
 
 class _ClippedRuns:
@@ -119,3 +123,9 @@ class _ClippedRuns:
 
     def total(self) -> int:
         return self._closed + (self._open if self._open >= self._shortest else 0)
+
+
+def silent(samples: FloatArray) -> bool:
+    """No second of [n] samples at 16 kHz, its DC taken away, reaches the level that makes a whole recording silent."""
+    seconds = (samples[start : start + SAMPLE_RATE] for start in range(0, len(samples), SAMPLE_RATE))
+    return all(float(second.var(dtype="float64")) < 10 ** (SILENCE_DBFS / 10) for second in seconds)

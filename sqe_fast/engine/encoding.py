@@ -7,35 +7,35 @@ from collections.abc import Iterable, Sequence
 
 from sqe_fast.audio.features import LogMel
 from sqe_fast.engine.sequence import AudioInput
-from sqe_fast.engine.trace import Trace
+from sqe_fast.engine.trace import Meter
 from sqe_fast.runners.base import Embedding, Runner
 
 
 class ClipEncoder:
     """Looks ahead to clips that will be asked for soon, up to the runner's `encode_frames` in a call."""
 
-    def __init__(self, runner: Runner, cache_bytes: int) -> None:
+    def __init__(self, runner: Runner, cache_bytes: int, meter: Meter) -> None:
         self._runner = runner
+        self._meter = meter
         self._cache = EncoderCache(cache_bytes)
         self._unclaimed: set[str] = set()
         """Encoded ahead, not asked for yet: the first to ask finds no repeat."""
 
-    def embed(self, clips: Sequence[AudioInput], soon: Iterable[AudioInput], stats: Trace) -> list[Embedding]:
-        """The embeddings of `clips`. Where one must be computed, `soon` may join it. Costs are added to `stats`."""
+    def embed(self, clips: Sequence[AudioInput], soon: Iterable[AudioInput]) -> list[Embedding]:
+        """The embeddings of `clips`. Where one must be computed, `soon` may join it."""
         waiting = iter(soon)
-        return [self._embedding(clip, waiting, stats) for clip in clips]
+        return [self._embedding(clip, waiting) for clip in clips]
 
-    def _embedding(self, clip: AudioInput, soon: Iterable[AudioInput], stats: Trace) -> Embedding:
+    def _embedding(self, clip: AudioInput, soon: Iterable[AudioInput]) -> Embedding:
         cached = self._cache.get(clip.digest)
         if cached is not None:
-            stats.encoder_cache_hits += clip.digest not in self._unclaimed
+            self._meter.add("encoder_cache_hits", clip.digest not in self._unclaimed)
             self._unclaimed.discard(clip.digest)
             return cached
-        with stats.timed("mel_ms"):
-            batch = self._batch(clip, soon)
-        with stats.timed("encode_ms"):
+        batch = self._batch(clip, soon)
+        with self._meter.timed("encode_ms"):
             embeddings = self._runner.encode([(mel.data, mel.frames) for mel in batch.values()])
-        stats.encoded_clips += len(batch)
+        self._meter.add("encoded_clips", len(batch))
         for digest, embedding in zip(batch, embeddings, strict=True):
             self._cache.put(digest, embedding)
         self._unclaimed |= batch.keys()
@@ -44,12 +44,12 @@ class ClipEncoder:
 
     def _batch(self, first: AudioInput, soon: Iterable[AudioInput]) -> dict[str, LogMel]:
         """`first`, and what else fits: log-mels by digest."""
-        batch = {first.digest: first.log_mel()}
+        batch = {first.digest: first.log_mel}
         for clip in soon:
             if sum(mel.frames for mel in batch.values()) >= self._runner.info.encode_frames:
                 break
             if clip.digest not in batch and clip.digest not in self._cache:
-                batch[clip.digest] = clip.log_mel()
+                batch[clip.digest] = clip.log_mel
         return batch
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import collections.abc
-from collections.abc import Iterable
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from enum import IntEnum
 from itertools import chain
+from typing import NamedTuple
 
 from sqe_fast.engine.encoding import ClipEncoder
-from sqe_fast.engine.scheduler import Entry, Scheduler
 from sqe_fast.engine.sequence import Distribution, Request, Result, Sequence
-from sqe_fast.engine.trace import Trace
+from sqe_fast.engine.trace import Meter
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.runners.base import Embedding, Row, Runner, StepOutput
 
@@ -21,105 +25,231 @@ MAX_RIDING = 8
 """Forced tokens ride along in decode passes, which cost little beside other rows. A longer run of them is prefilled.
 The choice looks at the sequence alone, never at its neighbours, so that they cannot change its arithmetic."""
 
+PATIENCE = 8
+"""How often in a row more urgent requests may go before one that waits: then it is its turn, so none is starved."""
+
+
+class Priority(IntEnum):
+    """Who goes first."""
+
+    ALERT = 0
+    """Something went wrong in a live call. A slot is kept for these, so that they never wait for one of the others."""
+    STREAM = 1
+    INTERACTIVE = 2
+    BATCH = 3
+
+
+class Entry(NamedTuple):
+    """A sequence, and who waits for its result."""
+
+    sequence: Sequence
+    future: Future[Result]
+    priority: Priority
+    deadline: float
+    """`time.monotonic()` after which nobody wants it begun any more."""
+
+    @property
+    def stale(self) -> bool:
+        return self.future.cancelled() or time.monotonic() > self.deadline
+
+    def finish(self, result: Result) -> None:
+        # A future that is running cannot be cancelled any more, and one that is cancelled does not run.
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
+
+
+class Move(NamedTuple):
+    """Copy the first `length` positions of slot `source` to slot `destination`."""
+
+    source: int
+    destination: int
+    length: int
+
+
+class Scheduler:
+    """Who runs next, and where: by priority, first come first served within one, into slots that stay contiguous.
+
+    `active[slot]` is the entry in that slot: slots 0 … len(active) − 1 are taken and the others free, always. A
+    sequence joins as soon as a slot is free and leaves as soon as it is finished; the last one moves into its slot.
+    """
+
+    def __init__(self, slots: int) -> None:
+        if slots < 1:
+            raise ValueError(f"a runner needs at least one slot, not {slots}")
+        self.active: list[Entry] = []
+        self._slots = slots
+        self._queues: dict[Priority, deque[Entry]] = {priority: deque() for priority in Priority}
+        self._overtaken = dict.fromkeys(Priority, 0)
+
+    def add(self, entry: Entry) -> None:
+        """May be called by any thread, at any time."""
+        self._queues[entry.priority].append(entry)
+
+    def waiting(self) -> Iterator[Entry]:
+        """Those not yet in a slot, the most urgent first."""
+        return chain.from_iterable(tuple(queue) for queue in self._queues.values())
+
+    def depth(self, priority: Priority) -> int:
+        return len(self._queues[priority])
+
+    def candidate(self) -> Entry | None:
+        """The entry that joins next, in slot `len(active)`. It stays first in line until `join` or `skip`."""
+        ready = [priority for priority in Priority if self._head(priority) and self._has_room(priority)]
+        if not ready:
+            return None
+        overdue = [priority for priority in ready if self._overtaken[priority] >= PATIENCE]
+        return self._queues[max(overdue) if overdue else ready[0]][0]
+
+    def _head(self, priority: Priority) -> bool:
+        """Is somebody waiting there? Passes over those who no longer do."""
+        queue = self._queues[priority]
+        while queue and queue[0].stale:
+            queue.popleft().finish(_late())
+        return bool(queue)
+
+    def _has_room(self, priority: Priority) -> bool:
+        kept = 1 if self._slots > 1 and priority is not Priority.ALERT else 0
+        return len(self.active) < self._slots - kept
+
+    def join(self, entry: Entry) -> None:
+        """The candidate was prefilled and has more to do."""
+        self.skip(entry)
+        self.active.append(entry)
+
+    def skip(self, entry: Entry) -> None:
+        """The candidate is done with: its slot stays free."""
+        self._queues[entry.priority].popleft()
+        self._overtaken[entry.priority] = 0
+        for priority in Priority:
+            self._overtaken[priority] += priority > entry.priority and bool(self._queues[priority])
+
+    def clear(self) -> list[Entry]:
+        """Forget all entries, and return them."""
+        gone = [*self.active, *self.waiting()]
+        self.active.clear()
+        for queue in self._queues.values():
+            queue.clear()
+        return gone
+
+    def leave(self, slot: int) -> Move | None:
+        """The entry in `slot` is done. Where a hole opens, the move that closes it."""
+        last = self.active.pop()
+        source = len(self.active)
+        if slot == source:
+            return None
+        self.active[slot] = last
+        return Move(source, slot, last.sequence.fed)
+
 
 class Engine:
-    """Serves requests on one runner. Not thread-safe.
+    """Serves requests on one runner. `submit` may be called by any thread; one alone may `step`.
 
-    An exception from the runner's encode, prefill or decode propagates and leaves every request where it was.
-
-    `run` is for a list. `submit`, `step` and `take` are for a stream of requests: submit a few, step until the one you
-    wait for can be taken, submit more.
+    What the runner raises reaches the futures that it belongs to: from `encode` and `prefill` the one request, from
+    `decode` all that were in the pass. The engine goes on with the others.
     """
 
     def __init__(self, runner: Runner, *, cache_bytes: int = ENCODER_CACHE_BYTES) -> None:
         self.runner = runner
-        self.stats = Trace()
+        self.meter = Meter()
         self._info = runner.info
-        self._encoder = ClipEncoder(runner, cache_bytes)
+        self._encoder = ClipEncoder(runner, cache_bytes, self.meter)
         self._scheduler = Scheduler(self._info.slots)
-        self._results: dict[int, Result] = {}
-        self._cancelled: list[int] = []
-        self._tickets = 0
 
     def run(self, requests: Iterable[Request]) -> list[Result]:
-        """Serve all and return their results in order."""
-        tickets = [self.submit(request) for request in requests]
-        try:
-            while self.busy:
-                self.step()
-            return [self._results[ticket] for ticket in tickets]
-        finally:
-            self.cancel(tickets)
+        """Serve all on the calling thread and return their results in order."""
+        futures = [self.submit(request) for request in requests]
+        while self.busy:
+            self.step()
+        return [future.result() for future in futures]
 
     @property
     def busy(self) -> bool:
-        return bool(self._scheduler.waiting or self._scheduler.active)
+        return bool(self._scheduler.active) or any(self._scheduler.depth(priority) for priority in Priority)
 
-    def submit(self, request: Request) -> int:
-        """Queue a request; returns the ticket under which its result can be taken."""
+    def depth(self, priority: Priority) -> int:
+        """Requests of this priority that wait for a slot."""
+        return self._scheduler.depth(priority)
+
+    def submit(
+        self, request: Request, priority: Priority = Priority.BATCH, deadline: float = float("inf")
+    ) -> Future[Result]:
+        """Queue a request. One that has not begun at `deadline` (`time.monotonic()`) gets an error instead; a cancelled
+        one is dropped at the next step."""
         if not request.program.tokens:
             raise ValueError("a program needs at least one token to prefill")
-        ticket, self._tickets = self._tickets, self._tickets + 1
-        sequence = Sequence(request)
-        if sequence.longest > self._info.max_length:
-            sequence.error = ClipError(
+        entry = Entry(Sequence(request), Future(), priority, deadline)
+        if entry.sequence.longest > self._info.max_length:
+            entry.sequence.error = ClipError(
                 ErrorCode.TOO_LONG,
-                f"prompt and answer may need {sequence.longest} positions and the model has {self._info.max_length}; "
-                "use shorter clips, or open the model with a larger max_length",
+                f"prompt and answer may need {entry.sequence.longest} positions and the model has "
+                f"{self._info.max_length}: use shorter clips, or open the model with a larger max_length",
             )
-        if sequence.finished:
-            self._results[ticket] = sequence.result()
+        if entry.sequence.finished:
+            entry.finish(entry.sequence.result())
         else:
-            self._scheduler.add(Entry(ticket, sequence))
-        return ticket
-
-    def take(self, ticket: int) -> Result | None:
-        """The result of a ticket, once; None while it is not finished."""
-        return self._results.pop(ticket, None)
-
-    def cancel(self, tickets: Iterable[int]) -> None:
-        """Forget requests, wherever they are; takes effect at the next step, so it may be called at any time, even by
-        a finalizer while a step runs."""
-        self._cancelled.extend(tickets)
+            self._scheduler.add(entry)
+        return entry.future
 
     def step(self) -> None:
-        """One round: fill free slots, then one token for every active sequence."""
-        self._drop_cancelled()
-        while (candidate := self._scheduler.candidate()) is not None:
-            self._admit(*candidate)
+        """One round: fill free slots, then one token for every active sequence. An alert does not wait for others to
+        be prefilled: its round goes on at once."""
+        self._release([slot for slot, entry in enumerate(self._scheduler.active) if entry.future.cancelled()])
+        while (entry := self._scheduler.candidate()) is not None:
+            self._admit(entry)
+            if entry.priority is Priority.ALERT:
+                break
         if self._scheduler.active:
             self._decode()
             self._release([slot for slot, entry in enumerate(self._scheduler.active) if entry.sequence.finished])
 
+    def abandon(self, error: Exception) -> None:
+        """Fail all requests and forget them."""
+        for entry in self._scheduler.clear():
+            entry.fail(error)
+
     # --- one round -------------------------------------------------------------------------------------------------
 
-    def _admit(self, slot: int, entry: Entry) -> None:
-        sequence = entry.sequence
-        audio = self._embeddings(entry.sequence.request)
-        output = self._prefill(Row(slot, 0, tuple(sequence.tokens), sequence.candidates), audio)
+    def _admit(self, entry: Entry) -> None:
+        sequence, slot = entry.sequence, len(self._scheduler.active)
+        try:
+            audio = self._embeddings(sequence.request)
+            output = self._prefill(Row(slot, 0, tuple(sequence.tokens), sequence.candidates), audio)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is this request's, and reaches who asked)
+            self._scheduler.skip(entry)
+            entry.fail(error)
+            return
         sequence.fed = len(sequence.tokens)
         sequence.absorb(_distribution(output, 0))
         if sequence.finished:
-            self._scheduler.skip()
-            self._results[entry.ticket] = sequence.result()
+            self._scheduler.skip(entry)
+            entry.finish(sequence.result())
         else:
-            self._scheduler.join()
+            self._scheduler.join(entry)
 
     def _decode(self) -> None:
         sequences = [entry.sequence for entry in self._scheduler.active]
-        for slot, sequence in enumerate(sequences):
-            self._catch_up(slot, sequence)
-        rows = [_next_row(slot, sequence) for slot, sequence in enumerate(sequences)]
-        with self.stats.timed("decode_ms"):
-            output = self.runner.decode(rows)
-        self.stats.decode_steps += 1
-        self.stats.decode_tokens += len(rows)
+        try:
+            for slot, sequence in enumerate(sequences):
+                self._catch_up(slot, sequence)
+            rows = [_next_row(slot, sequence) for slot, sequence in enumerate(sequences)]
+            with self.meter.timed("decode_ms"):
+                output = self.runner.decode(rows)
+        except Exception as error:  # noqa: BLE001 (it is that of all who were in the pass)
+            while self._scheduler.active:
+                self._scheduler.active.pop().fail(error)
+            return
+        self.meter.add("decode_steps", 1)
+        self.meter.add("decode_tokens", len(rows))
         for index, sequence in enumerate(sequences):
             sequence.fed += 1
             if not sequence.pending:
                 sequence.absorb(_distribution(output, index))
         held = sum(sequence.fed for sequence in sequences) * self._info.kv_bytes_per_token
-        self.stats.kv_bytes = max(self.stats.kv_bytes, held)
+        self.meter.highest("kv_bytes", held)
 
     def _catch_up(self, slot: int, sequence: Sequence) -> None:
         """Prefill all but the last of many forced tokens; the last one rides in the decode pass."""
@@ -129,41 +259,34 @@ class Engine:
         sequence.fed = len(sequence.tokens) - 1
 
     def _prefill(self, row: Row, audio: collections.abc.Sequence[Embedding]) -> StepOutput:
-        with self.stats.timed("prefill_ms"):
+        with self.meter.timed("prefill_ms"):
             output = self.runner.prefill(row, audio)
-        self.stats.prefill_tokens += len(row.tokens)
+        self.meter.add("prefill_tokens", len(row.tokens))
         return output
 
     def _release(self, slots: list[int]) -> None:
         """Free slots and close the holes: from the last to the first, so that no finished sequence is moved."""
         for slot in reversed(slots):
-            ticket, sequence = self._scheduler.active[slot]
+            entry = self._scheduler.active[slot]
             move = self._scheduler.leave(slot)
             if move is not None:
                 self.runner.move(*move)
-            self._results[ticket] = sequence.result()
-
-    def _drop_cancelled(self) -> None:
-        gone: set[int] = set()
-        while self._cancelled:
-            gone.add(self._cancelled.pop())
-        if not gone:
-            return
-        waiting = self._scheduler.waiting
-        for entry in [entry for entry in waiting if entry.ticket in gone]:
-            waiting.remove(entry)
-        self._release([slot for slot, entry in enumerate(self._scheduler.active) if entry.ticket in gone])
-        for ticket in gone:
-            self._results.pop(ticket, None)
+            entry.finish(entry.sequence.result())
 
     def _embeddings(self, request: Request) -> list[Embedding]:
         """Of each clip of a request. Where one is computed, those of the next in line may be too."""
-        soon = chain.from_iterable(entry.sequence.request.audio for entry in self._scheduler.waiting)
-        audio = self._encoder.embed(request.audio, soon, self.stats)
+        soon = chain.from_iterable(entry.sequence.request.audio for entry in self._scheduler.waiting())
+        audio = self._encoder.embed(request.audio, soon)
         expected, given = request.program.tokens.count(self._info.audio_token_id), sum(clip.shape[0] for clip in audio)
         if given != expected:
             raise ValueError(f"the program has {expected} audio tokens and its clips {given} embeddings")
         return audio
+
+
+def _late() -> Result:
+    return Result(
+        error=ClipError(ErrorCode.TOO_LATE, "its turn came after its deadline: ask again, or allow more time")
+    )
 
 
 def _next_row(slot: int, sequence: Sequence) -> Row:

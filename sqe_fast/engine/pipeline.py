@@ -1,6 +1,8 @@
-"""Many recordings through one engine: opened lazily, windows rated together, evaluations in the order of the inputs.
+"""Recordings through the engine: each is loaded, cut into windows, rated and described on a thread of its own.
 
-A bounded number of windows is in flight, so memory stays flat over a million inputs or a ten-hour recording.
+Those threads wait for the driver most of the time. What they do besides (decoding, resampling, flags and log-mels) is
+done ahead of the model and beside it. A bounded number of recordings and windows is under way, so memory stays flat
+over a million inputs or a ten-hour recording.
 """
 
 from __future__ import annotations
@@ -8,10 +10,9 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
@@ -20,216 +21,199 @@ import numpy.typing as npt
 from sqe_fast import audio
 from sqe_fast.answer.program import Program
 from sqe_fast.answer.template import PromptBuilder
-from sqe_fast.audio.features import SAMPLE_RATE, frame_count, log_mel
-from sqe_fast.audio.level import SILENCE_DBFS
-from sqe_fast.checkpoint.config import audio_tokens
-from sqe_fast.engine import AudioInput, Engine, ReadOut, Request, Result
-from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.results import DIMENSIONS, RATINGS, Flag, Ratings
+from sqe_fast.audio.features import log_mel
+from sqe_fast.audio.level import silent
+from sqe_fast.engine.driver import Driver
+from sqe_fast.engine.engine import Priority
+from sqe_fast.engine.sequence import AudioInput, ReadOut, Request, Result
+from sqe_fast.errors import BusyError, ClipError, ErrorCode, UnusableError
+from sqe_fast.results import DIMENSIONS, RATINGS, Evaluation, Flag, Ratings
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]
 """What `audio.load` takes; an array comes with its sample rate."""
 
 
-@dataclass(frozen=True)
-class Heard:
-    """A clip ready for the engine, and the audio tokens that it takes."""
+class Score(NamedTuple):
+    """What one window got. `window` counts the recording's windows, those not scored included."""
 
-    audio: AudioInput
-    tokens: int
-
-    def request(self, program: Program) -> Request:
-        return Request(program, (self.audio,))
+    window: int
+    seconds: float
+    ratings: Ratings
 
 
 @dataclass
-class Job:
-    """One input on its way."""
+class Scored:
+    """What became of one recording."""
 
     file: str
+    model: str
     recording: audio.Recording | None = None
-    windows: Iterator[audio.Clip] | None = None
-    """Those not yet pulled; None once all are."""
-    pulled: int = 0
-    in_flight: int = 0
-    scores: list[Score] = field(default_factory=list)
+    scores: Sequence[Score] = ()
     ratings: Ratings | None = None
     description: str | None = None
     error: ClipError | None = None
-    done: bool = False
 
     @property
-    def windowed(self) -> bool:
-        return self.recording is not None and Flag.WINDOWED in self.recording.flags
-
-    @property
-    def heard(self) -> bool:
-        """Nothing went wrong, but maybe in the prose: ratings do not depend on it."""
-        return self.error is None or self.error.code is ErrorCode.GENERATION_FAILED
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """The recording's flags; `silent` also where no single window was worth hearing."""
-        flags = self.recording.flags if self.recording else ()
-        silent = self.recording and not self.error and not self.scores and Flag.SILENT not in flags
-        return (*flags, Flag.SILENT.value) if silent else flags
+    def evaluation(self) -> Evaluation:
+        recording = self.recording
+        flags = recording.flags if recording else ()
+        if recording and not self.error and not self.scores and Flag.SILENT not in flags:
+            flags = (*flags, Flag.SILENT.value)  # no single window was worth hearing
+        duration = recording.duration if recording else None
+        return Evaluation(self.file, self.ratings, self.description, flags, duration, self.model, self.error)
 
 
-@dataclass(frozen=True)
-class _Unit:
-    """One request in flight: it rates the window `index`, or describes the whole job where that is None."""
+class Call:
+    """The requests of one caller: a bounded number under way, all of them dropped by `cancel`."""
 
-    ticket: int
-    job: Job
-    index: int | None
-    seconds: float = 0.0
-
-
-class Flow:
-    """Owns the engine's lock: several threads may each take from their own `rate`, and share its passes."""
-
-    def __init__(self, engine: Engine, prompts: PromptBuilder, limits: audio.Limits) -> None:
-        self.engine = engine
-        self.prompts = prompts
-        self.limits = limits
+    def __init__(self, driver: Driver, priority: Priority, most: int) -> None:
+        self._driver = driver
+        self._priority = priority
+        self._room = threading.Semaphore(most)
         self._lock = threading.Lock()
-        self._look_ahead = 2 * engine.runner.info.slots
+        self._under_way: set[Future[Result]] = set()
+        self._cancelled = False
 
-    def rate(self, sources: Iterator[Source], *, describe: bool) -> Iterator[Job]:
-        """Finished jobs in the order of `sources`, which is read at most `_look_ahead` inputs ahead."""
-        jobs: deque[Job] = deque()
-        flight: deque[_Unit] = deque()
+    def submit(self, program: Program, clips: Sequence[AudioInput]) -> Future[Result]:
+        """Waits while too many are under way. Raises CancelledError after `cancel`, else as `Driver.submit`."""
+        self._room.acquire()
         try:
-            while True:
-                while jobs and jobs[0].done:
-                    yield jobs.popleft()
-                self._fill(sources, jobs, flight, describe)
-                if not jobs:
-                    return
-                if not jobs[0].done:
-                    self._land(flight, describe)
-        finally:
-            self.engine.cancel([unit.ticket for unit in flight])
+            future = self._submit(Request(program, tuple(clips)))
+        except (CancelledError, BusyError, UnusableError):
+            self._room.release()
+            raise
+        future.add_done_callback(self._done)
+        return future
 
-    def ask(self, requests: Iterable[Request]) -> list[Result]:
-        """Serve a few requests now."""
-        tickets = [self._submit(request) for request in requests]
-        try:
-            return [self._wait(ticket) for ticket in tickets]
-        finally:
-            self.engine.cancel(tickets)
-
-    def hear(self, clip: audio.Clip) -> Heard:
-        frames = frame_count(len(clip.samples))
-        mel = partial(log_mel, clip.samples, self.engine.runner.info.n_mels)
-        return Heard(AudioInput(clip.digest, mel), audio_tokens(frames))
-
-    def typical(self, job: Job) -> Heard:
-        """The window that stands for a rated job. It is read again: keeping every window would not be flat."""
-        assert job.recording is not None
-        with self.engine.stats.timed("load_ms"):
-            clip = next(islice(job.recording.windows(), typical(job.scores), None))
-        return self.hear(clip)
-
-    # --- in ----------------------------------------------------------------------------------------------------------
-
-    def _fill(self, sources: Iterator[Source], jobs: deque[Job], flight: deque[_Unit], describe: bool) -> None:
-        """Pull windows until enough are in flight; open the next source only once the last one is pulled."""
-        while len(flight) < self._look_ahead:
-            if not jobs or jobs[-1].windows is None:
-                if len(jobs) == self._look_ahead:
-                    return
-                try:
-                    source = next(sources)
-                except StopIteration:
-                    return
-                jobs.append(self._open(source))
-            self._pull(jobs[-1], flight, describe)
-
-    def _open(self, source: Source) -> Job:
-        job = Job(name_of(source))
-        self.engine.stats.clips += 1
-        with self.engine.stats.timed("load_ms"):
-            try:
-                job.recording = audio.load(source, limits=self.limits)
-                silent = Flag.SILENT in job.recording.flags
-                job.windows = None if silent else job.recording.windows()
-            except ClipError as error:
-                job.error = error
-        return job
-
-    def _pull(self, job: Job, flight: deque[_Unit], describe: bool) -> None:
-        """Submit the job's next window. A silent one is passed over: the model never hears silence, alone or within
-        a recording, and a pause weighs nothing in the recording's ratings."""
-        clip = None
-        if job.windows is not None:
-            with self.engine.stats.timed("load_ms"):
-                try:
-                    clip = next(job.windows, None)
-                except ClipError as error:
-                    job.error = error
-        if clip is None:
-            job.windows = None
-            self._close(job, flight, describe)
-            return
-        index, job.pulled = job.pulled, job.pulled + 1
-        if _silent(clip):
-            return
-        self.engine.stats.audio_seconds += clip.duration
-        heard = self.hear(clip)
-        program = self.prompts.rate(heard.tokens, describe=describe and not job.windowed)
-        job.in_flight += 1
-        flight.append(_Unit(self._submit(heard.request(program)), job, index, clip.duration))
-
-    # --- out ---------------------------------------------------------------------------------------------------------
-
-    def _land(self, flight: deque[_Unit], describe: bool) -> None:
-        """Wait for the oldest request and book its result."""
-        result = self._wait(flight[0].ticket)
-        unit = flight.popleft()
-        job = unit.job
-        job.in_flight -= 1
-        if unit.index is not None and set(RATINGS) <= set(result.reads):
-            job.scores.append(Score(unit.index, unit.seconds, ratings(result.reads)))
-        if result.text_tokens:
-            job.description = self.prompts.text(result.text_tokens)
-        job.error = job.error or result.error
-        self._close(job, flight, describe)
-
-    def _close(self, job: Job, flight: deque[_Unit], describe: bool) -> None:
-        """If all windows are rated, combine them, and describe a windowed recording by its final ratings."""
-        if job.windows is not None or job.in_flight:
-            return
-        if job.ratings is None and job.scores and job.heard:
-            job.ratings = combine(job.scores)
-            if describe and job.windowed:
-                self._describe(job, job.ratings, flight)
-        job.done = not job.in_flight
-
-    def _describe(self, job: Job, known: Ratings, flight: deque[_Unit]) -> None:
-        try:
-            heard = self.typical(job)
-        except ClipError as error:
-            job.error = error
-            return
-        program = self.prompts.describe(heard.tokens, known)
-        job.in_flight += 1
-        flight.append(_Unit(self._submit(heard.request(program)), job, None))
-
-    # --- the engine, one thread at a time ----------------------------------------------------------------------------
-
-    def _submit(self, request: Request) -> int:
+    def _submit(self, request: Request) -> Future[Result]:
         with self._lock:
-            return self.engine.submit(request)
+            if self._cancelled:
+                raise CancelledError
+            future = self._driver.submit(request, self._priority)
+            self._under_way.add(future)
+        return future
 
-    def _wait(self, ticket: int) -> Result:
-        """Step until the ticket's result is there. Other threads' requests move along, and theirs move ours."""
+    def _done(self, future: Future[Result]) -> None:
+        with self._lock:
+            self._under_way.discard(future)
+        self._room.release()
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._cancelled = True
+            under_way = tuple(self._under_way)
+        for future in under_way:
+            future.cancel()
+
+
+class Pipeline:
+    """The way of a recording to its ratings and its description, on the thread that asks. `model` names the weights."""
+
+    def __init__(self, driver: Driver, prompts: PromptBuilder, limits: audio.Limits, model: str) -> None:
+        self.prompts = prompts
+        self._driver = driver
+        self._limits = limits
+        self._model = model
+        self._meter = driver.engine.meter
+        info = driver.engine.runner.info
+        self._n_mels = info.n_mels
+        self.ahead = 2 * info.slots
+        """Recordings, and windows, of one call that are under way: those in slots, and as many that are ready."""
+
+    def call(self, priority: Priority) -> Call:
+        return Call(self._driver, priority, self.ahead)
+
+    def score(self, source: Source, call: Call, *, describe: bool) -> Scored:
+        """Rate and describe one recording; what is wrong with it is its `error`."""
+        scored = Scored(name_of(source), self._model)
+        self._meter.add("clips", 1)
+        try:
+            with self._meter.timed("load_ms"):
+                scored.recording = audio.load(source, limits=self._limits)
+            if Flag.SILENT not in scored.recording.flags:
+                self._rate(scored, scored.recording, call, describe)
+        except ClipError as error:
+            scored.error = error
+        return scored
+
+    def typical(self, scored: Scored) -> AudioInput:
+        """The window that stands for a rated recording. It is read again: to keep every window would not be flat."""
+        assert scored.recording is not None
+        with self._meter.timed("load_ms"):
+            clip = next(islice(scored.recording.windows(), typical(scored.scores), None))
+        return self._hear(clip)
+
+    def _rate(self, scored: Scored, recording: audio.Recording, call: Call, describe: bool) -> None:
+        windowed = Flag.WINDOWED in recording.flags
+        scores = []
+        for window, seconds, future in self._windows(recording, call, describe=describe and not windowed):
+            result = future.result()
+            if set(RATINGS) <= set(result.reads):
+                scores.append(Score(window, seconds, ratings(result.reads)))
+            self._say(scored, result)
+        scored.scores = scores
+        # Ratings do not depend on the prose: they stand where only that failed.
+        if scores and (scored.error is None or scored.error.code is ErrorCode.GENERATION_FAILED):
+            scored.ratings = combine(scores)
+            if describe and windowed:
+                heard = self.typical(scored)
+                program = self.prompts.describe(heard.tokens, scored.ratings)
+                self._say(scored, call.submit(program, [heard]).result())
+
+    def _windows(
+        self, recording: audio.Recording, call: Call, *, describe: bool
+    ) -> list[tuple[int, float, Future[Result]]]:
+        """Number, seconds and result to come of each window that is not silent. The model never hears silence, alone or
+        within a recording, and a pause weighs nothing in the recording's ratings."""
+        submitted: list[tuple[int, float, Future[Result]]] = []
+        windows = enumerate(recording.windows())
         while True:
-            with self._lock:
-                result = self.engine.take(ticket)
-                if result is not None:
-                    return result
-                self.engine.step()
+            with self._meter.timed("load_ms"):
+                index, clip = next(windows, (0, None))
+            if clip is None:
+                return submitted
+            if silent(clip.samples):
+                continue
+            self._meter.add("audio_seconds", clip.duration)
+            heard = self._hear(clip)
+            future = call.submit(self.prompts.rate(heard.tokens, describe=describe), [heard])
+            submitted.append((index, clip.duration, future))
+
+    def _hear(self, clip: audio.Clip) -> AudioInput:
+        with self._meter.timed("mel_ms"):
+            return AudioInput(clip.digest, log_mel(clip.samples, self._n_mels))
+
+    def _say(self, scored: Scored, result: Result) -> None:
+        if result.text_tokens:
+            scored.description = self.prompts.text(result.text_tokens)
+        scored.error = scored.error or result.error
+
+
+class Batch:
+    """Recordings of one caller, several of them under way at once. A context manager: leaving it drops what is not
+    finished, and frees its threads."""
+
+    def __init__(self, pipeline: Pipeline, *, describe: bool, priority: Priority = Priority.BATCH) -> None:
+        self.ahead = pipeline.ahead
+        """How many recordings are under way at once; more than these wait in line."""
+        self._pipeline = pipeline
+        self._describe = describe
+        self._call = pipeline.call(priority)
+        self._threads = ThreadPoolExecutor(self.ahead, thread_name_prefix="sqe-fast recording")
+
+    def submit(self, source: Source) -> Future[Evaluation]:
+        """Returns at once; the evaluation's `error` says what is wrong with the source."""
+        return self._threads.submit(self._evaluate, source)
+
+    def _evaluate(self, source: Source) -> Evaluation:
+        return self._pipeline.score(source, self._call, describe=self._describe).evaluation
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._call.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def name_of(source: Source) -> str:
@@ -241,23 +225,9 @@ def name_of(source: Source) -> str:
     return "<bytes>" if isinstance(source, bytes) else str(getattr(source, "name", f"<{type(source).__name__}>"))
 
 
-def _silent(clip: audio.Clip) -> bool:
-    """No second of the window, its DC taken away, reaches the level that makes a whole recording silent."""
-    seconds = (clip.samples[start : start + SAMPLE_RATE] for start in range(0, len(clip.samples), SAMPLE_RATE))
-    return all(float(second.var(dtype="float64")) < 10 ** (SILENCE_DBFS / 10) for second in seconds)
-
-
 def ratings(reads: Mapping[str, ReadOut]) -> Ratings:
     """The five reads of a rating program."""
     return Ratings(**{name: reads[name].mean for name in RATINGS}, mos_std=reads["mos"].std)
-
-
-class Score(NamedTuple):
-    """What one window got. `window` counts the recording's windows, those not scored included."""
-
-    window: int
-    seconds: float
-    ratings: Ratings
 
 
 def combine(scores: Sequence[Score]) -> Ratings:

@@ -7,27 +7,31 @@ absorbed by the current step: a `Read` keeps it, a `Write` picks a token from it
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sqe_fast.answer.program import Force, Program, Read, Step, Write
+from sqe_fast.audio.features import LogMel
+from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.runners.base import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from sqe_fast.audio.features import LogMel
 
 
 @dataclass(frozen=True)
 class AudioInput:
-    """One clip, by content. `log_mel` is called only where its embedding is not cached."""
+    """One clip, by content. Equal digests are equal clips, of which one is encoded."""
 
     digest: str
-    log_mel: Callable[[], LogMel]
+    log_mel: LogMel
+
+    @property
+    def tokens(self) -> int:
+        """Audio tokens that its embedding fills."""
+        return audio_tokens(self.log_mel.frames)
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,26 @@
-"""What a call cost, stage by stage."""
+"""What the work has cost, stage by stage."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
 @dataclass
 class Trace:
-    """What a call cost, stage by stage; counted up while it runs. Times are in milliseconds."""
+    """Costs of a call. Times are in milliseconds; those of stages that run on several threads at once overlap."""
 
     clips: int = 0
     audio_seconds: float = 0.0
     load_ms: float = 0.0
+    """Decoding, resampling and signal flags."""
     mel_ms: float = 0.0
     encode_ms: float = 0.0
+    """On a GPU this counts the launches; `prefill_ms` waits for what they compute."""
     prefill_ms: float = 0.0
     decode_ms: float = 0.0
     encoded_clips: int = 0
@@ -29,14 +32,39 @@ class Trace:
     kv_bytes: int = 0
     """Most KV memory held at once."""
 
+    def to_row(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Meter:
+    """Counts up one `Trace`, whichever threads the work is done on. Fields are named as they are there."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._trace = Trace()
+
+    def restart(self) -> None:
+        with self._lock:
+            self._trace = Trace()
+
+    def read(self) -> Trace:
+        with self._lock:
+            return replace(self._trace)
+
+    def add(self, field: str, amount: float) -> None:
+        with self._lock:
+            setattr(self._trace, field, getattr(self._trace, field) + amount)
+
+    def highest(self, field: str, amount: int) -> None:
+        """Keep the highest of what was given."""
+        with self._lock:
+            setattr(self._trace, field, max(getattr(self._trace, field), amount))
+
     @contextmanager
     def timed(self, field: str) -> Iterator[None]:
-        """Add the time spent inside to one of the `_ms` fields, also where it ends in an exception."""
+        """Add the time spent inside, also where it ends in an exception."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            setattr(self, field, getattr(self, field) + (time.perf_counter() - start) * 1e3)
-
-    def to_row(self) -> dict[str, Any]:
-        return asdict(self)
+            self.add(field, (time.perf_counter() - start) * 1e3)

@@ -5,23 +5,19 @@ from __future__ import annotations
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.inputs import Item
 from sqe_fast.jobs.rows import Done, RowFile, RowWriter
 from sqe_fast.results import Evaluation
 
-
-class Scorer(Protocol):
-    """The part of `Evaluator` that a job needs."""
-
-    model: str
-
-    def iter_evaluate(self, sources: Iterable[str], describe: bool = True) -> Iterator[Evaluation]: ...
+if TYPE_CHECKING:
+    from sqe_fast.evaluator import Evaluator
 
 
 @dataclass
@@ -78,7 +74,7 @@ class Interruption:
 
 
 def run(
-    scorer: Scorer,
+    evaluator: Evaluator,
     items: Iterable[Item],
     writer: RowWriter,
     *,
@@ -95,10 +91,10 @@ def run(
     interruption = interruption or Interruption()
     progress = Progress()
     if isinstance(writer, RowFile):
-        _check_model(writer, scorer.model)
+        _check_model(writer, evaluator.model)
         progress.failed = writer.done.failed
         items = _not_done(items, writer.done, writer.format.key, progress)
-    for evaluation in _evaluations(scorer, items, describe):
+    for evaluation in _evaluations(evaluator, items, describe):
         before_row()
         with interruption.shielded():
             writer.write(evaluation)
@@ -124,23 +120,22 @@ def _not_done(items: Iterable[Item], done: Done, key: Callable[[str], str], prog
             yield item
 
 
-def _evaluations(scorer: Scorer, items: Iterable[Item], describe: bool) -> Iterator[Evaluation]:
-    """In the order of the items. The scorer reads ahead; rows made by us wait here for their turn."""
-    waiting: deque[Evaluation | None] = deque()  # None: the scorer's next one comes here
-
-    def sources() -> Iterator[str]:
+def _evaluations(evaluator: Evaluator, items: Iterable[Item], describe: bool) -> Iterator[Evaluation]:
+    """In the order of the items, a bounded number of them under way; rows that are there already wait for their
+    turn."""
+    pending: deque[Evaluation | Future[Evaluation]] = deque()
+    with evaluator.batch(describe) as batch:
         for item in items:
-            waiting.append(item if isinstance(item, Evaluation) else None)
-            if isinstance(item, str):
-                yield item
+            pending.append(replace(item, model=evaluator.model) if isinstance(item, Evaluation) else batch.submit(item))
+            while pending and (len(pending) == batch.ahead or _ready(pending[0])):
+                yield _row(pending.popleft())
+        while pending:
+            yield _row(pending.popleft())
 
-    def ready() -> Iterator[Evaluation]:
-        while waiting and (evaluation := waiting[0]) is not None:
-            waiting.popleft()
-            yield replace(evaluation, model=scorer.model)
 
-    for evaluation in scorer.iter_evaluate(sources(), describe):
-        yield from ready()
-        waiting.popleft()
-        yield evaluation
-    yield from ready()
+def _ready(row: Evaluation | Future[Evaluation]) -> bool:
+    return isinstance(row, Evaluation) or row.done()
+
+
+def _row(row: Evaluation | Future[Evaluation]) -> Evaluation:
+    return row if isinstance(row, Evaluation) else row.result()

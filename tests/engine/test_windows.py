@@ -22,6 +22,7 @@ from tests.support.fake_evaluator import (
     Source,
     fake_evaluator,
     fake_runner,
+    gather,
     joined,
     prose,
     silence,
@@ -105,9 +106,11 @@ def test_a_long_recording_is_described_by_its_final_ratings() -> None:
 
 def test_windows_share_passes_with_the_other_clips() -> None:
     """A recording that is finished before the next clip may begin leaves the batch empty at its end."""
-    runner = fake_runner(slots=4)
+    runner = fake_runner(slots=5)
+    evaluator = fake_evaluator(runner)
+    gather(evaluator, runner, 4)
     sources = [joined(sound(1, 30), sound(2, 20)), sound(3), sound(4)]
-    evaluations = fake_evaluator(runner).evaluate(sources, describe=False)
+    evaluations = evaluator.evaluate(sources, describe=False)
     assert [len(rows) for rows in runner.decoded] == [4] * 4
     assert evaluations == [fake_evaluator().evaluate([source], describe=False)[0] for source in sources]
 

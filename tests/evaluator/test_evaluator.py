@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import itertools
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +14,21 @@ import numpy as np
 import pytest
 
 import sqe_fast
-from sqe_fast.errors import ErrorCode
+from sqe_fast.errors import ErrorCode, UnusableError
+from sqe_fast.evaluator import Evaluator
 from sqe_fast.results import RATINGS, Evaluation
-from tests.support.fake_evaluator import MODEL, SAID, fake_evaluator, fake_runner, prose, silence, sound
+from tests.support.fake_evaluator import (
+    MODEL,
+    SAID,
+    fake_evaluator,
+    fake_runner,
+    gather,
+    idle,
+    prose,
+    silence,
+    sound,
+    wait_until,
+)
 
 BAD = [
     (b"<html>not a sound file</html>", ErrorCode.UNSUPPORTED_FORMAT),
@@ -72,6 +86,7 @@ def test_without_description_nothing_follows_the_ratings() -> None:
     """Scores only must cost four passes, prose or its newline none."""
     runner = fake_runner()
     evaluator = fake_evaluator(runner)
+    gather(evaluator, runner, 3)
     evaluations = evaluator.evaluate([sound(1), sound(2), sound(3)], describe=False)
     assert [evaluation.description for evaluation in evaluations] == [None] * 3
     assert [len(rows) for rows in runner.decoded] == [3] * 4
@@ -182,6 +197,7 @@ def test_a_dropped_iterator_frees_its_slots() -> None:
     iterator = evaluator.iter_evaluate(sound(seed) for seed in range(100))
     next(iterator)
     iterator.close()
+    idle(evaluator)
     before = len(runner.prefilled)
     [evaluation] = evaluator.evaluate([sound(7)])
     assert len(runner.prefilled) == before + 1
@@ -240,9 +256,10 @@ def test_a_single_source_is_refused_with_advice(single: object) -> None:
 
 def test_the_trace_is_that_of_the_last_call() -> None:
     """Counters that add up over the life of the evaluator."""
-    runner = fake_runner(slots=2)
+    runner = fake_runner(slots=3)
     evaluator = fake_evaluator(runner)
     evaluator.evaluate([sound(1)])
+    gather(evaluator, runner, 2)
     evaluator.evaluate([sound(2, 0.5), sound(3, 0.75), b"bad", silence(1)], describe=False)
     trace = evaluator.trace()
     assert trace.clips == 4
@@ -267,3 +284,81 @@ def test_public_names() -> None:
     assert set(sqe_fast.__all__) <= set(dir(sqe_fast))
     with pytest.raises(AttributeError, match="no attribute 'Evaluater'"):
         sqe_fast.Evaluater  # noqa: B018
+
+
+async def _rated(evaluator: Evaluator, sources: list[object]) -> tuple[list[Evaluation], int]:
+    """And how often the loop came round meanwhile."""
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    turning = asyncio.create_task(turn())
+    evaluations = await evaluator.aevaluate(sources)  # type: ignore[arg-type]
+    turning.cancel()
+    return evaluations, turns
+
+
+def test_an_event_loop_goes_on_meanwhile() -> None:
+    """An agent whose calls stand still while a recording is rated; results in the order in which they finish."""
+    sources = [sound(1, 40), b"bad", *(sound(seed) for seed in range(2, 30))]
+    evaluations, turns = asyncio.run(_rated(fake_evaluator(), sources))
+    assert rows(evaluations) == rows(fake_evaluator().evaluate(sources))
+    assert turns > 10
+
+
+def test_a_cancelled_task_drops_its_work() -> None:
+    """A caller who has left keeps the model busy."""
+    runner = fake_runner()
+    evaluator = fake_evaluator(runner)
+
+    async def impatient() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(evaluator.aevaluate([sound(1, 5.0)] * 4000), 0.2)
+
+    asyncio.run(impatient())
+    idle(evaluator)
+    assert len(runner.prefilled) < 4000
+    assert evaluator.evaluate([sound(7)]) == fake_evaluator().evaluate([sound(7)])
+
+
+class Slow(io.BytesIO):
+    """A file whose bytes come once `go` is set."""
+
+    def __init__(self, data: bytes, go: threading.Event) -> None:
+        super().__init__(data)
+        self.go = go
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert self.go.wait(20)
+        return super().read(size)
+
+
+def test_a_source_that_is_slow_to_read_starves_nobody() -> None:
+    """One recording on a slow disk, and the model idle until it has come: in its own call, or in everybody's."""
+    go = threading.Event()
+    runner = fake_runner()
+    evaluator = fake_evaluator(runner)
+    others = [sound(seed) for seed in range(5)]
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(evaluator.evaluate, [Slow(b"no sound", go), *others])
+        wait_until(lambda: len(runner.encoded) == len(others))
+        assert evaluator.evaluate([sound(20)]) == fake_evaluator().evaluate([sound(20)])
+        assert not slow.done()
+        go.set()
+        first, *rest = slow.result(20)
+    assert first.error is not None
+    assert rest == fake_evaluator().evaluate(others)
+
+
+def test_a_closed_evaluator_says_so() -> None:
+    """A call that waits for ever for a thread that has ended."""
+    with fake_evaluator() as evaluator:
+        evaluator.evaluate([sound(1)])
+    with pytest.raises(UnusableError, match="closed"):
+        evaluator.evaluate([sound(1)])
+    with pytest.raises(UnusableError, match="closed"):
+        evaluator.compare(sound(1), sound(2))

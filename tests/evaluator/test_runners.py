@@ -18,7 +18,8 @@ from sqe_fast.answer.program import Program, Write
 from sqe_fast.audio.features import log_mel
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.checkpoint.folder import BUNDLED
-from sqe_fast.engine import AudioInput, Engine, Request
+from sqe_fast.engine.engine import Engine
+from sqe_fast.engine.sequence import AudioInput, Request
 from sqe_fast.export import export
 from sqe_fast.model.qwen2_audio import Qwen2Audio, save_checkpoint
 from sqe_fast.results import RATINGS, Evaluation

@@ -19,9 +19,10 @@ import pytest
 
 from sqe_fast.errors import ErrorCode, UnusableError
 from sqe_fast.jobs import run
-from sqe_fast.jobs.inputs import expand
+from sqe_fast.jobs.inputs import Item, expand
 from sqe_fast.jobs.rows import COLUMNS, PipeRows, RowFile, csv_line, jsonl_line
 from sqe_fast.results import Evaluation
+from tests.support.fake_evaluator import fake_evaluator
 from tests.support.fake_scorer import FakeScorer, mos_of
 
 ROOT = Path(__file__).parents[2]
@@ -248,6 +249,7 @@ import sys, time
 from itertools import count
 from sqe_fast.jobs import run
 from sqe_fast.jobs.rows import RowFile
+from tests.support.fake_evaluator import fake_evaluator
 from tests.support.fake_scorer import FakeScorer
 
 class Slow(FakeScorer):
@@ -293,24 +295,17 @@ def test_a_job_that_is_stopped_again_and_again(signum: signal.Signals, code: int
 
 
 def test_a_file_that_disappears_costs_its_own_row(tmp_path: Path) -> None:
-    """With a scorer that really opens files: one of them goes away after the folder was read."""
+    """With an evaluator that really opens files: one of them goes away after the folder was read."""
     for name in ("1.wav", "2.wav", "3.wav"):
         (tmp_path / name).touch()
 
-    class Opening(FakeScorer):
-        def iter_evaluate(self, sources: Iterable[str], describe: bool = True) -> Iterator[Evaluation]:
-            from sqe_fast.audio.recording import load
-            from sqe_fast.errors import ClipError
-
-            for source in sources:
-                (tmp_path / "2.wav").unlink(missing_ok=True)
-                try:
-                    load(source)
-                except ClipError as error:
-                    yield Evaluation(source, model=self.model, error=error)
+    def items() -> Iterator[Item]:
+        for item in expand([str(tmp_path)], io.BytesIO()):
+            (tmp_path / "2.wav").unlink(missing_ok=True)
+            yield item
 
     writer = Collected()
-    run.run(Opening(), expand([str(tmp_path)], io.BytesIO()), writer)
+    run.run(fake_evaluator(), items(), writer)
     assert [row.error.code for row in writer.rows if row.error] == [
         ErrorCode.UNSUPPORTED_FORMAT,
         ErrorCode.NOT_FOUND,

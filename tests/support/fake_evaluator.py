@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 
 from sqe_fast.answer.template import PromptBuilder, conclusion
+from sqe_fast.engine.engine import Priority
 from sqe_fast.evaluator import Evaluator
 from tests.support.fake_runner import FakeRunner, History, Script
 from tests.support.small_tokenizer import small_tokenizer
@@ -62,3 +66,30 @@ def silence(seconds: float) -> Source:
 
 def joined(*parts: Source) -> Source:
     return np.concatenate([samples for samples, _ in parts]), RATE
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    """For what another thread will bring about."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.001)
+
+
+def gather(evaluator: Evaluator, runner: FakeRunner, requests: int) -> None:
+    """Nothing is encoded before so many requests of a batch wait, so that they share their passes."""
+    engine = evaluator._driver.engine
+    come = False
+
+    def hold() -> None:
+        nonlocal come
+        if not come:
+            wait_until(lambda: engine.depth(Priority.BATCH) >= requests)
+            come = True
+
+    runner.before_encoding = hold
+
+
+def idle(evaluator: Evaluator) -> None:
+    """Wait until the engine has nothing to do."""
+    wait_until(lambda: not evaluator._driver.engine.busy)

@@ -12,7 +12,7 @@ import numpy as np
 
 from sqe_fast.audio.features import LogMel
 from sqe_fast.checkpoint.config import audio_tokens
-from sqe_fast.engine import AudioInput
+from sqe_fast.engine.sequence import AudioInput
 from sqe_fast.runners.base import TOP_K, Embedding, FloatArray, Row, RunnerInfo, StepOutput
 
 VOCAB, HIDDEN, AUDIO_TOKEN = 100, 4, 99
@@ -38,6 +38,8 @@ class FakeRunner:
     vocab: int = VOCAB
     audio_token: int = AUDIO_TOKEN
     encode_frames: int = 1
+    before_encoding: Callable[[], None] = lambda: None
+    """Called first in `encode`: a test may hold the engine here until all that it wants together has come."""
     encoded: list[list[float]] = field(default_factory=list)
     prefilled: list[Row] = field(default_factory=list)
     decoded: list[list[Row]] = field(default_factory=list)
@@ -64,6 +66,7 @@ class FakeRunner:
 
     def encode(self, clips: Sequence[tuple[FloatArray, int]]) -> list[Embedding]:
         """The clip's mean tells it from the others; every position differs."""
+        self.before_encoding()
         self.encoded.append([float(log_mel.mean()) for log_mel, _ in clips])
         return [self._embedding(*clip) for clip in clips]
 
@@ -118,4 +121,4 @@ def _softmax(logits: FloatArray) -> FloatArray:
 
 def clip(value: float, frames: int = 12) -> AudioInput:
     """A clip whose embedding tells `value`; 12 frames are 3 audio tokens."""
-    return AudioInput(f"clip {value}", lambda: LogMel(np.full((80, frames + 2), value, np.float32), frames))
+    return AudioInput(f"clip {value}", LogMel(np.full((80, frames + 2), value, np.float32), frames))

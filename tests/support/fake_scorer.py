@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.results import Comparison, Evaluation, Ratings
 
 
+class FakeBatch:
+    """Works on a file once its evaluation is waited for."""
+
+    def __init__(self, scorer: FakeScorer, describe: bool) -> None:
+        self.ahead = scorer.ahead
+        self._scorer, self._describe = scorer, describe
+
+    def submit(self, source: str) -> Lazy:
+        self._scorer.asked.append(source)
+        return Lazy(lambda: self._scorer.evaluation(source, self._describe))
+
+    def __enter__(self) -> FakeBatch:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+class Lazy:
+    """A Future that is never done before it is asked for."""
+
+    def __init__(self, result: Callable[[], Evaluation]) -> None:
+        self.result = result
+
+    def done(self) -> bool:
+        return False
+
+
 class FakeScorer:
-    """Files whose name holds "bad" are errors. Reads `ahead` sources before it gives the first evaluation."""
+    """Files whose name holds "bad" are errors. `ahead` sources are under way before the first is asked for."""
 
     def __init__(self, model: str = "fake@0123456789ab", ahead: int = 3) -> None:
         self.model = model
@@ -18,15 +46,8 @@ class FakeScorer:
         self.asked: list[str] = []
         self.given = 0
 
-    def iter_evaluate(self, sources: Iterable[str], describe: bool = True) -> Iterator[Evaluation]:
-        waiting: list[str] = []
-        for source in sources:
-            self.asked.append(source)
-            waiting.append(source)
-            if len(waiting) > self.ahead:
-                yield self.evaluation(waiting.pop(0), describe)
-        for source in waiting:
-            yield self.evaluation(source, describe)
+    def batch(self, describe: bool = True) -> FakeBatch:
+        return FakeBatch(self, describe)
 
     def evaluation(self, file: str, describe: bool = True) -> Evaluation:
         self.given += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqe_fast.answer.program import Force, Program, Read, Step, Write
-from sqe_fast.engine import Request
+from sqe_fast.engine.sequence import Request
 from tests.support.fake_runner import AUDIO_TOKEN, VOCAB, History, Script, clip
 
 NUMBERS = tuple(range(40, 50))

@@ -1,0 +1,105 @@
+"""The one thread that steps the engine. Everybody else submits a request and gets a Future, so nobody's call moves
+another's request, an event loop never waits, and batches form across callers."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from concurrent.futures import Future
+
+from sqe_fast.engine.engine import Engine, Priority
+from sqe_fast.engine.sequence import Request, Result
+from sqe_fast.errors import BusyError, UnusableError
+
+CAPACITY = 4096
+"""Requests that may wait at each priority. What holds more than that should hold back itself."""
+
+
+class Driver:
+    """Runs `engine` on a thread of its own until `close`, or until nobody holds the driver any more."""
+
+    def __init__(self, engine: Engine, *, capacity: int = CAPACITY) -> None:
+        self.engine = engine
+        self._capacity = capacity
+        self._process = os.getpid()
+        self._loop = _Loop(engine)
+        self._finalizer = weakref.finalize(self, _Loop.stop, self._loop)
+
+    def submit(
+        self, request: Request, priority: Priority = Priority.INTERACTIVE, deadline: float = float("inf")
+    ) -> Future[Result]:
+        """Queue a request; returns at once. Cancelling the future drops the request, wherever it is.
+
+        `deadline` is a `time.monotonic()`: a request that has not begun by then gets the error `too_late`. Raises
+        BusyError where `capacity` requests of this priority wait, ValueError for an empty program, and UnusableError
+        after `close` and in a forked process, which has the memory of the thread and not the thread.
+        """
+        if os.getpid() != self._process:
+            raise UnusableError(
+                f"this evaluator was opened by process {self._process} and cannot work in its fork: open one in each "
+                "process, after the fork"
+            )
+        if self.engine.depth(priority) >= self._capacity:
+            raise BusyError(f"{self._capacity} requests of priority {priority.name.lower()} are waiting already")
+        future = self.engine.submit(request, priority, deadline)
+        self._loop.wake(future)
+        return future
+
+    def close(self) -> None:
+        """End the thread after the step that it is in. Requests that are not finished raise UnusableError."""
+        self._finalizer()
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class _Loop:
+    """The thread and what it shares with the driver; it does not know the driver, which may so be collected."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._process = os.getpid()
+        self._arrived = threading.Condition()
+        self._closed = False
+        # A daemon: the interpreter does not wait for it, and ends it by the driver's finalizer.
+        self._thread = threading.Thread(target=self._run, name="sqe-fast engine", daemon=True)
+        self._thread.start()
+
+    def wake(self, future: Future[Result]) -> None:
+        with self._arrived:
+            if not self._closed:
+                self._arrived.notify()
+                return
+        future.cancel()
+        raise UnusableError(_CLOSED)
+
+    def stop(self) -> None:
+        if os.getpid() != self._process:
+            return
+        with self._arrived:
+            self._closed = True
+            self._arrived.notify()
+        # The finalizer may run on any thread, this one included.
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while self._wait():
+            try:
+                self._engine.step()
+            except Exception as error:  # noqa: BLE001 (nobody's in particular: it reaches all who wait)
+                self._engine.abandon(error)
+        self._engine.abandon(UnusableError(_CLOSED))
+
+    def _wait(self) -> bool:
+        """Until there is something to do; False once there will be no more."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._closed or self._engine.busy)
+            return not self._closed
+
+
+_CLOSED = "the evaluator is closed"
