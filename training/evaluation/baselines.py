@@ -5,13 +5,16 @@ They show what the audio model adds to what is plain in the signal, and to what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sqe_fast.audio.features import log_mel
 from sqe_fast.checkpoint.config import positions
@@ -68,7 +71,7 @@ def _statistics(track: Matrix) -> Matrix:
 
 class LayerStatistics:
     """[2 · width]: mean and deviation over time of what a frozen Whisper encoder's first layer puts out, before the
-    pool and the final norm. Layer 1 follows quality best (DESIGN, section 5)."""
+    pool and the final norm. The first layers carry the cue to quality; later ones listen to words."""
 
     def __init__(self, encoder: Encoder | None = None) -> None:
         """`encoder` has one layer; without it, Whisper's, from the packaged weights."""
@@ -112,36 +115,28 @@ def table(rated: RatedSet, features: Features, label: str = "") -> tuple[Matrix,
 # --- ridge regression -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class Ridge:
-    """Standardised features, one penalty: w minimises |Xw − y|² + alpha |w|²; the mean is not penalised."""
-
-    mean: Matrix
-    scale: Matrix
-    weights: Matrix
-    intercept: float
-    alpha: float
+class RatingRidge(Ridge):
+    """Ridge regression whose predictions stay on the scale."""
 
     def predict(self, x: Matrix) -> Matrix:
-        """[n, d] → [n], clipped to the scale."""
-        raw = ((x - self.mean) / self.scale) @ self.weights + self.intercept
-        return np.clip(raw, RATING_MIN, RATING_MAX)
+        """[n, d] → [n]."""
+        return np.clip(super().predict(x), RATING_MIN, RATING_MAX)
 
 
-def ridges(x: Matrix, y: Matrix, alphas: Sequence[float]) -> Iterator[Ridge]:
-    """One fit for each penalty, from one decomposition of x [n, d]."""
-    mean, scale = x.mean(axis=0), x.std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    u, s, v = np.linalg.svd((x - mean) / scale, full_matrices=False)
-    projected = u.T @ (y - y.mean())
-    for alpha in alphas:
-        yield Ridge(mean, scale, v.T @ (s / (s**2 + alpha) * projected), float(y.mean()), alpha)
+def fit(train: tuple[Matrix, Matrix], validation: tuple[Matrix, Matrix], alphas: Sequence[float] = ALPHAS) -> Pipeline:
+    """Ridge regression on standardised features, fitted to `train`, with the penalty of the least squared error on
+    `validation`. Each pair is (x [n, d], y [n])."""
+    x, y = (np.concatenate(both) for both in zip(train, validation, strict=True))
+    split = PredefinedSplit(np.repeat([-1, 0], [len(train[1]), len(validation[1])]))  # -1: always trained on
+    ridge = make_pipeline(StandardScaler(), RatingRidge())
+    grid = {"ratingridge__alpha": list(alphas)}
+    search = GridSearchCV(ridge, grid, scoring="neg_mean_squared_error", cv=split, refit=False).fit(x, y)
+    return ridge.set_params(**search.best_params_).fit(*train)
 
 
-def fit(train: tuple[Matrix, Matrix], validation: tuple[Matrix, Matrix], alphas: Sequence[float] = ALPHAS) -> Ridge:
-    """The penalty with the least squared error on validation. Each pair is (x [n, d], y [n])."""
-    x, y = validation
-    return min(ridges(*train, alphas), key=lambda ridge: float(np.mean((ridge.predict(x) - y) ** 2)))
+def alpha(ridge: Pipeline) -> float:
+    """The penalty that validation chose."""
+    return float(ridge[-1].alpha)
 
 
 # --- the report -------------------------------------------------------------------------------------
@@ -156,7 +151,7 @@ def _baseline(
     name: str, features: Features, train: RatedSet, validation: RatedSet, sets: Sequence[RatedSet]
 ) -> dict[str, Any]:
     fitted = _fit_all(features, name, train, validation)
-    found: dict[str, Any] = {"alphas": {rating: ridge.alpha for rating, ridge in fitted.items()}, "sets": {}}
+    found: dict[str, Any] = {"alphas": {rating: alpha(ridge) for rating, ridge in fitted.items()}, "sets": {}}
     for rated in sets:
         x, answered = table(rated, features, f"{name}: {rated.name}")
         read = {rating: fitted[rating].predict(x) for rating in rated.ratings}
@@ -164,7 +159,7 @@ def _baseline(
     return found
 
 
-def _fit_all(features: Features, name: str, train: RatedSet, validation: RatedSet) -> Mapping[str, Ridge]:
+def _fit_all(features: Features, name: str, train: RatedSet, validation: RatedSet) -> Mapping[str, Pipeline]:
     x, kept = table(train, features, f"{name}: {train.name}")
     x_validation, kept_validation = table(validation, features, f"{name}: {validation.name}")
     return {

@@ -7,7 +7,8 @@ conditions); shares carry Wilson's interval.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +19,9 @@ from scipy import stats
 from sqe_fast.results import Winner
 
 Values = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
 
 DRAWS = 1000
-Z = 1.959963984540054
-"""The normal quantile of a two-sided 95 % interval."""
 FEWEST = 3
 """Two points always lie on a line."""
 CONSTANT = 1e-12
@@ -62,11 +62,8 @@ class Share:
         """All NaN where there was nothing to count."""
         if not self.of:
             return Figure(math.nan, math.nan, math.nan)
-        p, n = self.right / self.of, self.of
-        center = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
-        half = Z / (1 + Z**2 / n) * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
-        # At 0 and at n one border is p itself; rounding may put it a hair inside.
-        return Figure(p, min(center - half, p), max(center + half, p))
+        interval = stats.binomtest(self.right, self.of).proportion_ci(method="wilson")
+        return Figure(self.right / self.of, float(interval.low), float(interval.high))
 
     def to_row(self) -> dict[str, Any]:
         return {"right": self.right, "of": self.of, **self.figure.to_row()}
@@ -110,29 +107,37 @@ def accuracy(read: Values, true: Values, draws: int = DRAWS, seed: int = 0) -> d
         raise ValueError(f"need two arrays of one length, at least {FEWEST}, not {read.shape} and {true.shape}")
     if not (np.isfinite(read).all() and np.isfinite(true).all()):
         raise ValueError("ratings must be finite")
-    found: dict[str, list[Values]] = {name: [] for name in METRICS}
-    for chosen in _resamples(read.size, draws, seed):
-        for name, metric in METRICS.items():
-            found[name].append(metric(read[chosen], true[chosen]))
+
+    def metrics(chosen: Indices, axis: int = -1) -> Values:
+        return np.stack([metric(read[chosen], true[chosen]) for metric in METRICS.values()])
+
+    values, drawn = metrics(np.arange(read.size)), _resampled(metrics, read.size, draws, seed)
     return {
-        name: Figure(float(metric(read, true)), *percentiles(np.concatenate(found[name])))
-        for name, metric in METRICS.items()
+        name: Figure(float(value), *percentiles(resampled))
+        for name, value, resampled in zip(METRICS, values, drawn, strict=True)
     }
 
 
-def _resamples(count: int, draws: int, seed: int) -> Iterator[npt.NDArray[np.intp]]:
-    """Indices of `draws` resamples of `count` items, some at a time: [some, count]."""
-    rng = np.random.default_rng(seed)
-    step = max(1, AT_ONCE // count)
-    for start in range(0, draws, step):
-        yield rng.integers(count, size=(min(step, draws - start), count))
-
-
-def bootstrap(
-    of: Callable[[npt.NDArray[np.intp]], float], count: int, draws: int = DRAWS, seed: int = 0
-) -> tuple[float, float]:
+def bootstrap(of: Callable[[Indices], float], count: int, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
     """95 % percentile interval of any figure `of` the indices [count] of one resample of `count` items."""
-    return percentiles(np.array([of(chosen) for lot in _resamples(count, draws, seed) for chosen in lot]))
+    if count < 2:  # its only resample is itself
+        return percentiles(np.array([of(np.arange(count))]))
+    return percentiles(_resampled(of, count, draws, seed))
+
+
+def _resampled(of: Callable[..., Any], count: int, draws: int, seed: int) -> Values:
+    """`of` each of `draws` resamples of `count` items, [..., draws]. A function with an `axis` is given many resamples
+    at once: the indices [n, count], for which it returns [..., n]."""
+    with warnings.catch_warnings(action="ignore", category=stats.DegenerateDataWarning):  # NaN: see `percentiles`
+        found = stats.bootstrap(
+            (np.arange(count),),
+            of,
+            n_resamples=draws,
+            batch=max(1, AT_ONCE // count),
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
+    return np.asarray(found.bootstrap_distribution)
 
 
 def percentiles(found: Values) -> tuple[float, float]:
@@ -217,7 +222,7 @@ def ab_accuracy(true: Values, read: Values, least_gap: float = 0.5) -> Figure:
     clear = (gaps >= round(least_gap * 10)).astype(np.float64)
     right = clear * (ahead > 1)
 
-    def share(indices: npt.NDArray[np.intp]) -> float:
+    def share(indices: Indices) -> float:
         times = np.bincount(indices, minlength=len(gaps)).astype(np.float64)
         pairs = float(times @ clear @ times)
         return float(times @ right @ times) / pairs if pairs else math.nan

@@ -1,16 +1,17 @@
-"""Ridge regression against scikit-learn; features that hear what they should; a penalty that validation chooses."""
+"""Ridge regression by hand; features that hear what they should; a penalty that validation chooses."""
 
 import importlib.util
 
 import numpy as np
 import pytest
 import torch
+from sklearn.pipeline import Pipeline
 
 from sqe_fast.checkpoint.config import AudioConfig
 from sqe_fast.model.encoder import Encoder
 from tests.support.speech import SAMPLE_RATE, talk
 from training.evaluation import baselines
-from training.evaluation.baselines import LayerStatistics, Ridge, fit, report, ridges, signal_statistics, table
+from training.evaluation.baselines import LayerStatistics, alpha, fit, report, signal_statistics, table
 from training.evaluation.rated_sets import RatedSet
 from training.evaluation.report import baselines as tables
 from training.evaluation.report import cell
@@ -21,33 +22,47 @@ X = RNG.normal(size=(60, 8)) * np.arange(1, 9) + 3
 Y = 3 + X @ np.linspace(-0.05, 0.05, 8) + RNG.normal(0, 0.05, 60)
 
 
-def test_ridges_are_scikit_learns() -> None:
-    linear_model = pytest.importorskip("sklearn.linear_model")
+def ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> Pipeline:
+    return fit((x, y), (x, y), (penalty,))
+
+
+@pytest.mark.parametrize("penalty", [0.1, 10.0, 1000.0])
+def test_features_are_standardised_and_the_mean_is_not_penalised(penalty: float) -> None:
+    """Against the normal equations: a penalty on raw features would favour the loud bands, one on the mean would pull
+    every rating down."""
     scaled = (X - X.mean(axis=0)) / X.std(axis=0)
-    for ridge in ridges(X, Y, (0.1, 10.0, 1000.0)):
-        theirs = linear_model.Ridge(alpha=ridge.alpha).fit(scaled, Y)
-        np.testing.assert_allclose(ridge.weights, theirs.coef_, rtol=0, atol=1e-10)
-        np.testing.assert_allclose(ridge.predict(X), theirs.predict(scaled), rtol=0, atol=1e-10)
+    weights = np.linalg.solve(scaled.T @ scaled + penalty * np.eye(8), scaled.T @ (Y - Y.mean()))
+    found = ridge(X, Y, penalty)
+    np.testing.assert_allclose(found[-1].coef_, weights, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(found.predict(X), scaled @ weights + Y.mean(), rtol=0, atol=1e-10)
 
 
 def test_more_features_than_clips_and_a_constant_feature_are_no_trouble() -> None:
     wide = np.hstack([X[:5], X[:5] ** 2, np.ones((5, 1))])
-    [ridge] = ridges(wide, Y[:5], (1e-6,))
-    assert np.isfinite(ridge.weights).all()
-    np.testing.assert_allclose(ridge.predict(wide), Y[:5], atol=1e-3)
+    found = ridge(wide, Y[:5], 1e-6)
+    assert np.isfinite(found[-1].coef_).all()
+    np.testing.assert_allclose(found.predict(wide), Y[:5], atol=1e-3)
 
 
 def test_predictions_stay_on_the_scale() -> None:
-    ridge = Ridge(np.zeros(1), np.ones(1), np.ones(1), 3.0, 1.0)
-    assert ridge.predict(np.array([[-9.0], [0.5], [9.0]])).tolist() == [1.0, 3.5, 5.0]
+    x = np.linspace(-1, 1, 5)[:, None]
+    found = ridge(x, 3 + x[:, 0], 1e-9)  # y = 3 + x
+    assert found.predict(np.array([[-9.0], [-2.5], [0.5], [9.0]])) == pytest.approx([1.0, 1.0, 3.5, 5.0])
 
 
 def test_validation_chooses_the_penalty() -> None:
     rng = np.random.default_rng(1)
     noise = rng.normal(size=(20, 15))  # nothing to learn: the largest penalty errs least
     target = np.clip(rng.normal(3, 0.5, 20), 1, 5)
-    assert fit((noise, target), (rng.normal(size=(50, 15)), np.full(50, target.mean())), (0.01, 1.0, 1e5)).alpha == 1e5
-    assert fit((X[:40], Y[:40]), (X[40:], Y[40:]), (0.01, 1e5)).alpha == 0.01
+    unlearnable = (noise, target), (rng.normal(size=(50, 15)), np.full(50, target.mean()))
+    assert alpha(fit(*unlearnable, (0.01, 1.0, 1e5))) == 1e5
+    assert alpha(fit((X[:40], Y[:40]), (X[40:], Y[40:]), (0.01, 1e5))) == 0.01
+
+
+def test_validation_is_not_trained_on() -> None:
+    """The chosen penalty is fitted once more: to the training rows alone, as `evaluate`'s models are."""
+    found = fit((X[:40], Y[:40]), (X[40:], Y[40:] + 1), (10.0,))
+    np.testing.assert_allclose(found.predict(X), ridge(X[:40], Y[:40], 10.0).predict(X), rtol=0, atol=1e-12)
 
 
 def test_signal_statistics_hear_level_noise_gaps_and_clipping() -> None:

@@ -91,10 +91,24 @@ def test_conditions_are_averaged_before_they_are_compared() -> None:
 
 @pytest.mark.parametrize(("right", "of"), [(0, 7), (7, 7), (3, 10), (98, 100)])
 def test_shares_have_wilsons_interval(right: int, of: int) -> None:
-    expected = stats.binomtest(right, of).proportion_ci(method="wilson")
+    """By E. B. Wilson's formula (1927); not the normal approximation, which leaves [0, 1]."""
+    z, p = 1.959963984540054, right / of
+    center, half = p + z**2 / (2 * of), z * math.sqrt(p * (1 - p) / of + z**2 / (4 * of**2))
+    borders = ((center - half) / (1 + z**2 / of), (center + half) / (1 + z**2 / of))
     figure = Share(right, of).figure
-    assert (figure.value, figure.low, figure.high) == pytest.approx((right / of, expected.low, expected.high), abs=1e-9)
+    assert (figure.value, figure.low, figure.high) == pytest.approx((p, *borders), abs=1e-9)
     assert 0 <= figure.low <= figure.value <= figure.high <= 1
+
+
+def test_one_item_is_its_own_interval() -> None:
+    """A single described clip has a BLEU; SciPy refuses to resample it."""
+    assert bootstrap(lambda chosen: 2.5 + chosen[0], 1) == (2.5, 2.5)
+
+
+def test_a_resample_that_leaves_a_figure_undefined_does_not_count() -> None:
+    """Of three points, some resamples hold one point alone and have no correlation: the interval is of the others."""
+    found = accuracy(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.5, 3.0]))["lcc"]
+    assert 0 < found.low <= found.value < found.high <= 1
 
 
 def test_a_share_of_nothing_is_null_and_one_over_all_is_refused() -> None:
