@@ -50,6 +50,13 @@ def test_what_the_seven_b_leaves_out_is_filled_in(tmp_path: Path) -> None:
     assert config.text.head_dim == 128
 
 
+def test_a_head_that_is_not_stated_is_its_share_of_the_width() -> None:
+    """A default of 128 in a narrower model: what Hugging Face writes of one may leave head_dim out."""
+    text = {**SEVEN_B["text_config"], "hidden_size": 896, "num_attention_heads": 14, "num_key_value_heads": 2}
+    config = Qwen2AudioConfig.from_dict({**SEVEN_B, "text_config": text})
+    assert config.text.head_dim == 64
+
+
 @pytest.mark.parametrize(
     ("part", "change", "message"),
     [

@@ -36,6 +36,18 @@ def test_rows_name_the_weights(tmp_path: Path) -> None:
     assert opened.prompts().number_id(3.4) == small_tokenizer().token_to_id(" 3.4")
 
 
+def test_the_name_of_weights_in_several_files(tmp_path: Path) -> None:
+    """One model under two names because its card lists the files in another order, or two under one because only the
+    index, which names no content, was hashed."""
+    index = "model.safetensors.index.json"
+    hashes = {"tokenizer.json": "0", index: "1", "model-1.safetensors": "2", "model-2.safetensors": "3"}
+    path = folder(tmp_path, sha256=hashes)
+    (path / index).write_text("{}")
+    name = open_checkpoint(path).model
+    assert open_checkpoint(folder(path, sha256=dict(reversed(hashes.items())))).model == name
+    assert open_checkpoint(folder(path, sha256={**hashes, "model-2.safetensors": "4"})).model != name
+
+
 def test_a_bundled_name_and_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of the user's shadowed by a bundled model, or a bundled name looked for in the working directory."""
     monkeypatch.setattr(checkpoint, "BUNDLED", tmp_path / "models")

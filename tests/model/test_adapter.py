@@ -30,7 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "r": 4,
         "lora_alpha": 8,
         "rank_pattern": {"fc1": 2, "language_model.layers.1.self_attn.q_proj": 6},
-        "alpha_pattern": {"self_attn.q_proj": 3, "fc1": 5},
+        "alpha_pattern": {"self_attn.q_proj": 3, "fc1": 5, "layers.0.fc1": 7},  # of two that match, the first
         "target_modules": ["q_proj", "fc1"],
     },
 }

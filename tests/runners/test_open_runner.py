@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -61,6 +62,7 @@ def test_a_package_that_is_not_installed_is_named(
 def test_the_default_runner_imports_neither_torch_nor_onnx(exported: Path) -> None:
     code = f"""
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from sqe_fast.runners import open_runner
 open_runner(Path({str(exported)!r}), threads=1)
@@ -117,17 +119,30 @@ def test_a_hash_of_a_file_elsewhere_is_refused(folder: Path) -> None:
         open_runner(folder)
 
 
+def _attribute(model: onnx.ModelProto) -> onnx.AttributeProto:
+    return model.graph.node.add(op_type="Constant", output=["stray"]).attribute.add(name="value")
+
+
+PLACES: dict[str, Callable[[onnx.ModelProto], onnx.TensorProto]] = {
+    "initializer": lambda model: model.graph.initializer[0],
+    "sparse initializer": lambda model: model.graph.sparse_initializer.add().values,
+    "constant": lambda model: _attribute(model).t,
+    "list of constants": lambda model: _attribute(model).tensors.add(),
+    "sparse constant": lambda model: _attribute(model).sparse_tensor.indices,
+    "subgraph": lambda model: _attribute(model).g.initializer.add(),
+    "list of subgraphs": lambda model: _attribute(model).graphs.add().initializer.add(),
+    "function": lambda model: model.functions.add().node.add().attribute.add().t,
+    "training": lambda model: model.training_info.add().algorithm.initializer.add(),
+}
+"""Where a graph may hold a tensor."""
+
+
 @pytest.mark.parametrize("location", ["../model.safetensors", "/etc/passwd", "other.bin"])
-@pytest.mark.parametrize("place", ["initializer", "constant"])
+@pytest.mark.parametrize("place", PLACES)
 def test_external_data_elsewhere_is_refused_by_name(folder: Path, location: str, place: str) -> None:
     path = folder / "decoder.onnx"
     model = onnx.load(path, load_external_data=False)
-    if place == "initializer":
-        tensor = model.graph.initializer[0]
-    else:
-        node = model.graph.node.add(op_type="Constant", output=["stray"])
-        attribute = node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR)
-        tensor = attribute.t
+    tensor = PLACES[place](model)
     del tensor.external_data[:]
     tensor.data_location = onnx.TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value=location)
