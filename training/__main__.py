@@ -122,9 +122,10 @@ def captions(
         raise typer.BadParameter("give either --endpoint ADDRESS or --local FOLDER")
     for split in SPLITS:
         folder = run / "corpus" / split
-        typer.echo(
-            f"{split}: {captioning.write_captions(Clips.open(folder).rows, writer, folder, per_clip, pairs, seed)}"
+        tally = captioning.write_captions(
+            Clips.open(folder).rows, writer, folder, per_clip=per_clip, pairs=pairs, seed=seed, workers=workers
         )
+        typer.echo(f"{split}: {tally}")
 
 
 @app.command()

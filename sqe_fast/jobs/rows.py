@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import fcntl
 import io
 import json
-import os
-import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
 from sqe_fast.errors import UnusableError
+from sqe_fast.jobs.lines import LineFile, json_object
 from sqe_fast.results import Evaluation
 
 COLUMNS = tuple(Evaluation("").to_row())
@@ -80,9 +77,7 @@ class Format:
 
 
 def _parse_jsonl(line: bytes) -> tuple[str, bool, str]:
-    row = json.loads(line)
-    if not isinstance(row, dict):
-        raise ValueError("not an object")
+    row = json_object(line)
     return row["file"], row["error"] is not None, row["model"]
 
 
@@ -120,8 +115,7 @@ class PipeRows:
 class RowFile:
     """Rows to a file that this job alone writes, each in one write at its end. A context manager.
 
-    A row that the disk has no room for is taken back, so the file always ends in a whole row. With `resume` the rows
-    that are there stay, a torn last line is cut off, and `done` tells them.
+    With `resume` the rows that are there stay, a torn last line is cut off, and `done` tells them.
     Raises UnusableError: not writable, in use by another job, not empty without `resume`, or not rows of this format.
     """
 
@@ -129,73 +123,31 @@ class RowFile:
         self.path = path
         self.format = FORMATS[format_name]
         self.done = Done()
-        try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise UnusableError(f"{path}: cannot be written: {error.strerror}") from error
+        self._lines = LineFile(path)
         try:
             self._claim(resume)
         except BaseException:
-            os.close(self._fd)
+            self._lines.close()
             raise
 
     def _claim(self, resume: bool) -> None:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UnusableError(f"{self.path}: another job is writing it: wait, or choose another file") from error
-        self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
-        if not self._regular:
-            if resume:
-                raise UnusableError(f"{self.path}: not a regular file, so nothing can be resumed from it")
-        elif os.fstat(self._fd).st_size:
-            if not resume:
-                raise UnusableError(f"{self.path}: is not empty: --resume goes on with it, or choose another file")
-            self._read_back()
-        if not self._regular or not os.fstat(self._fd).st_size:
-            self._put(self.format.header)
-
-    def _read_back(self) -> None:
-        end = 0
-        for number, line in enumerate(self._old_lines(), 1):
-            if not line.endswith(b"\n"):
-                break
-            end += len(line)
-            if number == 1 and self.format.header:
-                if line != self.format.header:
-                    raise UnusableError(f"{self.path}: its first line is not the header of our rows")
-                continue
-            try:
-                file, failed, model = self.format.parse(line)
-            except (ValueError, KeyError) as error:
-                raise UnusableError(f"{self.path}: line {number} is not a row: {error}") from error
-            self.done.files[file] += 1
-            self.done.failed += failed
-            self.done.models |= {model} - {""}
-        os.ftruncate(self._fd, end)
-
-    def _old_lines(self) -> Iterator[bytes]:
-        with open(os.dup(self._fd), "rb") as file:
-            file.seek(0)
-            yield from file
+        if resume and not self._lines.regular:
+            raise UnusableError(f"{self.path}: not a regular file, so nothing can be resumed from it")
+        if not self._lines.empty and not resume:
+            raise UnusableError(f"{self.path}: is not empty: --resume goes on with it, or choose another file")
+        if not self._lines.empty:
+            for file, failed, model in self._lines.read_back(self.format.parse, self.format.header):
+                self.done.files[file] += 1
+                self.done.failed += failed
+                self.done.models |= {model} - {""}
+        if self._lines.empty:
+            self._lines.append(self.format.header)
 
     def write(self, evaluation: Evaluation) -> None:
-        self._put(self.format.line(evaluation))
-
-    def _put(self, data: bytes) -> None:
-        start = os.fstat(self._fd).st_size
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-        except OSError as error:
-            if self._regular:
-                with contextlib.suppress(OSError):  # a shorter file needs no room; if even that fails, resume repairs
-                    os.ftruncate(self._fd, start)
-            raise UnusableError(f"{self.path}: cannot be written: {error.strerror}; earlier rows are whole") from error
+        self._lines.append(self.format.line(evaluation))
 
     def close(self) -> None:
-        os.close(self._fd)
+        self._lines.close()
 
     def __enter__(self) -> RowFile:
         return self

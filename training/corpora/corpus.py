@@ -13,11 +13,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
 
+from sqe_fast.jobs.lines import JsonLines
 from training.progress import track
 from training.rating import labels, raters
 from training.simulation.measures import SAMPLE_RATE, Signal, a_weighted_gap, active_level
@@ -26,6 +26,7 @@ from training.simulation.simulate import trace
 from training.simulation.sources import SPLITS, Library, Speech, Split, library, read
 from training.simulation.stage import Materials, Params
 
+ROWS, AUDIO = "rows.jsonl", "audio.i16"
 QUIETEST_DB = -50.0
 """An excerpt whose active level lies below is nothing but a pause."""
 
@@ -142,36 +143,28 @@ class SplitWriter:
     row. Use as a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.count = 0
-
-    def __enter__(self) -> SplitWriter:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._rows: IO[str] = (self.folder / "rows.jsonl").open("a+")
-        self._audio: IO[bytes] = (self.folder / "audio.i16").open("ab")
-        self._rows.seek(0)
-        kept, end = 0, 0
-        for line in self._rows:
-            if not line.endswith("\n"):
-                break
-            row = json.loads(line)
-            self.count, kept, end = self.count + 1, kept + len(line.encode()), row["offset"] + row["samples"]
-        self._rows.truncate(kept)
-        self._audio.truncate(2 * end)
+        self.rows = JsonLines(folder / ROWS)
+        self._audio: IO[bytes] = (folder / AUDIO).open("ab")
+        last = self.rows.entries[-1] if self.rows.entries else {"offset": 0, "samples": 0}
+        self._audio.truncate(2 * (last["offset"] + last["samples"]))  # int16; what lies beyond has no row
         self._audio.seek(0, 2)
-        return self
+
+    @property
+    def count(self) -> int:
+        return len(self.rows.entries)
 
     def add(self, samples: Signal, row: dict[str, Any]) -> None:
         """`samples`: float32 [n] within ±1, 16 kHz. The row gains `offset` and `samples`."""
         place = {"offset": self._audio.tell() // 2, "samples": samples.size}
         self._audio.write(np.round(samples * 32767).astype(np.int16).tobytes())
         self._audio.flush()
-        self._rows.write(json.dumps({**row, **place}) + "\n")
-        self._rows.flush()
-        self.count += 1
+        self.rows.append({**row, **place})
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._rows.close()
+    def __enter__(self) -> SplitWriter:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.rows.close()
         self._audio.close()
 
 
@@ -184,8 +177,8 @@ class Clips:
 
     @classmethod
     def open(cls, folder: Path) -> Clips:
-        rows = tuple(json.loads(line) for line in (folder / "rows.jsonl").open())
-        return cls(rows, np.memmap(folder / "audio.i16", np.int16, "r"))
+        rows = tuple(json.loads(line) for line in (folder / ROWS).open())
+        return cls(rows, np.memmap(folder / AUDIO, np.int16, "r"))
 
     def samples(self, row: dict[str, Any]) -> Signal:
         return self.audio[row["offset"] : row["offset"] + row["samples"]].astype(np.float32) / 32767

@@ -123,7 +123,7 @@ def build(folder: Path, output: Path, split: str) -> Report:
     failures = list(listed.failures)
     target = output / split
     with SplitWriter(target) as writer:
-        done = _written(target)
+        done = {row["file"] for row in writer.rows.entries}
         for row in track([row for row in listed.rows if row["file"] not in done], split):
             try:
                 samples = read(folder, row)
@@ -132,15 +132,7 @@ def build(folder: Path, output: Path, split: str) -> Report:
             else:
                 writer.add(samples, row)
     (target / ERRORS_FILE).write_text("".join(json.dumps(failure.to_row()) + "\n" for failure in failures))
-    return Report(split, len(_written(target)), tuple(failures), listed.absent)
-
-
-def _written(target: Path) -> set[str]:
-    path = target / "rows.jsonl"
-    if not path.exists():
-        return set()
-    with path.open() as lines:
-        return {json.loads(line)["file"] for line in lines}
+    return Report(split, writer.count, tuple(failures), listed.absent)
 
 
 def _row(cells: dict[str, str], split: str) -> Row:

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import conclusion
+from sqe_fast.jobs.lines import JsonLines
 from training.language.scale import Row, shown
 from training.language.validator import Problem, argument_problems, problems
 from training.language.writers import Unusable, Writer
@@ -124,33 +125,61 @@ def write_captions(
     """
     if pairs and len(rows) < 2:
         raise ValueError("pairs need at least two clips")
-    folder.mkdir(parents=True, exist_ok=True)
     tally = Tally()
 
-    def describe(row: Row) -> tuple[dict[str, Any], list[Asked]]:
+    def describe(row: Row) -> tuple[Row, list[Asked]]:
         streams = [np.random.default_rng([seed, DESCRIBE, row["seed"], k]) for k in range(per_clip)]
         check = partial(description_problems, row=row)
         asked = [ask(partial(writer.describe, row, rng), check, tries) for rng in streams]
         return {"seed": row["seed"], "texts": [each.text for each in asked if each.text is not None]}, asked
 
-    def argue(pair: tuple[int, int]) -> tuple[dict[str, Any], list[Asked]]:
-        a, b = (rows[index] for index in pair)
+    def argue(pair: tuple[Row, Row]) -> tuple[Row, list[Asked]]:
+        a, b = pair
         rng = np.random.default_rng([seed, COMPARE, a["seed"], b["seed"]])
         asked = ask(partial(writer.argue, a, b, rng), partial(reasons_problems, a=a, b=b), tries)
         outcome = verdict(a["mos"], b["mos"])
         return {"a": a["seed"], "b": b["seed"], "verdict": outcome, "text": asked.text}, [asked]
 
-    described = {entry["seed"] for entry in _resumed(folder / CAPTIONS)}
-    argued = {(entry["a"], entry["b"]) for entry in _resumed(folder / ARGUMENTS)}
-    _resumed(folder / REJECTED)
-    waiting = [row for row in rows if row["seed"] not in described]
-    chosen = draw_pairs(len(rows), pairs, seed)
-    unargued = [pair for pair in chosen if (rows[pair[0]]["seed"], rows[pair[1]]["seed"]) not in argued]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=CONSOLE) as progress:
-        _write(folder, CAPTIONS, describe, waiting, workers, progress, tally)
-        _write(folder, ARGUMENTS, argue, unargued, workers, progress, tally)
+    with (
+        JsonLines(folder / CAPTIONS) as captions,
+        JsonLines(folder / ARGUMENTS) as arguments,
+        JsonLines(folder / REJECTED) as rejected,
+        Progress(*columns, console=CONSOLE) as progress,
+    ):
+        described = {entry["seed"] for entry in captions.entries}
+        argued = {(entry["a"], entry["b"]) for entry in arguments.entries}
+        waiting = [row for row in rows if row["seed"] not in described]
+        chosen = [(rows[a], rows[b]) for a, b in draw_pairs(len(rows), pairs, seed)]
+        unargued = [(a, b) for a, b in chosen if (a["seed"], b["seed"]) not in argued]
+        for name, kept, work, jobs in (
+            ("captions", captions, describe, waiting),
+            ("arguments", arguments, argue, unargued),
+        ):
+            task = progress.add_task(name, total=len(jobs))
+            for entry, asked in _answered(work, jobs, workers):
+                _keep(entry, asked, kept, rejected)
+                for one in asked:
+                    tally.add(one)
+                progress.update(task, advance=1, description=f"{name} ({tally})")
     return tally
+
+
+def _answered(
+    work: Callable[[Any], tuple[Row, list[Asked]]], jobs: Sequence[Any], workers: int
+) -> Iterator[tuple[Row, list[Asked]]]:
+    """What comes of each job, in their order; some are asked ahead, no more than are soon kept."""
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(jobs), batch := 8 * workers):
+            yield from pool.map(work, jobs[start : start + batch])
+
+
+def _keep(entry: Row, asked: Sequence[Asked], kept: JsonLines, rejected: JsonLines) -> None:
+    """What was turned down goes first: an entry that is there is not asked again."""
+    about = {key: entry[key] for key in ("seed", "a", "b") if key in entry}
+    for rejection in (rejection for one in asked for rejection in one.rejected):
+        rejected.append({**about, "text": rejection.text, "problems": rejection.problems})
+    kept.append(entry)
 
 
 def draw_pairs(clips: int, pairs: int, seed: int) -> list[tuple[int, int]]:
@@ -161,46 +190,6 @@ def draw_pairs(clips: int, pairs: int, seed: int) -> list[tuple[int, int]]:
         a, b = (int(index) for index in rng.choice(clips, 2, replace=False))
         drawn[a, b] = None
     return list(drawn)
-
-
-def _write(
-    folder: Path,
-    name: str,
-    work: Callable[[Any], tuple[dict[str, Any], list[Asked]]],
-    jobs: Sequence[Any],
-    workers: int,
-    progress: Progress,
-    tally: Tally,
-) -> None:
-    """Each job's entry to `name`, in the order of the jobs, and what was turned down to REJECTED."""
-    task = progress.add_task(name.removesuffix(".jsonl"), total=len(jobs))
-    with (
-        (folder / name).open("a") as kept,
-        (folder / REJECTED).open("a") as turned_down,
-        ThreadPoolExecutor(workers) as pool,
-    ):
-        for start in range(0, len(jobs), batch := 8 * workers):
-            for entry, asked in pool.map(work, jobs[start : start + batch]):
-                about: dict[str, Any] = {key: entry[key] for key in ("seed", "a", "b") if key in entry}
-                for one in asked:
-                    tally.add(one)
-                    for rejection in one.rejected:
-                        line: dict[str, Any] = {**about, "text": rejection.text, "problems": rejection.problems}
-                        turned_down.write(json.dumps(line) + "\n")
-                kept.write(json.dumps(entry) + "\n")
-                kept.flush()
-                turned_down.flush()
-                progress.update(task, advance=1, description=f"{name.removesuffix('.jsonl')} ({tally})")
-
-
-def _resumed(path: Path) -> list[dict[str, Any]]:
-    """The entries of a file, after cutting off a last line that an interrupted run did not finish."""
-    if not path.exists():
-        return []
-    whole, newline, rest = path.read_text().rpartition("\n")
-    if rest:
-        path.write_text(whole + newline)
-    return [json.loads(line) for line in whole.splitlines() if line]
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
