@@ -25,6 +25,7 @@ from training.language import captions, reading, validator
 from training.language.agreement import spelt
 from training.language.scale import shown
 from training.language.writers import Writer
+from training.streams import Stream, stream
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,8 @@ def said(row: Row, ratings: Ratings) -> Row:
 def comparison_scores(evaluator: Evaluator, rated: RatedSet, writer: Writer, plan: Plan) -> dict[str, Any]:
     """A/B accuracy by |ΔMOS|; the mirrored answer to the swapped question; arguments, judged as descriptions are."""
     true = [shown(row) for row in rated.rows]
-    pairs = scores.draw_pairs(
-        np.array([row["mos"] for row in true]), plan.pairs_per_bucket, np.random.default_rng(plan.seed)
-    )
+    rng = stream(Stream.EVALUATED_PAIRS, plan.seed)
+    pairs = scores.draw_pairs(np.array([row["mos"] for row in true]), plan.pairs_per_bucket, rng)
     asked, outcomes, refused = [], [], 0
     for a, b in pairs:
         comparison = evaluator.compare(rated.sources[a], rated.sources[b])

@@ -17,6 +17,7 @@ from sacrebleu.metrics.bleu import BLEU
 from training.evaluation.scores import Figure, Share, bootstrap
 from training.language import causes
 from training.language.validator import Problem
+from training.streams import Stream, stream
 
 Row = Mapping[str, Any]
 Counts = npt.NDArray[np.int64]
@@ -75,7 +76,8 @@ def likeness(texts: Sequence[str], write: Callable[[int, np.random.Generator], s
     ours, theirs = [], []
     for draw in range(draws):
         references, seconds = (
-            [write(index, np.random.default_rng((draw, lot, index))) for index in range(len(texts))] for lot in (0, 1)
+            [write(index, stream(Stream.REFERENCE_TEXT, 0, draw, lot, index)) for index in range(len(texts))]
+            for lot in (0, 1)
         )
         ours.append(bleu_counts(texts, references))
         theirs.append(bleu_counts(seconds, references))

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from sqe_fast.results import Winner
+from training.streams import Stream, stream
 
 Values = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -135,7 +136,7 @@ def _resampled(of: Callable[..., Any], count: int, draws: int, seed: int) -> Val
             n_resamples=draws,
             batch=max(1, AT_ONCE // count),
             method="percentile",
-            rng=np.random.default_rng(seed),
+            rng=stream(Stream.BOOTSTRAP, seed),
         )
     return np.asarray(found.bootstrap_distribution)
 

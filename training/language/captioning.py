@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sqe_fast.answer.scale import verdict
@@ -27,10 +26,9 @@ from training.language.scale import Row, shown
 from training.language.validator import Problem, argument_problems, problems
 from training.language.writers import Unusable, Writer
 from training.progress import CONSOLE
+from training.streams import Stream, stream
 
 CAPTIONS, ARGUMENTS, REJECTED = "captions.jsonl", "arguments.jsonl", "rejected.jsonl"
-DESCRIBE, COMPARE, DRAW = 51, 53, 59
-"""Keep the streams of chance apart."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +126,14 @@ def write_captions(
     tally = Tally()
 
     def describe(row: Row) -> tuple[Row, list[Asked]]:
-        streams = [np.random.default_rng([seed, DESCRIBE, row["seed"], k]) for k in range(per_clip)]
+        streams = [stream(Stream.CAPTION, seed, row["seed"], k) for k in range(per_clip)]
         check = partial(description_problems, row=row)
         asked = [ask(partial(writer.describe, row, rng), check, tries) for rng in streams]
         return {"seed": row["seed"], "texts": [each.text for each in asked if each.text is not None]}, asked
 
     def argue(pair: tuple[Row, Row]) -> tuple[Row, list[Asked]]:
         a, b = pair
-        rng = np.random.default_rng([seed, COMPARE, a["seed"], b["seed"]])
+        rng = stream(Stream.ARGUMENT, seed, a["seed"], b["seed"])
         asked = ask(partial(writer.argue, a, b, rng), partial(reasons_problems, a=a, b=b), tries)
         outcome = verdict(a["mos"], b["mos"])
         return {"a": a["seed"], "b": b["seed"], "verdict": outcome, "text": asked.text}, [asked]
@@ -184,7 +182,7 @@ def _keep(entry: Row, asked: Sequence[Asked], kept: JsonLines, rejected: JsonLin
 
 def draw_pairs(clips: int, pairs: int, seed: int) -> list[tuple[int, int]]:
     """Different pairs of different clips, by index; fewer where there are not so many."""
-    rng = np.random.default_rng([seed, DRAW])
+    rng = stream(Stream.ARGUED_PAIRS, seed)
     drawn: dict[tuple[int, int], None] = {}
     while len(drawn) < min(pairs, clips * (clips - 1)):
         a, b = (int(index) for index in rng.choice(clips, 2, replace=False))

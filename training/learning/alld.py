@@ -35,6 +35,7 @@ from training.learning.loop import Schedule, device_of, join, train
 from training.learning.pairs import Pairs, PairSampler, make_jobs
 from training.learning.sampling import Settings, sample
 from training.learning.sft import Listener
+from training.streams import Stream, torch_seed
 
 RATE = 0.25
 """Of the warm-up's learning rates."""
@@ -174,7 +175,7 @@ def run(
     that gave them, in SFT_FOLDER/sampled.jsonl, so that other runs from it need not ask again.
     `rate` scales the warm-up's learning rates.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(torch_seed(Stream.ALLD_WEIGHTS, seed))
     world = join(schedule)
     model = sft.start_model(sft_folder).to(device_of(schedule))
     listener, watcher = Listener(model, clips, prompts), Listener(model, held_out, prompts)

@@ -25,6 +25,7 @@ from sqe_fast.results import DIMENSIONS, RATINGS
 from training.language import captions, causes
 from training.learning import expert_text
 from training.learning.batches import Epochs, cut
+from training.streams import Stream, stream
 
 Task = Literal["describe", "line", "compare", "aspect", "which"]
 Row = dict[str, Any]
@@ -119,7 +120,7 @@ def text_prompt(prompts: PromptBuilder, rows: Sequence[Row]) -> tuple[int, ...]:
 
 def fixed_rng(rows: Sequence[Row]) -> np.random.Generator:
     """From which one clip, or one pair, always gets the same caption."""
-    return np.random.default_rng([11, *(int(row["seed"]) for row in rows)])
+    return stream(Stream.FIXED_CAPTION, 0, *(row["seed"] for row in rows))
 
 
 def description(row: Row, rng: np.random.Generator) -> str:
@@ -203,6 +204,15 @@ def _named(prompts: PromptBuilder, answer: Sequence[int], text: str, rows: Seque
 MakeExample = Callable[[PromptBuilder, Task, Sequence[Row], np.random.Generator], Example]
 
 
+@dataclass(frozen=True)
+class Draw:
+    """What a batch is made of: its task, the clips of each example, and the generator that its words come from."""
+
+    task: Task
+    groups: tuple[tuple[Row, ...], ...]
+    rng: np.random.Generator
+
+
 @dataclass(frozen=True, eq=False)
 class Sampler:
     """Batches of one task each, of clips of similar length: `batch_size` of them, fewer where they are long."""
@@ -213,20 +223,28 @@ class Sampler:
     tasks: dict[Task, float]
     batch_size: int
     seed: int
+    order: Stream
+    """Decides which clips stand together: one generator an epoch."""
+    content: Stream
+    """Decides task, pairs and words: one generator a batch."""
 
     def __call__(self, index: int) -> Batch:
-        rng = np.random.default_rng([self.seed, index])
+        drawn = self.draw(index)
+        return collate([self.make(self.prompts, drawn.task, group, drawn.rng) for group in drawn.groups])
+
+    def draw(self, index: int) -> Draw:
+        rng = stream(self.content, self.seed, index)
         task: Task = rng.choice(list(self.tasks), p=list(self.tasks.values()))
         rows = [self.rows[i] for i in self.epochs[index].items]
-        groups = self._pairs(rows, rng) if task in PAIRS else [[row] for row in rows]
-        return collate([self.make(self.prompts, task, group, rng) for group in groups])
+        groups = self._pairs(rows, rng) if task in PAIRS else [(row,) for row in rows]
+        return Draw(task, tuple(groups), rng)
 
-    def _pairs(self, rows: Sequence[Row], rng: np.random.Generator) -> list[list[Row]]:
+    def _pairs(self, rows: Sequence[Row], rng: np.random.Generator) -> list[tuple[Row, Row]]:
         """Of `rows` two and two; or half as many of the pairs that a language model argued, where there are any."""
         if self.argued:
-            return [list(self.argued[int(i)]) for i in rng.integers(len(self.argued), size=len(rows) // 2)]
+            return [self.argued[int(i)] for i in rng.integers(len(self.argued), size=len(rows) // 2)]
         mixed = [rows[int(i)] for i in rng.permutation(len(rows) // 2 * 2)]
-        return [mixed[i : i + 2] for i in range(0, len(mixed), 2)]
+        return list(zip(mixed[::2], mixed[1::2], strict=True))
 
     @cached_property
     def argued(self) -> list[tuple[Row, Row]]:
@@ -237,7 +255,7 @@ class Sampler:
         return Epochs(self._epoch)
 
     def _epoch(self, epoch: int) -> list[list[int]]:
-        rng = np.random.default_rng([self.seed, 7, epoch])
+        rng = stream(self.order, self.seed, epoch)
         batches = cut([int(row["samples"]) for row in self.rows], self.batch_size, rng)
         return [batch for batch in batches if len(batch) > 1]
 

@@ -23,6 +23,7 @@ from training.learning import architecture, tokenizer
 from training.learning.answer_loss import AnswerLoss, Losses
 from training.learning.examples import Batch, Sampler, Task, text_example
 from training.learning.loop import Schedule, join, train
+from training.streams import Stream, torch_seed
 
 LEARNING_RATE = 1e-3
 CLIPS = 6_000
@@ -57,9 +58,11 @@ def run(
     diverse: bool = True,
 ) -> None:
     """Train into FOLDER: the decoder's weights end up in state.pt, beside the tokenizer they belong to."""
-    torch.manual_seed(seed)
+    torch.manual_seed(torch_seed(Stream.EXPERT_WEIGHTS, seed))
     decoder = Qwen2Decoder(architecture.tiny(prompts.tokenizer).text)
-    sampler = Sampler(clips.rows[:CLIPS], prompts, partial(text_example, diverse=diverse), TASKS, batch_size, seed)
+    make = partial(text_example, diverse=diverse)
+    streams = Stream.EXPERT_ORDER, Stream.EXPERT_BATCH
+    sampler = Sampler(clips.rows[:CLIPS], prompts, make, TASKS, batch_size, seed, *streams)
     groups = [{"params": list(decoder.parameters()), "lr": LEARNING_RATE}]
     if join(schedule).leads:
         tokenizer.save(prompts.tokenizer, folder)

@@ -28,6 +28,7 @@ from training.learning.answer_loss import Losses
 from training.learning.batches import Epochs, cut
 from training.learning.examples import Row
 from training.learning.loop import Schedule, train
+from training.streams import Stream, stream, torch_seed
 
 ENCODER_RATE, REST_RATE = 2e-4, 1e-3
 """Peak learning rates of the encoder, and of projector and head."""
@@ -149,7 +150,7 @@ def run(
     encoder_layers: int = architecture.ENCODER_LAYERS,
 ) -> None:
     """Train into FOLDER/state.pt, from Whisper's encoder."""
-    torch.manual_seed(seed)
+    torch.manual_seed(torch_seed(Stream.ENCODER_WEIGHTS, seed))
     ear = Ear(untrained(prompts, encoder_layers))
     rest = [*ear.projector.parameters(), *ear.head.parameters()]
     groups: list[dict[str, Any]] = [
@@ -157,7 +158,7 @@ def run(
         {"params": rest, "lr": REST_RATE},
     ]
     lengths = [int(row["samples"]) for row in clips.rows]
-    epochs = Epochs(lambda epoch: cut(lengths, batch_size, np.random.default_rng([seed, 43, epoch])))
+    epochs = Epochs(lambda epoch: cut(lengths, batch_size, stream(Stream.ENCODER_ORDER, seed, epoch)))
     watcher = Hearer(ear, held_out)
 
     def batches(index: int) -> list[Row]:

@@ -21,6 +21,7 @@ from training.corpora.corpus import Clips
 from training.learning.batches import Epochs, cut
 from training.learning.examples import IGNORED, Batch, Example, argued_pairs, audio_example, collate, text_prompt
 from training.learning.sampling import Job
+from training.streams import Stream, stream
 
 COMPARE_SHARE = 0.25
 """Pairs to be compared for each clip to be described."""
@@ -122,7 +123,7 @@ class PairSampler:
 
     def __call__(self, index: int) -> Pairs:
         epoch, number, chosen = self.epochs[index]
-        rng = np.random.default_rng([self.seed, 31, epoch, number])
+        rng = stream(Stream.ALLD_WORDS, self.seed, epoch, number)
         return pair_up(
             self.prompts,
             [self.jobs[i] for i in chosen],
@@ -136,7 +137,7 @@ class PairSampler:
         return Epochs(self._epoch)
 
     def _epoch(self, epoch: int) -> list[list[int]]:
-        rng = np.random.default_rng([self.seed, 37, epoch])
+        rng = stream(Stream.ALLD_ORDER, self.seed, epoch)
         batches: list[list[int]] = []
         for task in ("describe", "compare"):
             ids = [i for i, job in enumerate(self.jobs) if job.task == task]
@@ -149,7 +150,7 @@ def make_jobs(clips: Clips, seed: int, limit: int | None = None) -> list[Job]:
     """Every clip (or the first `limit`) to be described, and pairs of them to be compared: random ones, or some of
     those that a language model argued."""
     rows = clips.rows[:limit]
-    rng = np.random.default_rng([seed, 41])
+    rng = stream(Stream.ALLD_PAIRS, seed)
     argued = argued_pairs(rows)
     count = round(COMPARE_SHARE * len(rows)) if len(rows) > 1 else 0
     if argued:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +23,7 @@ from training.learning.examples import Row, Task, audio_prompt
 from training.learning.growing import Growing
 from training.learning.sft import Listener
 from training.progress import track
+from training.streams import Stream, stream
 
 CONCLUSION = 64
 """Room for an argument's forced tokens."""
@@ -113,11 +113,11 @@ class Speaker:
         self._masks = _masks(prompts, listener.model.config.text.vocab_size, listener.device)
 
     @torch.inference_mode()
-    def answers(self, jobs: Sequence[Job], indices: Sequence[int]) -> list[tuple[int, ...]]:
-        """The response of each job; `indices` number the jobs among all, for their random numbers."""
+    def answers(self, jobs: Sequence[Job]) -> list[tuple[int, ...]]:
+        """The response of each job, drawn from a stream of its own."""
         settings, model = self._settings, self._listener.model
         drafts = [_Answer(self._prompts, job, settings.max_tokens) for job in jobs]
-        dice = [np.random.default_rng([settings.seed, 29, index]) for index in indices]
+        dice = [stream(Stream.ALLD_ANSWER, settings.seed, *(row["seed"] for row in job.rows)) for job in jobs]
         audio = self._listener.encode(tuple(row for job in jobs for row in job.rows))
         fed = [(*draft.prompt, *draft.tokens) for draft in drafts]
         growing = Growing(model, fed, audio, settings.max_tokens + CONCLUSION)
@@ -186,7 +186,7 @@ def sample(
     batches = list(_batches(missing, jobs, batch_size))
     with file.open("a") as out:
         for batch in track(batches, f"sampling {file.parent.name}", disable=not batches):
-            for i, tokens in zip(batch, speaker.answers([jobs[i] for i in batch], batch), strict=True):
+            for i, tokens in zip(batch, speaker.answers([jobs[i] for i in batch]), strict=True):
                 done[i] = tokens
                 out.write(json.dumps({"job": i, "tokens": tokens}) + "\n")
             out.flush()
@@ -196,7 +196,7 @@ def sample(
 def _batches(missing: Sequence[int], jobs: Sequence[Job], batch_size: int) -> Iterator[list[int]]:
     for task in ("describe", "compare"):
         indices = [i for i in missing if jobs[i].task == task]
-        rng = np.random.default_rng(0)
+        rng = stream(Stream.ALLD_ORDER, 0, 0)  # in which order they are asked changes no answer
         for batch in cut([jobs[i].samples for i in indices], batch_size, rng, long=LONG_CLIP * 2):
             if batch:
                 yield [indices[k] for k in batch]

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,12 +28,13 @@ from training.learning.examples import Batch, Row, Sampler, Task, audio_example,
 from training.learning.growing import Growing
 from training.learning.hearing import PooledHead, heard, rating_report, true_ratings
 from training.learning.loop import Schedule, join, train
+from training.streams import Stream, stream, torch_seed
 
 TASKS: dict[Task, float] = {"line": 0.1, "describe": 0.45, "compare": 0.2, "aspect": 0.15, "which": 0.1}
-READ_TASKS: dict[Task, float] = {"describe": 0.4, "compare": 0.6}
-READ_SHARE = 0.25
+TEXT_TASKS: dict[Task, float] = {"describe": 0.4, "compare": 0.6}
+TEXT_SHARE = 0.25
 """Share of the batches that go on with the expert's text task."""
-READ_BATCH = 2.5
+TEXT_BATCH = 2.5
 """Rows of a text batch for each clip of an audio batch: about the same time."""
 ENCODER_RATE, PROJECTOR_RATE, DECODER_RATE = 1e-4, 5e-4, 4e-4
 
@@ -93,6 +93,33 @@ class Listener(nn.Module):
         return rating_report(torch.cat(read).cpu(), true_ratings(rows))
 
 
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Audio batches, and between them text batches."""
+
+    audio: Sampler
+    text: Sampler
+    seed: int
+
+    @classmethod
+    def of(cls, clips: Clips, prompts: PromptBuilder, batch_size: int, seed: int, *, diverse: bool) -> Mixture:
+        audio, text = (partial(make, diverse=diverse) for make in (audio_example, text_example))
+        heard = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
+        read = Stream.SFT_TEXT_ORDER, Stream.SFT_TEXT_BATCH
+        return cls(
+            Sampler(clips.rows, prompts, audio, TASKS, batch_size, seed, *heard),
+            Sampler(clips.rows, prompts, text, TEXT_TASKS, round(TEXT_BATCH * batch_size), seed, *read),
+            seed,
+        )
+
+    def __call__(self, index: int) -> Batch:
+        return self.sampler(index)(index)
+
+    def sampler(self, index: int) -> Sampler:
+        """The one that makes batch `index`."""
+        return self.text if stream(Stream.SFT_MODALITY, self.seed, index).random() < TEXT_SHARE else self.audio
+
+
 @dataclass(frozen=True)
 class Parts:
     """Folders of the runs that an audio model is put together from; without one for the encoder, it is Whisper's."""
@@ -129,18 +156,11 @@ def run(
     scales the learning rates; `lora_rank` > 0 trains adapters in the decoder instead of its weights;
     `train_encoder=False` freezes encoder and projector.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(torch_seed(Stream.SFT_WEIGHTS, seed))
     model, head = start.assemble(prompts) if isinstance(start, Parts) else (start_model(start), None)
     groups = parameter_groups(model, rate, lora_rank, train_encoder)
     listener = Listener(model, clips, prompts, head)
-    hear = Sampler(clips.rows, prompts, partial(audio_example, diverse=diverse), TASKS, batch_size, seed)
-    text_batch = round(READ_BATCH * batch_size)
-    read = Sampler(clips.rows, prompts, partial(text_example, diverse=diverse), READ_TASKS, text_batch, seed)
-
-    def batches(index: int) -> Batch:
-        reads = np.random.default_rng([seed, index]).random() < READ_SHARE
-        return read(index) if reads else hear(index)
-
+    batches = Mixture.of(clips, prompts, batch_size, seed, diverse=diverse)
     train(listener, groups, batches, folder, schedule, Listener(model, held_out, prompts).validate)
     if join(schedule).leads:
         facts = {"clips": len(clips), "start": str(start), "lora_rank": lora_rank, "diverse": diverse}

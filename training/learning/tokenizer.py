@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from sqe_fast.answer.scale import NUMBER_TOKENS
@@ -16,6 +15,7 @@ from training.corpora.corpus import Clips
 from training.language import captions
 from training.learning import expert_text
 from training.learning.examples import ASPECT_TASKS, NO_CAUSE, WHICH_TASK
+from training.streams import Stream, stream
 
 VOCABULARY = 2_048
 CLIPS, TEXTS_PER_CLIP = 2_000, 4
@@ -42,7 +42,7 @@ def train(clips: Clips) -> Tokenizer:
 
 
 def _texts(clips: Clips) -> Iterator[str]:
-    rng = np.random.default_rng(0)
+    rng = stream(Stream.TOKENIZER_TEXTS, 0)
     yield from (
         RATE_TASK,
         COMPARE_TASK,

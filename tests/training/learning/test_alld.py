@@ -44,7 +44,7 @@ def aligner(prompts: PromptBuilder, weights: Weights = ALL) -> Aligner:
 
 def pairs_for(objective: Aligner, prompts: PromptBuilder, task: str = "describe") -> Pairs:
     jobs = [job for job in make_jobs(objective.listener.clips, 0) if job.task == task][:3]
-    said = Speaker(objective.listener, prompts, Settings(max_tokens=8)).answers(jobs, range(len(jobs)))
+    said = Speaker(objective.listener, prompts, Settings(max_tokens=8)).answers(jobs)
     return pair_up(prompts, jobs, said, np.random.default_rng(1))
 
 

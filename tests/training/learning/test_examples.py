@@ -14,6 +14,9 @@ from sqe_fast.results import RATINGS
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.training_rows import cause, rows
 from training.learning.examples import IGNORED, Batch, Example, Sampler, Task, audio_example, collate, text_example
+from training.streams import Stream
+
+STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +133,7 @@ def test_marks_belong_to_answer_tokens() -> None:
 
 def test_a_batch_can_be_built_again(prompts: PromptBuilder) -> None:
     tasks: dict[Task, float] = {"describe": 0.4, "compare": 0.2, "aspect": 0.2, "which": 0.2}
-    made = [Sampler(rows(60, longest=90_000), prompts, audio_example, tasks, 8, seed=2) for _ in range(2)]
+    made = [Sampler(rows(60, longest=90_000), prompts, audio_example, tasks, 8, 2, *STREAMS) for _ in range(2)]
     for index in (0, 5, len(made[0].epochs.of(0)) + 3):
         assert torch.equal(made[0](index).tokens, made[1](index).tokens)
     assert not torch.equal(made[0](0).tokens, made[0](1).tokens)
@@ -138,7 +141,7 @@ def test_a_batch_can_be_built_again(prompts: PromptBuilder) -> None:
 
 def test_an_epoch_shows_every_row_once_and_long_clips_share_less(prompts: PromptBuilder) -> None:
     every = rows(200, shortest=16_000, longest=200_000)
-    sampler = Sampler(every, prompts, partial(audio_example, diverse=False), {"line": 1.0}, 8, seed=2)
+    sampler = Sampler(every, prompts, partial(audio_example, diverse=False), {"line": 1.0}, 8, 2, *STREAMS)
     batches = [sampler(index).rows for index in range(len(sampler.epochs.of(0)))]
     seen = [row["seed"] for batch in batches for row in batch]
     assert len(seen) == len(set(seen))
@@ -151,7 +154,7 @@ def test_pairs_that_a_language_model_argued_are_asked_in_its_words(prompts: Prom
     reasons = "In timbre, Speech A sounds more natural, while Speech B sounds harsh."
     clips[4]["arguments"] = {clips[1]["seed"]: reasons}
     clips[1]["arguments"] = {}
-    compare = Sampler(clips, prompts, audio_example, {"compare": 1.0}, 4, seed=1)
+    compare = Sampler(clips, prompts, audio_example, {"compare": 1.0}, 4, 1, *STREAMS)
     assert [(a["seed"], b["seed"]) for a, b in compare.argued] == [(4, 1)]
     for index in range(3):
         batch = compare(index)

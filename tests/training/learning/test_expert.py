@@ -16,6 +16,9 @@ from training.learning import architecture, expert, tokenizer
 from training.learning.examples import Sampler, text_example
 from training.learning.expert import ExternalExpert, OwnExpert, Reader, open_expert
 from training.learning.loop import Schedule
+from training.streams import Stream
+
+STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def external(folder: Path, prompts: PromptBuilder, extra: int = 0) -> Path:
 
 def test_its_line_is_spread_like_the_audio_models(prompts: PromptBuilder) -> None:
     reader = Reader(listening_model(prompts).decoder, prompts)
-    losses = reader(Sampler(rows(4), prompts, text_example, {"describe": 1.0}, 4, 0)(0))
+    losses = reader(Sampler(rows(4), prompts, text_example, {"describe": 1.0}, 4, 0, *STREAMS)(0))
     assert {"line", "squared", "prose", "loss"} == losses.keys()
     losses["loss"].backward()
     assert all(parameter.grad is not None for parameter in reader.parameters())

@@ -16,6 +16,9 @@ from training.learning.examples import Sampler, audio_example, text_example
 from training.learning.hearing import CENTER, Ear, Hearer, PooledHead, heard, true_causes
 from training.learning.loop import Schedule
 from training.learning.sft import Listener, Parts
+from training.streams import Stream
+
+STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +91,12 @@ def test_sft_holds_the_embeddings_to_the_head(prompts: PromptBuilder) -> None:
     model, clips = listening_model(prompts), FakeClips(8)
     plain = Listener(model, clips, prompts)  # type: ignore[arg-type]
     held = Listener(model, clips, prompts, head)  # type: ignore[arg-type]
-    batch = Sampler(clips.rows, prompts, audio_example, {"compare": 1.0}, 4, 0)(0)
+    batch = Sampler(clips.rows, prompts, audio_example, {"compare": 1.0}, 4, 0, *STREAMS)(0)
     audio = held.encode(batch.rows)
     found = held(batch)
     expected = plain(batch)["loss"] + head.losses(audio, batch.rows)["pooled"]
     assert float(found["loss"].detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
-    read = Sampler(clips.rows, prompts, text_example, {"describe": 1.0}, 4, 0)(0)
+    read = Sampler(clips.rows, prompts, text_example, {"describe": 1.0}, 4, 0, *STREAMS)(0)
     assert "pooled" not in held(read)
 
 

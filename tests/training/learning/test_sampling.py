@@ -41,7 +41,7 @@ def jobs(clips: FakeClips) -> list[Job]:
 
 
 def test_a_description_follows_the_template(listener: Listener, prompts: PromptBuilder, jobs: list[Job]) -> None:
-    for answer in Speaker(listener, prompts, SETTINGS).answers(jobs[:6], range(6)):
+    for answer in Speaker(listener, prompts, SETTINGS).answers(jobs[:6]):
         line, newline, prose = answer[:5], answer[5:6], answer[6:]
         assert set(line) <= set(prompts.number_ids)
         assert newline == prompts.encode("\n")
@@ -54,7 +54,7 @@ def test_a_description_follows_the_template(listener: Listener, prompts: PromptB
 def test_a_comparison_argues_for_its_own_verdict(listener: Listener, prompts: PromptBuilder, jobs: list[Job]) -> None:
     chosen = [job for job in jobs if job.task == "compare"]
     assert len(chosen) == 2
-    for job, answer in zip(chosen, Speaker(listener, prompts, SETTINGS).answers(chosen, range(6, 8)), strict=True):
+    for job, answer in zip(chosen, Speaker(listener, prompts, SETTINGS).answers(chosen), strict=True):
         at = len(prompts.compare_head(*job.rows))
         verdict = {id: name for name, id in prompts.verdict_ids.items()}[answer[at]]
         argued = prompts.argued_head(*job.rows, verdict)  # type: ignore[arg-type]
@@ -67,8 +67,8 @@ def test_an_answer_does_not_depend_on_its_neighbours(
     listener: Listener, prompts: PromptBuilder, jobs: list[Job]
 ) -> None:
     speaker = Speaker(listener, prompts, SETTINGS)
-    together = speaker.answers(jobs[:4], range(4))
-    assert speaker.answers(jobs[2:3], [2]) == together[2:3]
+    together = speaker.answers(jobs[:4])
+    assert speaker.answers(jobs[2:3]) == together[2:3]
     assert len(set(together)) == 4
 
 
