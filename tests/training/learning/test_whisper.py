@@ -63,7 +63,8 @@ def test_more_layers_than_there_are_is_refused(package: Path) -> None:
 
 def test_the_whole_encoder_is_ctranslate2s(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """30 s, before the pool: catches a swapped q and k, an unscaled query, a transposed convolution."""
-    ctranslate2 = pytest.importorskip("ctranslate2")
+    reason = "CTranslate2 is installed beside [test]: README.md, Work on it"
+    ctranslate2 = pytest.importorskip("ctranslate2", reason=reason)
     from transformers import WhisperFeatureExtractor
 
     mel = WhisperFeatureExtractor(feature_size=80)(
