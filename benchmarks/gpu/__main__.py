@@ -20,7 +20,8 @@ from benchmarks.gpu.workloads import BATCH, DRY, GROUPED
 LEVELS = ("kernels", "stages", "answers")
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: 1 where a row is not right."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dry", action="store_true", help="in Triton's interpreter, without times")
     parser.add_argument("--only", choices=LEVELS, action="append", help="may be given more than once")
@@ -41,7 +42,10 @@ def main(arguments: list[str] | None = None) -> None:
                 continue
             for load in loads:
                 (kernels if level == "kernels" else stages).measure(writer, load)
+    for case in dict.fromkeys(writer.wrong):  # once, whatever its peers
+        print(f"not right: {case}", file=sys.stderr)
+    return 1 if writer.wrong else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

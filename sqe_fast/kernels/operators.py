@@ -17,6 +17,8 @@ class Operators(Protocol):
 
     NAME: str
     """"torch" or "triton"; every report of what ran names it."""
+    CAPTURABLE: bool
+    """Whether what a decode step asks reads nothing on the host, so that a CUDA graph can be made of it."""
 
     # --- encoder ---------------------------------------------------------------------------------------------------
 
@@ -129,7 +131,7 @@ class Operators(Protocol):
         past: Tensor,  # [B] int32, on the device: positions that each slot already holds
     ) -> Tensor:
         """One new position of each of B sequences, as `prefill_attention`: [B, heads · head_dim]. Reads nothing of
-        `past` on the host, so that a CUDA graph of it can be replayed."""
+        `past` on the host, where CAPTURABLE."""
 
     def read_out(
         self,

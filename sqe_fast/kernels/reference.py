@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 NAME = "torch"
+CAPTURABLE = False  # decode_attention reads on the host how far each slot is filled
 
 # --- encoder ----------------------------------------------------------------------------------------------------------
 

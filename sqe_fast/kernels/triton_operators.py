@@ -10,8 +10,10 @@ from sqe_fast.kernels.projector import pool_norm_linear
 from sqe_fast.kernels.read_out import read_out
 
 NAME = "triton"
+CAPTURABLE = True
 
 __all__ = [
+    "CAPTURABLE",
     "NAME",
     "conv_stem",
     "decode_attention",

@@ -110,7 +110,8 @@ class PackedModel:
 
     def decode(self, tokens: Tensor, past: Tensor) -> Tensor:
         """One token of each of slots 0 … B−1: ids [B] int64 and positions held [B] int32, both on the model's device.
-        Hidden states [B, H], before the final norm. Reads nothing on the host: a CUDA graph can be made of it."""
+        Hidden states [B, H], before the final norm. Reads nothing on the host where the operators are CAPTURABLE: a
+        CUDA graph can be made of it."""
         x: Tensor = self._decoder.embed(tokens)
         for index, layer in enumerate(self._decoder.layers):
             q, k, v = self._qkv(layer, x)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ decode steps are replayed as CUDA graphs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -57,7 +57,8 @@ class TorchRunner:
     ) -> None:
         """`device` is "cpu" or "cuda". `slots` None: as many as fit a GPU's memory, one on a CPU. `threads` is torch's,
         process-wide; None leaves it as it is. `operators` None: "triton" on a GPU, "torch" on a CPU. A GPU computes in
-        the dtype that the checkpoint is stored in, float16 or bfloat16; a CPU in float32.
+        the dtype that the checkpoint is stored in, float16 or bfloat16; a CPU in float32. "torch" on a GPU decodes
+        without CUDA graphs: they cannot be made of its operators.
 
         Raises UnusableError for a folder, adapter, device or operators that cannot be used.
         """
@@ -93,7 +94,7 @@ class TorchRunner:
             from sqe_fast.runners.onnx_encoder import OnnxEncoder
 
             self._onnx = OnnxEncoder(folder, self._device, like.dtype)
-        self._decode = DecodeGraphs(self._model, slots, self._device) if device == "cuda" else self._model.decode
+        self._decode = decode_step(self._model, slots, self._device)
 
     @torch.inference_mode()
     def encode(self, clips: Sequence[tuple[FloatArray, int]]) -> list[Embedding]:
@@ -175,10 +176,20 @@ def slots_that_fit(free_bytes: int | None, config: TextConfig, dtype: str, max_l
     return min(slots, MAX_GPU_SLOTS)
 
 
+def decode_step(model: PackedModel, slots: int, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """`PackedModel.decode`, replayed as CUDA graphs on a GPU if its operators are CAPTURABLE."""
+    if device.type == "cuda" and model.operators.CAPTURABLE:
+        return DecodeGraphs(model, slots, device)
+    return model.decode
+
+
 class DecodeGraphs:
     """`PackedModel.decode` on a GPU. Every capture takes its memory from one pool: replays never overlap."""
 
     def __init__(self, model: PackedModel, slots: int, device: torch.device) -> None:
+        """Raises ValueError for operators that are not CAPTURABLE."""
+        if not model.operators.CAPTURABLE:
+            raise ValueError(f"no CUDA graph can be made of operators {model.operators.NAME!r}: they read on the host")
         self._model = model
         self._tokens = torch.zeros(slots, dtype=torch.int64, device=device)
         self._past = torch.zeros(slots, dtype=torch.int32, device=device)

@@ -9,15 +9,22 @@ from typing import Any, cast
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from triton.runtime import interpreter
 
+from sqe_fast.kernels import OPERATORS, select
 from sqe_fast.model.packed import PackedModel
-from sqe_fast.runners.torch_runner import DecodeGraphs
+from sqe_fast.model.qwen2_audio import Qwen2Audio
+from sqe_fast.runners.torch_runner import DecodeGraphs, decode_step
+from tests.support.small_model import SMALL
 
 SLOTS = 4
 
 
 class FakeModel:
     """Writes to one place per call and remembers on what it was called, as a captured graph does."""
+
+    operators = select("triton")
 
     def __init__(self) -> None:
         self.calls: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -80,3 +87,30 @@ def test_one_capture_for_each_number_of_rows(model: FakeModel) -> None:
     for rows in (1, 3, 1, 3, 3):
         assert step(graphs, [1] * rows, [rows] * rows) == [10.0 + rows] * rows
     assert [len(tokens) for tokens, _, _ in model.calls] == [1, 1, 3, 3]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_what_is_captured_reads_nothing_on_the_host(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a tensor's values is illegal while a GPU's stream is captured; `meta` tensors have none."""
+    monkeypatch.setattr(interpreter.GridExecutor, "__call__", lambda *_, **__: None)
+    with torch.device("meta"):
+        packed = PackedModel(Qwen2Audio(SMALL), select(name), slots=SLOTS, max_length=32)
+        step = torch.ones(3, dtype=torch.int64), torch.ones(3, dtype=torch.int32)
+    if packed.operators.CAPTURABLE:
+        assert packed.decode(*step).shape == (3, SMALL.text.hidden_size)
+    else:
+        with pytest.raises(ValueError, match=f"no CUDA graph can be made of operators '{name}'"):
+            DecodeGraphs(packed, SLOTS, torch.device("meta"))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_only_what_can_be_captured_is_replayed_on_a_gpu(
+    model: FakeModel, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain torch, asked for on a GPU, runs eagerly: a capture of it would fail at its first decode step."""
+    monkeypatch.setattr(model, "operators", select(name))
+    with FakeTensorMode():
+        on_gpu, on_cpu = (decode_step(cast(PackedModel, model), SLOTS, torch.device(kind)) for kind in ("cuda", "cpu"))
+    assert isinstance(on_gpu, DecodeGraphs) == (name == "triton")
+    assert isinstance(on_gpu, DecodeGraphs) or on_gpu == model.decode
+    assert on_cpu == model.decode

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import WhisperFeatureExtractor
 
+from benchmarks.gpu import kernels, rows, stages
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.calls import calls
-from benchmarks.gpu.rows import Place, Writer, open_place
+from benchmarks.gpu.kernels import errors
+from benchmarks.gpu.rows import Place, Writer, commit, open_place
 from benchmarks.gpu.work_model import least_work
 from benchmarks.gpu.workloads import DRY
 from sqe_fast.answer.template import AUDIO_TOKEN, TEMPLATE
 from sqe_fast.checkpoint.hashes import write_hashes
-from sqe_fast.kernels import select
+from sqe_fast.kernels import Operators, reference, select
+from sqe_fast.model.packed import PackedModel
+from sqe_fast.runners.torch_runner import decode_step
 from tests.support.small_model import SMALL, save_small
 from tests.support.small_tokenizer import small_tokenizer
 
@@ -25,6 +33,7 @@ OPERATORS = {
     "conv_stem", "layer_norm_linear", "linear_residual", "packed_attention", "pool_norm_linear", "rms_norm_linear",
     "rms_norm_swiglu", "prefill_attention", "decode_attention", "read_out",
 }  # fmt: skip
+DRY_PLACE = Place(torch.device("cpu"), torch.float16)
 
 
 @pytest.fixture
@@ -44,12 +53,13 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def dry(folder: Path, level: str, *more: str) -> list[dict[str, object]]:
     file = folder / "rows.jsonl"
-    main(["--dry", "--only", level, "--out", str(file), *more])
+    assert main(["--dry", "--only", level, "--out", str(file), *more]) == 0
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert rows
     for row in rows:
         assert row["dry"] is True
         assert row["operators"] == "triton"
+        assert row["right"] is True
         assert {"device", "dtype", "commit", "torch", "triton", "driver", "peer"} <= row.keys()
         assert not [key for key in row if key.endswith(("ms", "per_second")) or key.startswith("times_")]
     return rows
@@ -60,10 +70,20 @@ def test_kernels(tmp_path: Path) -> None:
     assert {str(row["case"]).split(" ")[-2] for row in rows} == OPERATORS
 
 
-def test_stages(tmp_path: Path) -> None:
+def test_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They made CUDA graphs of plain torch as well, by a branch that no dry run took: its first decode step on a GPU
+    would have ended the run. They decode as the runner does."""
+    served: list[str] = []
+
+    def noted(model: PackedModel, *more: Any) -> Any:
+        served.append(model.operators.NAME)
+        return decode_step(model, *more)
+
+    monkeypatch.setattr(stages, "decode_step", noted)
     rows = dry(tmp_path, "stages")
     assert {str(row["case"]).split(" ")[0] for row in rows} == {"encode", "prefill", "decode"}
     assert {row["peer"] for row in rows} == {"torch", "transformers sdpa"}
+    assert set(served) == {"torch", "triton"}
 
 
 def test_answers(tmp_path: Path, checkpoint: Path) -> None:
@@ -79,7 +99,61 @@ def test_what_is_not_dry_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_dry_row_with_a_time_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "rows.jsonl").open("w") as file, pytest.raises(AssertionError):
-        Writer(Place(torch.device("cpu"), torch.float16), file).write("kernel", "none", "triton", peer_ms=1.0)
+        Writer(DRY_PLACE, file).write("kernel", "none", "triton", right=True, peer_ms=1.0)
+
+
+class Faulty:
+    """Plain torch in place of the kernels, with one operator wrong."""
+
+    NAME, CAPTURABLE = "triton", True
+
+    def __init__(self, fault: float) -> None:
+        self._fault = fault
+
+    def __getattr__(self, operator: str) -> Any:
+        return getattr(reference, operator)
+
+    def linear_residual(self, *given: Any) -> Tensor:
+        return reference.linear_residual(*given) * self._fault
+
+
+@pytest.mark.parametrize("fault", [1.5, math.nan])
+def test_a_deviation_is_written_down_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: float
+) -> None:
+    """The first deviation ended the run, and with it an hour on a card."""
+    for level in (kernels, stages):
+        monkeypatch.setattr(level, "select", lambda name: Faulty(fault) if name == "triton" else select(name))
+    file = tmp_path / "rows.jsonl"
+    assert main(["--dry", "--only", "kernels", "--only", "stages", "--out", str(file)]) == 1
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in file.read_text().splitlines()]
+    right, wrong = ({f"{row['level']} {row['case']}" for row in rows if row["right"] == kind} for kind in (True, False))
+    assert {case.split(" ")[-2] for case in right if case.startswith("kernel")} == OPERATORS - {"linear_residual"}
+    assert {case.split(" ")[-2] for case in wrong if case.startswith("kernel")} == {"linear_residual"}
+    assert {case.split(" ")[1] for case in wrong if case.startswith("stage")} == {"encode", "prefill", "decode"}
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("not right")]
+    assert sorted(said) == sorted(f"not right: {case}" for case in wrong)
+
+
+def test_what_is_written_elsewhere_is_not_right() -> None:
+    """A kernel that writes beside its slot spoils another sequence."""
+    (call,) = (
+        made
+        for made in calls(DRY, torch.float16, DRY_PLACE.device, select("torch"))
+        if made.operator == "decode_attention"
+    )
+    astray = SimpleNamespace(decode_attention=lambda *given: (given[5].add_(1.0), call.results(select("torch"))[0])[1])
+    assert errors(call, cast(Operators, astray), select("torch"))[0] == math.inf
+
+
+def test_a_copy_without_git_says_its_commit_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking git where there is no .git ended the run at its first row."""
+    monkeypatch.delenv("SQE_COMMIT", raising=False)
+    assert commit()
+    monkeypatch.setattr(rows, "ROOT", tmp_path)
+    assert commit() is None
+    monkeypatch.setenv("SQE_COMMIT", "0123abc")
+    assert commit() == "0123abc"
 
 
 def test_least_work_by_hand() -> None:
