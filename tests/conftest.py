@@ -10,6 +10,10 @@ from hypothesis import settings
 # looked at in processes of their own (tests/kernels/triton/compiling.py).
 os.environ["TRITON_INTERPRET"] = "1"
 
+from tests.support.triton_interpreter import multiply_rows_apart
+
+multiply_rows_apart()
+
 # Examples are drawn the same way in every run, and no deadline: the machine may be busy with other work.
 settings.register_profile("repeatable", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("repeatable")
