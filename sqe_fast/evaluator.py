@@ -194,13 +194,12 @@ class Evaluator:
 def better(a: Ratings, b: Ratings) -> float:
     """Probability that the MOS of `a` is the higher, each taken for normal about its reading with its `mos_std`.
 
-    Swapping the two gives exactly one minus it: `1 − (1 − p)` rounds p to a number whose complement is exact.
+    Swapping the two gives exactly one minus it: that of the higher is at least ½, where one minus it is exact.
     """
     ahead, spread = a.mos - b.mos, math.hypot(a.mos_std, b.mos_std)
     if ahead == 0:
         return 0.5
     of_higher = NormalDist(0, spread).cdf(abs(ahead)) if spread > 0 else 1.0
-    of_higher = 1.0 - (1.0 - of_higher)
     return of_higher if ahead > 0 else 1.0 - of_higher
 
 

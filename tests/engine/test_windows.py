@@ -129,6 +129,15 @@ def test_a_silent_window_is_not_heard_and_weighs_nothing() -> None:
     assert whole.duration == 90.0
 
 
+def test_a_pause_within_a_window_does_not_silence_it() -> None:
+    """A window with one second of digital silence passed over, and all that was said in it."""
+    source = joined(sound(1, 20), silence(8), sound(2, 12))
+    runner = fake_runner()
+    [whole] = fake_evaluator(runner).evaluate([source], describe=False)
+    assert len(runner.encoded) == 2
+    assert whole.flags == ("windowed", "no_speech")
+
+
 def test_a_long_silence_is_silent() -> None:
     """A recording without a single heard window must not be divided by nothing."""
     [whole] = fake_evaluator().evaluate([silence(70)])

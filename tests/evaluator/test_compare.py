@@ -107,6 +107,9 @@ def test_the_argument_is_written_for_the_verdict_in_the_users_order() -> None:
         assert comparison.winner is not None
         tokens = PROMPTS.argue(25, 50, comparison.a.ratings, comparison.b.ratings, comparison.winner).tokens
         assert asked(runner)[-1] == tokens
+        places = [place for place, token in enumerate(tokens) if token == PROMPTS.audio_token_id]
+        heard = [-runner.memory[0][places[place]] - 1 for place in (0, 25)]
+        assert heard == pytest.approx([value for [value] in runner.encoded], abs=1e-6), "each clip in its own place"
         assert comparison.description is not None
         opening = conclusion(comparison.winner, comparison.a.ratings.mos, comparison.b.ratings.mos)
         assert comparison.description.startswith(f"{opening} ")
