@@ -114,7 +114,7 @@ def _make(job: tuple[Path, Split, int]) -> tuple[Signal, dict[str, Any]]:
     return make_clip(*job, _table())
 
 
-def build(root: Path, output: Path, split: Split, count: int, workers: int = 2) -> None:
+def build(root: Path, output: Path, split: Split, count: int, workers: int) -> None:
     """Write `count` clips of `split` to OUTPUT/<split>/; goes on where an earlier run stopped."""
     with SplitWriter(output / split) as writer, ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
         jobs = [(root, split, index) for index in range(writer.count, count)]

@@ -17,9 +17,10 @@ import numpy as np
 
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.evaluator import Evaluator
+from training.configs import Ablate, Budget, Plan
 from training.corpora.corpus import Clips
 from training.evaluation import evaluate
-from training.evaluation.rated_sets import RatedSet
+from training.evaluation.rated_sets import RatedSet, built
 from training.learning import alld, bundle, hearing, sft
 from training.learning.loop import Schedule
 
@@ -60,45 +61,23 @@ WARM_UP = "sft"
 """The arm that those of the alignment start from."""
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What every arm is given."""
-
-    clips: int = 1_500
-    encoder_steps: int = 300
-    """Of twice the batch: no decoder runs."""
-    steps: int = 300
-    batch_size: int = 12
-    precision: str = "fp32"
-    described: int = 200
-    """Test clips that are described."""
-    pairs_per_bucket: int = 20
-
-
-def run(
-    clips: Clips,
-    held_out: Clips,
-    test: RatedSet,
-    prompts: PromptBuilder,
-    expert_folder: Path,
-    folder: Path,
-    budget: Budget,
-    seeds: Sequence[int],
-    arms: Sequence[str] = tuple(ARMS),
-) -> str:
-    """Train and evaluate every arm with every seed under FOLDER/<arm>-<seed>; the table, as Markdown.
+def run(config: Ablate, clips: Clips, held_out: Clips, test: Clips, prompts: PromptBuilder) -> str:
+    """Train and evaluate every arm with every seed under RUN/ablation/<arm>-<seed>; the table, as Markdown.
 
     A finished arm is not run again. Raises KeyError for an arm that is not in `ARMS`.
     """
-    few = replace(clips, rows=clips.rows[: budget.clips])
+    folder, arms = config.run / "ablation", config.arms or tuple(ARMS)
+    few = replace(clips, rows=clips.rows[: config.budget.clips])
     order = sorted(arms, key=lambda name: ARMS[name].aligns)  # the warm-up first
-    for seed in seeds:
+    for seed in config.seeds:
         for name in order:
             target = folder / f"{name}-{seed}"
             if not (target / "found.json").exists():
-                _train(ARMS[name], few, held_out, prompts, expert_folder, target, budget, seed)
-                evaluate.save(_evaluate(target, test, budget), target / "found.json")
-    return table(folder, arms, seeds, budget)
+                _train(ARMS[name], few, held_out, prompts, config.run / "expert", target, config.budget, seed)
+                evaluate.save(_evaluate(target, built(test, "test"), config.budget.plan), target / "found.json")
+    text = table(folder, arms, config.seeds, config.budget)
+    (folder / "table.md").write_text(text, encoding="utf-8")
+    return text
 
 
 def _train(
@@ -111,7 +90,7 @@ def _train(
     budget: Budget,
     seed: int,
 ) -> None:
-    schedule = Schedule(arm.length * budget.steps, precision=budget.precision)  # type: ignore[arg-type]
+    schedule = Schedule(arm.length * budget.steps, precision=budget.precision)
     if arm.aligns:
         alld.run(
             clips,
@@ -136,7 +115,7 @@ def _train(
                 held_out,
                 prompts,
                 encoder_folder,
-                Schedule(budget.encoder_steps, precision=budget.precision),  # type: ignore[arg-type]
+                Schedule(budget.encoder_steps, precision=budget.precision),
                 2 * budget.batch_size,
                 seed,
                 arm.encoder_layers,
@@ -145,10 +124,9 @@ def _train(
         sft.run(clips, held_out, prompts, start, target, schedule, budget.batch_size, seed, diverse=arm.diverse)
 
 
-def _evaluate(target: Path, test: RatedSet, budget: Budget) -> dict[str, Any]:
+def _evaluate(target: Path, test: RatedSet, plan: Plan) -> dict[str, Any]:
     bundle.write(target / "checkpoint", target / "bundle", target.name)
-    plan = evaluate.Plan(described=budget.described, pairs_per_bucket=budget.pairs_per_bucket)
-    return evaluate.report(Evaluator.from_pretrained(str(target / "bundle")), [test], plan=plan)
+    return evaluate.report(Evaluator.from_pretrained(str(target / "bundle")), [test], plan)
 
 
 # --- the table --------------------------------------------------------------------------------------------------------

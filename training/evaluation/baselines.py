@@ -21,7 +21,10 @@ from sqe_fast.checkpoint.config import positions
 from sqe_fast.errors import ClipError
 from sqe_fast.model.encoder import Encoder
 from sqe_fast.results import RATING_MAX, RATING_MIN
-from training.evaluation.rated_sets import RatedSet, accuracy
+from training.configs import Baselines
+from training.corpora.corpus import Clips
+from training.evaluation.rated_sets import RatedSet, accuracy, built, gather
+from training.evaluation.report import baselines
 from training.learning import whisper
 from training.progress import track
 from training.simulation.measures import SAMPLE_RATE, Signal
@@ -140,6 +143,12 @@ def alpha(ridge: Pipeline) -> float:
 
 
 # --- the report -------------------------------------------------------------------------------------
+
+
+def run(config: Baselines, clips: Clips, held_out: Clips) -> str:
+    """Fit to `clips`, choose penalties on `held_out`; the tables, as Markdown."""
+    train, validation = built(clips, "train"), built(held_out, "validation")
+    return baselines(report(train, validation, gather(config.split("test"), config.sets)))
 
 
 def report(train: RatedSet, validation: RatedSet, sets: Sequence[RatedSet]) -> dict[str, Any]:

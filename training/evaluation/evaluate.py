@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import conclusion
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
+from training.configs import Evaluate, Plan
 from training.evaluation import ladder, plots, prose_scores, scores
-from training.evaluation.rated_sets import RatedSet, Row, accuracy
+from training.evaluation.rated_sets import RatedSet, Row, accuracy, gather
+from training.evaluation.report import markdown
 from training.language import captions, reading, validator
 from training.language.agreement import spelt
 from training.language.scale import shown
@@ -28,24 +30,24 @@ from training.language.writers import Writer
 from training.streams import Stream, stream
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How much is asked of each set."""
-
-    described: int = 600
-    """Clips that are described; the others are only rated."""
-    pairs_per_bucket: int = 50
-    """Pairs that are compared for each range of |ΔMOS| in scores.BUCKETS."""
-    seed: int = 0
-    """Which pairs."""
+def run(config: Evaluate) -> str:
+    """Evaluate a checkpoint on every set that was asked for; the report, as Markdown."""
+    sets = gather(config.split("test"), config.sets)
+    evaluator = Evaluator.from_pretrained(config.model)
+    found = report(evaluator, sets, config.plan, ladder_data=config.ladders, plot_folder=config.output)
+    text = markdown(found)
+    if config.output:
+        save(found, config.output / "results.json")
+        (config.output / "results.md").write_text(text, encoding="utf-8")
+    return text
 
 
 def report(
     evaluator: Evaluator,
     sets: Sequence[RatedSet],
+    plan: Plan,
     *,
     writer: Writer = captions,
-    plan: Plan | None = None,
     ladder_data: Path | None = None,
     plot_folder: Path | None = None,
 ) -> dict[str, Any]:
@@ -53,14 +55,13 @@ def report(
 
     `ladder_data` is the folder with the held-out speakers, for the ladders; `plot_folder` takes one PNG a set.
     """
-    plan = plan or Plan()
     found: dict[str, Any] = {"model": evaluator.model, "plan": asdict(plan), "sets": {}}
     for rated in sets:
         evaluations = hear(evaluator, rated, plan.described if rated.complete else 0)
         entry = {"domain": rated.domain, "rated_by": rated.rated_by, **rating_scores(rated, evaluations)}
         if rated.complete and plan.described:
             entry["descriptions"] = description_scores(rated, evaluations, writer)
-        if rated.complete and plan.pairs_per_bucket:
+        if rated.complete and plan.pairs:
             entry["comparisons"] = {
                 "all_clear_pairs": clear_pairs(rated, evaluations).to_row(),
                 **comparison_scores(evaluator, rated, writer, plan),
@@ -154,7 +155,7 @@ def comparison_scores(evaluator: Evaluator, rated: RatedSet, writer: Writer, pla
     """A/B accuracy by |ΔMOS|; the mirrored answer to the swapped question; arguments, judged as descriptions are."""
     true = [shown(row) for row in rated.rows]
     rng = stream(Stream.EVALUATED_PAIRS, plan.seed)
-    pairs = scores.draw_pairs(np.array([row["mos"] for row in true]), plan.pairs_per_bucket, rng)
+    pairs = scores.draw_pairs(np.array([row["mos"] for row in true]), plan.pairs, rng)
     asked, outcomes, refused = [], [], 0
     for a, b in pairs:
         comparison = evaluator.compare(rated.sources[a], rated.sources[b])

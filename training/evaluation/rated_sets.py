@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sqe_fast import audio
 from sqe_fast.engine.pipeline import Source
 from sqe_fast.results import RATINGS
+from training.configs import Sets
 from training.corpora import nisqa, p835
 from training.corpora.corpus import Clips
 from training.evaluation import scores
@@ -124,23 +125,21 @@ def nisqa_sets(folder: Path) -> list[RatedSet]:
     return [RatedSet(lot[0]["db"], "out-of-domain", lot, [folder / row["file"] for row in lot]) for lot in lots]
 
 
-def gather(
-    test: Path | None = None, p835_folder: Path | None = None, nisqa_folder: Path | None = None, final: bool = False
-) -> list[RatedSet]:
+def gather(test: Path, sets: Sets) -> list[RatedSet]:
     """The sets that were asked for. `test` is a built split's folder. Only with `final` are P.835's untouched talkers
     among them: a model that was changed after hearing them must not be judged by them again."""
-    sets = []
-    if test:
+    found = []
+    if sets.corpus:
         clips = Clips.open(test)
         rated_by = clips.rows[0]["rated_by"]
         # NISQA's own test databases share neither talkers nor conditions with what it trains on.
-        sets.append(built(clips, f"{rated_by} test", "in-domain" if rated_by == "simulated" else "out-of-domain"))
-    if p835_folder:
-        sets.append(p835_set(p835_folder, p835.CALIBRATION_TALKERS))
-        if final:
-            sets.append(p835_set(p835_folder, p835.UNTOUCHED_TALKERS))
-    if nisqa_folder:
-        sets += nisqa_sets(nisqa_folder)
-    if not sets:
+        found.append(built(clips, f"{rated_by} test", "in-domain" if rated_by == "simulated" else "out-of-domain"))
+    if sets.p835:
+        found.append(p835_set(sets.p835, p835.CALIBRATION_TALKERS))
+        if sets.final:
+            found.append(p835_set(sets.p835, p835.UNTOUCHED_TALKERS))
+    if sets.nisqa:
+        found += nisqa_sets(sets.nisqa)
+    if not found:
         raise ValueError("nothing to evaluate on: name a test split, the P.835 folder or the NISQA folder")
-    return sets
+    return found

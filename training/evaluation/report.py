@@ -24,7 +24,7 @@ def markdown(found: Found) -> str:
 
 
 def baselines(found: Found) -> str:
-    """The tables of training/baselines.py, set by set, so that the baselines of one set stand together."""
+    """The tables of baselines.py, set by set, so that the baselines of one set stand together."""
     lines = []
     for rated in next(iter(found.values()))["sets"]:
         lines += ["", f"### {rated}"]

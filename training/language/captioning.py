@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import conclusion
 from sqe_fast.jobs.lines import JsonLines
+from training.configs import Asking
+from training.corpora.corpus import Clips
 from training.language.scale import Row, shown
 from training.language.validator import Problem, argument_problems, problems
 from training.language.writers import Unusable, Writer
@@ -104,37 +106,27 @@ def reasons_problems(text: str, a: Row, b: Row) -> list[Problem]:
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def write_captions(
-    rows: Sequence[Row],
-    writer: Writer,
-    folder: Path,
-    *,
-    per_clip: int,
-    pairs: int,
-    seed: int,
-    tries: int = 4,
-    workers: int = 1,
-) -> Tally:
-    """Write `per_clip` descriptions of each row and `pairs` arguments into FOLDER; goes on where a run stopped.
+def write_captions(rows: Sequence[Row], writer: Writer, folder: Path, plan: Asking) -> Tally:
+    """Write descriptions of each row, and arguments for pairs of them, into FOLDER; goes on where a run stopped.
 
-    What is asked of a clip depends on `seed` and the clip alone, not on threads or on where a run stopped. `workers`
-    requests run at once; only an endpoint can use more than one. Raises ValueError for pairs of fewer than two clips,
-    WriterError where the writer fails; all that was finished is kept.
+    What is asked of a clip depends on the plan's seed and the clip alone, not on threads or on where a run stopped.
+    Raises ValueError for pairs of fewer than two clips, WriterError where the writer fails; all that was finished is
+    kept.
     """
-    if pairs and len(rows) < 2:
+    if plan.pairs and len(rows) < 2:
         raise ValueError("pairs need at least two clips")
     tally = Tally()
 
     def describe(row: Row) -> tuple[Row, list[Asked]]:
-        streams = [stream(Stream.CAPTION, seed, row["seed"], k) for k in range(per_clip)]
+        streams = [stream(Stream.CAPTION, plan.seed, row["seed"], k) for k in range(plan.per_clip)]
         check = partial(description_problems, row=row)
-        asked = [ask(partial(writer.describe, row, rng), check, tries) for rng in streams]
+        asked = [ask(partial(writer.describe, row, rng), check, plan.tries) for rng in streams]
         return {"seed": row["seed"], "texts": [each.text for each in asked if each.text is not None]}, asked
 
     def argue(pair: tuple[Row, Row]) -> tuple[Row, list[Asked]]:
         a, b = pair
-        rng = stream(Stream.ARGUMENT, seed, a["seed"], b["seed"])
-        asked = ask(partial(writer.argue, a, b, rng), partial(reasons_problems, a=a, b=b), tries)
+        rng = stream(Stream.ARGUMENT, plan.seed, a["seed"], b["seed"])
+        asked = ask(partial(writer.argue, a, b, rng), partial(reasons_problems, a=a, b=b), plan.tries)
         outcome = verdict(a["mos"], b["mos"])
         return {"a": a["seed"], "b": b["seed"], "verdict": outcome, "text": asked.text}, [asked]
 
@@ -148,14 +140,14 @@ def write_captions(
         described = {entry["seed"] for entry in captions.entries}
         argued = {(entry["a"], entry["b"]) for entry in arguments.entries}
         waiting = [row for row in rows if row["seed"] not in described]
-        chosen = [(rows[a], rows[b]) for a, b in draw_pairs(len(rows), pairs, seed)]
+        chosen = [(rows[a], rows[b]) for a, b in draw_pairs(len(rows), plan.pairs, plan.seed)]
         unargued = [(a, b) for a, b in chosen if (a["seed"], b["seed"]) not in argued]
         for name, kept, work, jobs in (
             ("captions", captions, describe, waiting),
             ("arguments", arguments, argue, unargued),
         ):
             task = progress.add_task(name, total=len(jobs))
-            for entry, asked in _answered(work, jobs, workers):
+            for entry, asked in _answered(work, jobs, plan.workers):
                 _keep(entry, asked, kept, rejected)
                 for one in asked:
                     tally.add(one)
@@ -191,6 +183,12 @@ def draw_pairs(clips: int, pairs: int, seed: int) -> list[tuple[int, int]]:
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
+
+
+def open_clips(folder: Path) -> Clips:
+    """A built split, its rows with what was written of them."""
+    clips = Clips.open(folder)
+    return replace(clips, rows=attach(clips.rows, folder))
 
 
 def attach(rows: Sequence[Mapping[str, Any]], folder: Path) -> tuple[dict[str, Any], ...]:

@@ -20,7 +20,9 @@ import numpy as np
 from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import VERDICTS
 from sqe_fast.checkpoint.files import CONFIG_FILE
+from training.configs import Captions
 from training.language import paper_prompts as prompts
+from training.language.demonstrations import arguments, plain
 from training.language.paper_prompts import Demonstration, Message, PairDemonstration
 from training.language.scale import Row
 
@@ -273,3 +275,12 @@ class LocalChat:
                 **(sampled if draw.temperature > 0 else {"do_sample": False}),
             )
         return str(self.tokenizer.decode(written[0, given["input_ids"].shape[1] :], skip_special_tokens=True))
+
+
+def open_writer(config: Captions) -> PromptedWriter:
+    """The language model that a run names. Raises WriterError where it cannot be used."""
+    demonstrations = Demonstrations(plain(), arguments())
+    if config.endpoint:
+        return EndpointWriter(config.endpoint, config.model, demonstrations, api_key_env=config.api_key_env)
+    assert config.local
+    return LocalWriter(config.local, demonstrations, device=config.device)

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from training.configs import Ablate, Budget
+from training.corpora.corpus import Clips
 from training.evaluation import ablate
 
 
@@ -27,7 +29,7 @@ def test_the_table_has_a_line_an_arm_and_the_mean_over_seeds(tmp_path: Path) -> 
     for name, seed, mse in (("sft", 1, 0.2), ("sft", 2, 0.4), ("kl", 1, 0.1), ("kl", 2, 0.2)):
         (tmp_path / f"{name}-{seed}").mkdir()
         (tmp_path / f"{name}-{seed}" / "found.json").write_text(json.dumps(found(mse, 0.8 + seed / 10)))
-    table = ablate.table(tmp_path, ["sft", "kl"], [1, 2], ablate.Budget())
+    table = ablate.table(tmp_path, ["sft", "kl"], [1, 2], Budget())
     sft, kl = table.splitlines()[-2:]
     assert sft.startswith("| SFT only |")
     assert "0.300 (0.200, 0.400)" in sft
@@ -41,12 +43,17 @@ def test_finished_arms_are_not_trained_again_and_the_warm_up_comes_first(
     trained: list[str] = []
     monkeypatch.setattr(ablate, "_train", lambda arm, *_: trained.append(arm.title))
     monkeypatch.setattr(ablate, "_evaluate", lambda *_: found(0.2, 0.9))
-    clips = ablate.Clips(({"seed": 1},), None)  # type: ignore[arg-type]
-    arguments = (clips, clips, None, None, tmp_path, tmp_path, ablate.Budget(), [1])
-    ablate.run(*arguments, arms=["kl", "sft"])  # type: ignore[arg-type]
+    monkeypatch.setattr(ablate, "built", lambda *_: None)
+    clips = Clips(({"seed": 1},), None)  # type: ignore[arg-type]
+
+    def run(*arms: str) -> str:
+        return ablate.run(Ablate(run=tmp_path, seeds=(1,), arms=arms), clips, clips, clips, None)  # type: ignore[arg-type]
+
+    run("kl", "sft")
     assert trained == ["SFT only", "ALLD, token-level KL only"]
-    ablate.run(*arguments, arms=["kl", "sft", "one-caption"])  # type: ignore[arg-type]
+    table = run("kl", "sft", "one-caption")
     assert trained[2:] == ["SFT only, one caption a clip"]
+    assert (tmp_path / "ablation" / "table.md").read_text() == table
 
 
 def test_arms_of_the_alignment_differ_in_their_terms_alone() -> None:

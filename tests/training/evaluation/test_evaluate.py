@@ -12,9 +12,10 @@ from sqe_fast.answer.template import conclusion
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
 from tests.support.fake_evaluator import fake_evaluator, fake_runner, prose, silence, sound
 from tests.training.corpora.test_p835 import folder as p835_folder
+from training.configs import Plan, Sets
 from training.corpora import p835
 from training.corpora.corpus import Clips, SplitWriter
-from training.evaluation.evaluate import Plan, argument, claimed_causes, comparison_scores, report, save
+from training.evaluation.evaluate import argument, claimed_causes, comparison_scores, report, save
 from training.evaluation.rated_sets import RatedSet, accuracy, built, gather
 from training.evaluation.report import cell, markdown
 
@@ -56,7 +57,9 @@ def partial(count: int = 8) -> RatedSet:
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     evaluator = fake_evaluator(fake_runner(script=prose(SAID)))
     folder = tmp_path_factory.mktemp("plots")
-    result = report(evaluator, [complete(), partial()], writer=FewWords(), plan=Plan(5, 1), plot_folder=folder)
+    result = report(
+        evaluator, [complete(), partial()], Plan(described=5, pairs=1), writer=FewWords(), plot_folder=folder
+    )
     assert sorted(path.name for path in folder.iterdir()) == ["p835.png", "simulated-test.png"]
     return result
 
@@ -117,7 +120,7 @@ def test_the_verdict_is_right_where_the_clip_rated_higher_wins(sign: int) -> Non
     mos = np.linspace(1.0, 4.8, 20)
     rows = [row(index, mos=float(value)) for index, value in enumerate(mos)]
     rated = RatedSet("exact", "in-domain", rows, [(np.full(10, value), 16_000) for value in mos])
-    found = comparison_scores(Oracle(sign), rated, FewWords(), Plan(pairs_per_bucket=4))  # type: ignore[arg-type]
+    found = comparison_scores(Oracle(sign), rated, FewWords(), Plan(pairs=4))  # type: ignore[arg-type]
     assert found["mirrored"]["right"] == found["mirrored"]["of"] == found["pairs"] == 4 * 5
     clear = found["accuracy"]["≥ 0.5, all"]
     assert (clear["right"], clear["of"]) == ((12, 12) if sign == 1 else (0, 12))
@@ -128,7 +131,9 @@ def test_the_verdict_is_right_where_the_clip_rated_higher_wins(sign: int) -> Non
 def test_what_cannot_be_scored_is_counted_and_said() -> None:
     rated = complete(6)
     rated.sources[1], rated.sources[4] = silence(0.5), sound(1, 0.1)
-    found = report(fake_evaluator(), [RatedSet("few", "in-domain", rated.rows, rated.sources)], plan=Plan(0, 0))
+    found = report(
+        fake_evaluator(), [RatedSet("few", "in-domain", rated.rows, rated.sources)], Plan(described=0, pairs=0)
+    )
     entry = found["sets"]["few"]
     assert (entry["clips"], entry["refused"]) == (4, {"silent": 1, "too_short": 1})
     assert not {"descriptions", "comparisons"} & entry.keys()
@@ -161,9 +166,9 @@ def test_the_reference_of_an_argument_opens_with_the_conclusion_of_the_rated_row
 def test_untouched_talkers_are_heard_only_in_the_final_evaluation(tmp_path: Path) -> None:
     lines = [["u", f"c{c}_{t}.wav", c, 7, 2.0, 3.0, 2.5] for c in (1, 2) for t in ("f1", "m1", "f2", "f3", "m2", "m3")]
     folder = p835_folder(tmp_path, lines=lines)
-    [calibration] = gather(p835_folder=folder)
+    [calibration] = gather(tmp_path, Sets(corpus=False, p835=folder))
     assert {row["speaker"] for row in calibration.rows} == set(p835.CALIBRATION_TALKERS)
-    _, untouched = gather(p835_folder=folder, final=True)
+    _, untouched = gather(tmp_path, Sets(corpus=False, p835=folder, final=True))
     assert untouched.name == "P.835, untouched talkers"
     assert {row["speaker"] for row in untouched.rows} == set(p835.UNTOUCHED_TALKERS)
     assert all(Path(source).name.split("_")[1][:2] in p835.UNTOUCHED_TALKERS for source in untouched.sources)
@@ -173,7 +178,7 @@ def test_a_built_split_is_read_clip_by_clip(tmp_path: Path) -> None:
     with SplitWriter(tmp_path) as writer:
         for index in range(3):
             writer.add(np.full(8000, index / 4, np.float32), row(index))
-    [rated] = gather(tmp_path)
+    [rated] = gather(tmp_path, Sets())
     assert (rated.name, rated.domain, rated.complete) == ("simulated test", "in-domain", True)
     samples, rate = rated.sources[2]
     assert rate == 16_000
@@ -199,4 +204,4 @@ def test_sets_that_cannot_be_judged_are_refused(rows: list) -> None:
 
 def test_nothing_to_evaluate_on_is_an_error() -> None:
     with pytest.raises(ValueError, match="nothing to evaluate on"):
-        gather()
+        gather(Path(), Sets(corpus=False))

@@ -17,6 +17,7 @@ from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import IM_END, IM_START
 from sqe_fast.results import RATINGS
 from tests.support.small_tokenizer import small_tokenizer
+from training.configs import Asking
 from training.language import paper_prompts
 from training.language.captioning import (
     Tally,
@@ -321,7 +322,7 @@ def test_the_mos_is_the_only_figure() -> None:
 
 def test_captions_are_checked_counted_and_read_back(tmp_path: Path) -> None:
     rows = [row(seed) for seed in (11, 12, 13)]
-    tally = write_captions(rows, Scripted(lies=2), tmp_path, per_clip=2, pairs=2, seed=3)
+    tally = write_captions(rows, Scripted(lies=2), tmp_path, Asking(per_clip=2, pairs=2, seed=3))
     written = attach(rows, tmp_path)
     assert (tally.written, tally.given_up, tally.rejected["words"]) == (8, 0, 2)
     assert [len(one["descriptions"]) for one in written] == [2, 2, 2]
@@ -333,7 +334,7 @@ def test_captions_are_checked_counted_and_read_back(tmp_path: Path) -> None:
 
 
 def test_a_clip_without_a_true_text_is_left_out(tmp_path: Path) -> None:
-    tally = write_captions([row(1)], Scripted(lies=100), tmp_path, per_clip=1, pairs=0, seed=3, tries=4)
+    tally = write_captions([row(1)], Scripted(lies=100), tmp_path, Asking(per_clip=1, pairs=0, seed=3, tries=4))
     assert (tally.written, tally.given_up, tally.rejected["words"]) == (0, 1, 4)
     assert attach([row(1)], tmp_path) == ({**row(1), "arguments": {}},)
 
@@ -345,14 +346,14 @@ def test_rows_that_nobody_wrote_about_stay_as_they_are(tmp_path: Path) -> None:
 def test_a_stopped_run_goes_on_and_ends_like_one_that_was_not(tmp_path: Path) -> None:
     rows = [row(seed) for seed in range(20, 40)]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    write_captions(rows, Scripted(), whole, per_clip=1, pairs=3, seed=5)
+    write_captions(rows, Scripted(), whole, Asking(per_clip=1, pairs=3, seed=5))
     with pytest.raises(WriterError):
-        write_captions(rows, Scripted(fails_at=13), parts, per_clip=1, pairs=3, seed=5)
+        write_captions(rows, Scripted(fails_at=13), parts, Asking(per_clip=1, pairs=3, seed=5, workers=1))
     done = (parts / "captions.jsonl").read_text()
     assert 0 < done.count("\n") < 20
     (parts / "captions.jsonl").write_text(done[:-9])  # the last line was being written
     rest = Scripted()
-    write_captions(rows, rest, parts, per_clip=1, pairs=3, seed=5, workers=4)
+    write_captions(rows, rest, parts, Asking(per_clip=1, pairs=3, seed=5, workers=4))
     assert rest.calls == 20 - (done.count("\n") - 1) + 3
     for name in ("captions.jsonl", "arguments.jsonl"):
         assert (parts / name).read_text() == (whole / name).read_text()
@@ -361,7 +362,7 @@ def test_a_stopped_run_goes_on_and_ends_like_one_that_was_not(tmp_path: Path) ->
 def test_several_requests_run_at_once(serve: Serve, writer_at: Callable[[str], EndpointWriter], tmp_path: Path) -> None:
     endpoint = serve(TRUE)
     rows = [row(seed) for seed in range(12)]
-    tally = write_captions(rows, writer_at(endpoint.url), tmp_path, per_clip=1, pairs=0, seed=1, workers=4)
+    tally = write_captions(rows, writer_at(endpoint.url), tmp_path, Asking(per_clip=1, pairs=0, seed=1, workers=4))
     assert tally.written == len(endpoint.requests) == 12
     assert all("descriptions" in one for one in attach(rows, tmp_path))
 
@@ -371,10 +372,10 @@ def test_pairs_are_different_and_of_different_clips() -> None:
     assert len(set(pairs)) == len(pairs) == 12
     assert all(a != b for a, b in pairs)
     with pytest.raises(ValueError, match="two clips"):
-        write_captions([row(1)], Scripted(), Path("nowhere"), per_clip=1, pairs=1, seed=1)
+        write_captions([row(1)], Scripted(), Path("nowhere"), Asking(per_clip=1, pairs=1, seed=1))
 
 
 def test_the_grammar_writes_what_passes(tmp_path: Path) -> None:
     rows = [row(1), row(2, 4.4, 4.5), row(3, 1.2, 2.4)]
-    tally = write_captions(rows, GrammarWriter(), tmp_path, per_clip=2, pairs=3, seed=1)
+    tally = write_captions(rows, GrammarWriter(), tmp_path, Asking(per_clip=2, pairs=3, seed=1))
     assert (tally.written, tally.given_up) == (9, 0)

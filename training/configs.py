@@ -1,0 +1,305 @@
+"""What each stage of `python -m training` is told: one dataclass a stage, from which its options derive.
+
+A default stands here and nowhere else; the docstring under a field is its option's help. Nothing heavy is imported, so
+that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+Device = Literal["cpu", "cuda"]
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What all stages share."""
+
+    run: Path = Path("runs/tiny")
+    """Folder for everything this run writes."""
+
+    def split(self, name: str) -> Path:
+        """Folder of a built split."""
+        return self.run / "corpus" / name
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus(Stage):
+    """Build rated clips: degraded ones with their causes recorded, or the NISQA corpus with human ratings."""
+
+    simulate: Path | None = None
+    """Degrade the clean speech of this folder, which holds clean/, noise/ and rir/, each with its sources.csv."""
+    nisqa: Path | None = None
+    """Read the NISQA corpus in this folder instead."""
+    train: int = 12_000
+    """Simulated clips to train on."""
+    validation: int = 400
+    """Simulated clips to watch the training on."""
+    test: int = 600
+    """Simulated clips to evaluate on."""
+    workers: int = 2
+    """Processes."""
+
+    def __post_init__(self) -> None:
+        if (self.simulate is None) == (self.nisqa is None):
+            raise ValueError("give either --simulate FOLDER or --nisqa FOLDER")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels(Stage):
+    """Keep what the judges said of a simulated corpus in training/rating/labels.csv.gz, so that none is asked twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """How much a writer is asked."""
+
+    per_clip: int = 3
+    """Descriptions of each clip."""
+    pairs: int = 10_000
+    """Comparisons in each split."""
+    tries: int = 4
+    """How often one text is asked for until one passes the checks."""
+    workers: int = 8
+    """Requests at once; only an endpoint can use more than one."""
+    seed: int = 1
+    """Of pairs, demonstrations and sampling."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captions(Stage):
+    """Have a language model write the captions, and check each. Optional: else the offline writer does, as needed."""
+
+    endpoint: str | None = None
+    """Address of an OpenAI-compatible endpoint."""
+    model: str = ""
+    """The model's name at the endpoint."""
+    api_key_env: str | None = None
+    """Environment variable that holds the endpoint's key."""
+    local: Path | None = None
+    """Folder of a causal LM with a chat template, instead of an endpoint."""
+    device: Device = "cpu"
+    """Where the local model runs."""
+    asking: Asking = Asking()
+
+    def __post_init__(self) -> None:
+        if (self.endpoint is None) == (self.local is None):
+            raise ValueError("give either --endpoint ADDRESS or --local FOLDER")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokenizer(Stage):
+    """Train the small tokenizer of `tiny` on captions of the corpus."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adopt(Stage):
+    """Give a published Qwen2-Audio the tokens of our answer template. Replaces `tokenizer`; then `sft --start`."""
+
+    source: Annotated[Positional[Path], arg(metavar="PUBLISHED")]
+    """Folder of the checkpoint as published."""
+    folder: Annotated[Positional[Path], arg(metavar="START")]
+    """Where the checkpoint with our tokens goes."""
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long and where a model is trained."""
+
+    steps: int
+    """Optimiser steps."""
+    batch_size: int
+    """Clips in a batch."""
+    precision: Precision = "fp32"
+    """bf16 pays only where the processor multiplies it natively."""
+    device: Device = "cpu"
+    """Where to train."""
+    accumulate: int = 1
+    """Batches of each process in a step."""
+    seed: int = 1
+    """Of initialisation, batches and texts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What of the audio model is trained, and how fast."""
+
+    rate: float = 1.0
+    """Multiplier on the learning rates."""
+    lora_rank: int = 0
+    """Train adapters of this rank in the decoder instead of its weights; 0 trains the weights."""
+    freeze_encoder: bool = False
+    """Leave encoder and projector as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expert(Stage):
+    """Train the text expert, which reads ratings and causes instead of hearing the clip."""
+
+    schedule: Schedule = Schedule(steps=3_500, batch_size=32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder(Stage):
+    """Warm up encoder and projector: ratings and causes from the mean of a clip's audio embeddings."""
+
+    encoder_layers: int = 2
+    """How many of Whisper's encoder layers, from the first."""
+    schedule: Schedule = Schedule(steps=1_600, batch_size=24)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sft(Stage):
+    """Warm up the audio model on ratings, descriptions, A/B tests and short tasks."""
+
+    name: str = "sft"
+    """Folder of this model inside --run."""
+    start: Path | None = None
+    """Audio LM to start from; by default RUN/encoder and RUN/expert."""
+    one_caption: bool = False
+    """Use one fixed caption per clip."""
+    schedule: Schedule = Schedule(steps=6_000, batch_size=12)
+    tuning: Tuning = Tuning()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What is minimised: the weighted sum of three terms."""
+
+    beta: float = 0.1
+    """Scale of the preference's log-ratios."""
+    preference: float = 1.0
+    """Weight of the sequence preference."""
+    kl: float = 1.0
+    """Weight of the token-level divergence from the expert."""
+    anchor: float = 1.0
+    """Weight of the warm-up's own loss."""
+    direction: Literal["forward", "reverse"] = "reverse"
+    """reverse: KL(student ‖ expert)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How the model's own answers are drawn."""
+
+    temperature: float = 0.9
+    """1 leaves the model's distribution as it is."""
+    top_p: float = 0.95
+    """Draw from the likeliest tokens that hold this much of the probability."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alld(Stage):
+    """Align the audio model with the text expert (ALLD)."""
+
+    name: str = "alld"
+    """Folder of this model inside --run."""
+    warm_up: str = "sft"
+    """Folder, inside --run, of the model to align."""
+    expert_folder: Path | None = None
+    """Any causal LM with our tokenizer; by default RUN/expert."""
+    limit: int = 2_000
+    """Clips to align on, the first of the corpus."""
+    schedule: Schedule = Schedule(steps=1_000, batch_size=6)
+    tuning: Tuning = Tuning(rate=0.25)
+    weights: Weights = Weights()
+    sampling: Sampling = Sampling()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle(Stage):
+    """Write the checkpoint that ships, with ONNX graphs, hashes and a parity report."""
+
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")]
+    """Where the finished model goes, e.g. sqe_fast/models/tiny."""
+    name: str = "alld"
+    """Folder of the model inside --run."""
+
+
+# --- evaluation -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sets:
+    """What is evaluated on."""
+
+    corpus: bool = True
+    """RUN/corpus/test is among them, unless this is given."""
+    p835: Path | None = None
+    """Folder of the P.835 reference conditions (16 kHz)."""
+    nisqa: Path | None = None
+    """Folder of the NISQA corpus: its three test sets."""
+    final: bool = False
+    """Also P.835's untouched talkers. Once, at the very end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How much is asked of each set."""
+
+    described: int = 600
+    """Clips that are described; the others are only rated."""
+    pairs: int = 50
+    """Comparisons for each range of |ΔMOS|."""
+    seed: int = 0
+    """Of the pairs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Stage):
+    """Rate, describe and compare what a checkpoint never heard; in-domain and out-of-domain apart."""
+
+    model: str = "tiny"
+    """Bundled name or checkpoint folder."""
+    ladders: Path | None = None
+    """The folder that `corpus --simulate` reads: rate the ladders of its held-out speakers as well."""
+    output: Path | None = None
+    """Folder for results.json, results.md and a plot a set."""
+    sets: Sets = Sets()
+    plan: Plan = Plan()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baselines(Stage):
+    """Fit ridge regressions to signal statistics and to frozen layer-1 statistics, on the same splits."""
+
+    sets: Sets = Sets()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What every arm of the ablation is given."""
+
+    clips: int = 1_500
+    """Training clips."""
+    encoder_steps: int = 300
+    """Steps of the encoder by itself, of twice the batch: no decoder runs."""
+    steps: int = 300
+    """Steps of the warm-up, and again of the alignment."""
+    batch_size: int = 12
+    """Clips in a batch."""
+    precision: Precision = "fp32"
+    """bf16 pays only where the processor multiplies it natively."""
+    plan: Plan = Plan(described=200, pairs=20)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablate(Stage):
+    """Train and evaluate arms that differ in one thing each, on the same clips with the same budget."""
+
+    seeds: tuple[int, ...] = (1, 2)
+    """Each arm is trained once with each."""
+    arms: tuple[str, ...] = ()
+    """Names of arms; by default all of them."""
+    budget: Budget = Budget()
