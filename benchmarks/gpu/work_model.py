@@ -59,7 +59,7 @@ def _bytes(call: Call, held: int) -> int:
         return 2 * _sizes(a[0]) + 2 * _sizes(a[1]) + 2 * (before + rows) * new + turns
     if call.operator == "read_out":  # the same candidates in every row
         head = a[4].shape[1] * width * item
-        return _sizes(a[0]) + _sizes(a[1]) + head + 3 * a[4].numel() * 4 + rows * 4
+        return _sizes(a[0]) + _sizes(a[1]) + head + 2 * a[4].numel() * 4
     if call.operator == "pool_norm_linear":
         pairs = len(a[1])
         return _sizes(a[2:4]) + _sizes(a[5:7]) + 2 * pairs * 4 + pairs * (2 * width + len(a[5])) * item

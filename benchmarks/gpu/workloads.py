@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.shapes import AUDIO_VOCABULARY
 from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig, TextConfig, audio_tokens
 from sqe_fast.kernels.operators import Operators
-from sqe_fast.model.encoder import Clip
+from sqe_fast.model.encoder import PackedClip
 from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 
@@ -99,7 +99,7 @@ class Stages:
         like = model.decoder.head.weight
         self._device, self._dtype = like.device, like.dtype
         torch.manual_seed(1)
-        self.clips: list[Clip] = [
+        self.clips: list[PackedClip] = [
             (self._normal(*load.config.audio.mel_shape(frames)), frames) for frames in load.frames
         ]
         heard = min(audio_tokens(load.frames[0]), load.prompt // 2)
@@ -132,8 +132,7 @@ class Stages:
     def logits(self, rows: int) -> Tensor:
         return self.packed.logits(self.hidden[:rows])
 
-    def read_out(self, rows: int) -> tuple[Tensor, Tensor]:
+    def read_out(self, rows: int) -> Tensor:
         shape = rows, self.load.candidates
         named = torch.arange(100, 100 + shape[1], dtype=torch.int32, device=self._device).expand(shape).contiguous()
-        values = torch.linspace(1.0, 5.0, shape[1], device=self._device).expand(shape).contiguous()
-        return self.packed.read_out(self.hidden[:rows], named, values)
+        return self.packed.read_out(self.hidden[:rows], named)

@@ -12,10 +12,10 @@ from itertools import chain
 from typing import NamedTuple
 
 from sqe_fast.engine.encoding import ClipEncoder
-from sqe_fast.engine.sequence import Distribution, Request, Result, Sequence
+from sqe_fast.engine.sequence import Request, Result, Sequence
 from sqe_fast.engine.trace import Meter
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.runners.base import Embedding, Row, Runner, StepOutput
+from sqe_fast.runners.base import Answer, Embedding, Runner, SlotStep
 
 ENCODER_CACHE_BYTES = 64 << 20
 """At 4,096 wide (7B) and in float32 what a GPU encodes ahead in one call: 120 s, and up to 30 s more of the last clip.
@@ -217,13 +217,13 @@ class Engine:
         sequence, slot = entry.sequence, len(self._scheduler.active)
         try:
             audio = self._embeddings(sequence.request)
-            output = self._prefill(Row(slot, 0, tuple(sequence.tokens), sequence.candidates), audio)
+            answer = self._prefill(SlotStep(slot, 0, tuple(sequence.tokens), sequence.asks), audio)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is this request's, and reaches who asked)
             self._scheduler.skip(entry)
             entry.fail(error)
             return
         sequence.fed = len(sequence.tokens)
-        sequence.absorb(_distribution(output, 0))
+        sequence.absorb(answer)
         if sequence.finished:
             self._scheduler.skip(entry)
             entry.finish(sequence.result())
@@ -235,19 +235,19 @@ class Engine:
         try:
             for slot, sequence in enumerate(sequences):
                 self._catch_up(slot, sequence)
-            rows = [_next_row(slot, sequence) for slot, sequence in enumerate(sequences)]
+            steps = [_next_step(slot, sequence) for slot, sequence in enumerate(sequences)]
             with self.meter.timed("decode_ms"):
-                output = self.runner.decode(rows)
+                answers = self.runner.decode(steps)
         except Exception as error:  # noqa: BLE001 (it is that of all who were in the pass)
             while self._scheduler.active:
                 self._scheduler.active.pop().fail(error)
             return
         self.meter.add("decode_steps", 1)
-        self.meter.add("decode_tokens", len(rows))
-        for index, sequence in enumerate(sequences):
+        self.meter.add("decode_tokens", len(steps))
+        for sequence, answer in zip(sequences, answers, strict=True):
             sequence.fed += 1
             if not sequence.pending:
-                sequence.absorb(_distribution(output, index))
+                sequence.absorb(answer)
         held = sum(sequence.fed for sequence in sequences) * self._info.kv_bytes_per_token
         self.meter.highest("kv_bytes", held)
 
@@ -255,14 +255,14 @@ class Engine:
         """Prefill all but the last of many forced tokens; the last one rides in the decode pass."""
         if len(sequence.pending) <= MAX_RIDING:
             return
-        self._prefill(Row(slot, sequence.fed, sequence.pending[:-1]), ())
+        self._prefill(SlotStep(slot, sequence.fed, sequence.pending[:-1]), ())
         sequence.fed = len(sequence.tokens) - 1
 
-    def _prefill(self, row: Row, audio: collections.abc.Sequence[Embedding]) -> StepOutput:
+    def _prefill(self, step: SlotStep, audio: collections.abc.Sequence[Embedding]) -> Answer:
         with self.meter.timed("prefill_ms"):
-            output = self.runner.prefill(row, audio)
-        self.meter.add("prefill_tokens", len(row.tokens))
-        return output
+            answer = self.runner.prefill(step, audio)
+        self.meter.add("prefill_tokens", len(step.tokens))
+        return answer
 
     def _release(self, slots: list[int]) -> None:
         """Free slots and close the holes: from the last to the first, so that no finished sequence is moved."""
@@ -289,11 +289,7 @@ def _late() -> Result:
     )
 
 
-def _next_row(slot: int, sequence: Sequence) -> Row:
-    """The next token of a sequence; it asks for candidates only where nothing else waits to be fed."""
+def _next_step(slot: int, sequence: Sequence) -> SlotStep:
+    """The next token of a sequence; it asks only where nothing else waits to be fed."""
     pending = sequence.pending
-    return Row(slot, sequence.fed, pending[:1], sequence.candidates if len(pending) == 1 else ())
-
-
-def _distribution(output: StepOutput, row: int) -> Distribution:
-    return Distribution(output.top_tokens[row], output.top_logprobs[row], output.probabilities[row])
+    return SlotStep(slot, sequence.fed, pending[:1], sequence.asks if len(pending) == 1 else None)

@@ -1,7 +1,7 @@
 """One request on its way: what it asks for, how far it has come, and how a step's output moves it on.
 
-A sequence is a list of tokens of which the first `fed` are in KV memory. A distribution seen after the last token is
-absorbed by the current step: a `Read` keeps it, a `Write` picks a token from it; a `Force` needs none.
+A sequence is a list of tokens of which the first `fed` are in KV memory. What the current step asks of the distribution
+after the last token, it absorbs: a `Read` keeps it, a `Write` picks a token from it; a `Force` needs none.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from sqe_fast.answer.program import Force, Program, Read, Step, Write
 from sqe_fast.audio.features import LogMel
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.runners.base import FloatArray, IntArray
+from sqe_fast.runners.base import Answer, Ask, Candidates, FloatArray, IntArray, Top, TopTokens
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,17 @@ class Result:
     error: ClipError | None = None
 
 
-class Distribution(NamedTuple):
-    """One row of a `StepOutput`."""
-
-    top_tokens: IntArray  # [TOP_K], best first
-    top_logprobs: FloatArray  # [TOP_K]
-    probabilities: FloatArray  # [len(candidates)]
+TOP_K = 8
+"""How many best tokens prose is written from: enough for greedy decoding and for one resampled retry."""
 
 
 @dataclass
 class _Draft:
-    """Prose being written. `first` is the distribution before its first token: a retry starts there without a pass."""
+    """Prose being written. `first` was seen before its first token: a retry starts there without a pass."""
 
     start: int
-    first: Distribution
+    first: TopTokens | None
+    """None where the outline gives the first token."""
     rng: np.random.Generator | None = None
     """None while greedy; the one retry samples."""
     numbers: int = 0
@@ -105,10 +102,14 @@ class Sequence:
         return tuple(self.tokens[self.fed :])
 
     @property
-    def candidates(self) -> tuple[int, ...]:
-        """What the current step wants to read after the last token."""
+    def asks(self) -> Ask:
+        """What the current step must know of the distribution after the last token."""
         step = self._steps[self._index]
-        return step.candidates if isinstance(step, Read) else ()
+        if isinstance(step, Read):
+            return Candidates(step.candidates)
+        assert isinstance(step, Write), "forced tokens are appended at once"
+        written = self.tokens[self._draft.start :] if self._draft else []
+        return Top(TOP_K) if _outlined(step, written) is None else None
 
     @property
     def longest(self) -> int:
@@ -118,13 +119,13 @@ class Sequence:
     def result(self) -> Result:
         return Result(self._reads, tuple(self._text), self.error)
 
-    def absorb(self, seen: Distribution) -> None:
-        """Move on by the distribution after the last token; every token is fed. Afterwards `finished`, or `pending`."""
+    def absorb(self, answer: Answer) -> None:
+        """Move on by the answer to `asks`; every token is fed. Afterwards `finished`, or `pending`."""
         step = self._steps[self._index]
         if isinstance(step, Read):
-            self._read(step, seen)
+            self._read(step, cast(FloatArray, answer))
         elif isinstance(step, Write):
-            self._write(step, seen)
+            self._write(step, cast("TopTokens | None", answer))
         self._append_forced()
 
     def _append_forced(self) -> None:
@@ -132,19 +133,21 @@ class Sequence:
             self.tokens.extend(step.tokens)
             self._index += 1
 
-    def _read(self, step: Read, seen: Distribution) -> None:
-        mean, std = step.expectation(seen.probabilities)
+    def _read(self, step: Read, probabilities: FloatArray) -> None:
+        mean, std = step.expectation(probabilities)
         token = step.nearest(mean)
-        self._reads[step.name] = ReadOut(mean, std, seen.probabilities, token)
+        self._reads[step.name] = ReadOut(mean, std, probabilities, token)
         self.tokens.append(token)
         self._index += 1
 
-    def _write(self, step: Write, seen: Distribution) -> None:
+    def _write(self, step: Write, best: TopTokens | None) -> None:
         if self._draft is None:
-            self._draft = _Draft(len(self.tokens), seen)
+            self._draft = _Draft(len(self.tokens), best)
         draft = self._draft
         written = len(self.tokens) - draft.start
-        token = self._choose(step, draft, seen, written)
+        token = (
+            _outlined(step, self.tokens[draft.start :]) if best is None else self._choose(step, draft, best, written)
+        )
         if token == step.stop and written:
             self._text += self.tokens[draft.start :]
             self.tokens.append(token)
@@ -154,17 +157,14 @@ class Sequence:
         else:
             self.tokens.append(token)
 
-    def _choose(self, step: Write, draft: _Draft, seen: Distribution, written: int) -> int | None:
-        begun = _outlined(step, self.tokens[draft.start :])
-        if begun is not None:
-            return begun
+    def _choose(self, step: Write, draft: _Draft, best: TopTokens, written: int) -> int | None:
         token: int | None
         may_stop = written > 0 and not step.outline
         if draft.rng is None:
-            token = greedy(seen.top_tokens)
+            token = greedy(best.tokens)
         else:
-            fit = [int(token) in step.prose or (int(token) == step.stop and may_stop) for token in seen.top_tokens]
-            token = sample(seen.top_tokens, seen.top_logprobs, np.array(fit), draft.rng)
+            fit = [int(token) in step.prose or (int(token) == step.stop and may_stop) for token in best.tokens]
+            token = sample(best.tokens, best.logprobs, np.array(fit), draft.rng)
         if token == step.stop and not may_stop:
             return None
         if token not in step.number_ids or not step.numbers:

@@ -1,5 +1,5 @@
-"""decoder.onnx: tokens and audio embeddings → the best tokens and the candidates' probabilities after each row's last
-token. Keys and values are written into the caller's KV memory. The torch twin is model/decoder.py.
+"""decoder.onnx: tokens and audio embeddings → what is asked after each row's last token: logits of candidates, or the
+best tokens. Keys and values are written into the caller's KV memory. The torch twin is model/decoder.py.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from onnx import ModelProto, TensorProto
 
 from sqe_fast.checkpoint.config import Qwen2AudioConfig, TextConfig
 from sqe_fast.export.graph import MICROSOFT, Dimension, Graph, StoredTensor
-from sqe_fast.runners.base import TOP_K
 
-_NEVER = -1e30  # the logit of what is not a candidate: finite, so that a row without candidates stays free of NaN
+HEAD = "language_model.lm_head.weight"
 
 
 def decoder_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor]) -> ModelProto:
     """Inputs, all shapes dynamic: input_ids [batch, time] int64; audio [clips' tokens, hidden] float32, at least one
     row, whose k-th replaces the k-th audio token; seqlens_k [batch] int32, positions of each row after this step less
-    one; total_length int32, the longest of them; candidates [batch, count] int64, padded with a
-    negative number; past_key_i and
-    past_value_i [batch, kv_heads, max_length, head_dim].
+    one; total_length int32, the longest of them; readers [readers] int64, the rows that read candidates [readers,
+    count] int64 (−1 fills a list up, its logit means nothing); writers [writers] int64, the rows that want the best
+    top_count [1] int64 tokens; past_key_i and past_value_i [batch, kv_heads, max_length, head_dim]. Either of readers
+    and writers may be empty: then nothing is computed for it.
 
-    Outputs: top_tokens [batch, 8] int64, top_logprobs [batch, 8], probabilities [batch, count], present_key_i and
-    present_value_i, which must be the same memory as past_key_i and past_value_i.
+    Outputs: candidate_logits [readers, count], top_tokens [writers, top_count] int64, top_logprobs [writers,
+    top_count], present_key_i and present_value_i, which must be the same memory as past_key_i and past_value_i.
     """
     g = Graph("decoder", tensors)
     text = config.text
@@ -32,15 +32,14 @@ def decoder_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor]) ->
         g.input("seqlens_k", TensorProto.INT32, ["batch"]),
         g.input("total_length", TensorProto.INT32, []),
     ]
-    candidates = g.input("candidates", TensorProto.INT64, ["batch", "count"])
     attention = _Attention(g, text, ids, [*lengths, *_rotary_tables(g, text)])
 
     x = _embed(g, config, ids, audio)
     for index in range(text.layers):
         x = _layer(g, text, x, index, attention)
     x = _rms_norm(g, text, x, "language_model.model.norm")
-    logits = g.linear(x, ["language_model.lm_head.weight"])
-    _answer(g, logits, candidates)
+    _read(g, x)
+    _write(g, x)
     return g.model()
 
 
@@ -126,14 +125,25 @@ def _rotary_tables(g: Graph, text: TextConfig) -> list[str]:
     return [g.op("Cos", [angles]), g.op("Sin", [angles])]
 
 
-def _answer(g: Graph, logits: str, candidates: str) -> None:
-    """logits [batch, vocabulary] → the three outputs the runner reads."""
-    logprobs = g.op("LogSoftmax", [logits], axis=-1)
-    g.op("TopK", [logprobs, g.integers(TOP_K)], outputs=["top_logprobs", "top_tokens"], axis=-1)
-    g.declare_output("top_tokens", TensorProto.INT64, ["batch", TOP_K])
-    g.declare_output("top_logprobs", TensorProto.FLOAT, ["batch", TOP_K])
-    zero = g.integers(0)
-    named = g.op("GatherElements", [logits, g.op("Max", [candidates, zero])], axis=1)
-    is_named = g.op("Not", [g.op("Less", [candidates, zero])])
-    named = g.op("Where", [is_named, named, g.constant(np.array(_NEVER, np.float32))])
-    g.output(g.op("Softmax", [named], axis=-1), "probabilities", TensorProto.FLOAT, ["batch", "count"])
+def _read(g: Graph, x: str) -> None:
+    """Logits of the readers' candidates, from their rows of the head alone: x [batch, hidden] after the final norm.
+
+    As products and their sum: a matrix product's order of summation depends on how many candidates there are, and so
+    on other rows' lists.
+    """
+    readers = g.input("readers", TensorProto.INT64, ["readers"])
+    candidates = g.input("candidates", TensorProto.INT64, ["readers", "count"])
+    hidden = g.op("Unsqueeze", [g.op("Gather", [x, readers], axis=0), g.integers(1)])
+    head = g.op("Cast", [g.op("Gather", [g.stored(HEAD), candidates], axis=0)], to=TensorProto.FLOAT)
+    logits = g.op("ReduceSum", [g.op("Mul", [hidden, head]), g.integers(-1)], keepdims=0)
+    g.output(logits, "candidate_logits", TensorProto.FLOAT, ["readers", "count"])
+
+
+def _write(g: Graph, x: str) -> None:
+    """The best tokens of the writers, over the whole head."""
+    writers = g.input("writers", TensorProto.INT64, ["writers"])
+    count = g.input("top_count", TensorProto.INT64, [1])
+    logprobs = g.op("LogSoftmax", [g.linear(g.op("Gather", [x, writers], axis=0), [HEAD])], axis=-1)
+    g.op("TopK", [logprobs, count], outputs=["top_logprobs", "top_tokens"], axis=-1)
+    g.declare_output("top_tokens", TensorProto.INT64, ["writers", "top_count"])
+    g.declare_output("top_logprobs", TensorProto.FLOAT, ["writers", "top_count"])

@@ -8,15 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
-from sqe_fast.checkpoint.config import MEL_MARGIN
+from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig
 from sqe_fast.runners import open_runner
-from sqe_fast.runners.base import Embedding, FloatArray, Row, Runner, RunnerInfo, StepOutput
+from sqe_fast.runners.base import (
+    Answer,
+    Candidates,
+    Embedding,
+    FloatArray,
+    Runner,
+    RunnerInfo,
+    SlotStep,
+    Top,
+    TopTokens,
+)
 
 TOLERANCE = 1e-4
 """Both run in float32 and differ in the order of their sums alone; relative to the largest value, at least to 1."""
 
 FRAMES = (50, 321, 800)  # an even and an odd count, and a length at which float32 sums grow long
 DECODE_STEPS = 4
+BEST = 8
 SEED = 20240229
 
 
@@ -52,15 +63,14 @@ class Parity:
 def measure_parity(folder: Path) -> Parity:
     """Encode noise, prefill with it, decode a few tokens, in both runners."""
     onnx, torch = (open_runner(folder, device=device, slots=1) for device in ("cpu", "torch-cpu"))
-    return Parity(tuple(_compare(onnx, torch)))
+    return Parity(tuple(_compare(onnx, torch, Qwen2AudioConfig.from_folder(folder).audio)))
 
 
-def _compare(onnx: Runner, torch: Runner) -> Iterator[Difference]:
+def _compare(onnx: Runner, torch: Runner, config: AudioConfig) -> Iterator[Difference]:
     rng = np.random.default_rng(SEED)
     embeddings: Sequence[Embedding] = ()
     for frames in FRAMES:
-        columns = min(frames + MEL_MARGIN, torch.info.max_audio_frames)
-        mel = rng.uniform(-1, 1.5, (torch.info.n_mels, columns)).astype(np.float32)
+        mel = rng.uniform(-1, 1.5, config.mel_shape(frames)).astype(np.float32)
         [ours], embeddings = onnx.encode([(mel, frames)]), torch.encode([(mel, frames)])
         yield _difference(f"encoder, {frames} frames", np.asarray(ours), np.asarray(embeddings[0]))
     yield from _compare_decoders(onnx, torch, embeddings, rng)
@@ -73,11 +83,14 @@ def _compare_decoders(
     info = torch.info
     text = _text_tokens(info, rng, 24 + DECODE_STEPS)
     tokens = (*text[:8], *[info.audio_token_id] * audio[0].shape[0], *text[8:24])
-    row = Row(0, 0, tokens, candidates=text[:16])
-    yield from _steps("prefill", onnx.prefill(row, [np.asarray(clip) for clip in audio]), torch.prefill(row, audio))
-    for step, token in enumerate(text[24:]):
-        row = Row(0, len(tokens) + step, (token,), candidates=text[:16])
-        yield from _steps(f"decode {step + 1}", onnx.decode([row]), torch.decode([row]))
+    arrays = [np.asarray(clip) for clip in audio]
+    for ask in (Top(BEST), Candidates(text[:16])):
+        step = SlotStep(0, 0, tokens, ask)
+        yield _answers("prefill", onnx.prefill(step, arrays), torch.prefill(step, audio))
+    for index, token in enumerate(text[24:]):
+        for ask in (Top(BEST), Candidates(text[:16])):  # the second time the slot takes up the same again
+            step = SlotStep(0, len(tokens) + index, (token,), ask)
+            yield _answers(f"decode {index + 1}", onnx.decode([step])[0], torch.decode([step])[0])
 
 
 def _text_tokens(info: RunnerInfo, rng: np.random.Generator, count: int) -> tuple[int, ...]:
@@ -85,10 +98,11 @@ def _text_tokens(info: RunnerInfo, rng: np.random.Generator, count: int) -> tupl
     return tuple(int(i) + (i >= info.audio_token_id) for i in ids)
 
 
-def _steps(what: str, onnx: StepOutput, torch: StepOutput) -> Iterator[Difference]:
-    # sorted values, not tokens: two near-equal logits may change places
-    yield _difference(f"{what}, best log-probabilities", onnx.top_logprobs, torch.top_logprobs)
-    yield _difference(f"{what}, candidates", onnx.probabilities[0], torch.probabilities[0])
+def _answers(what: str, onnx: Answer, torch: Answer) -> Difference:
+    if isinstance(onnx, TopTokens) and isinstance(torch, TopTokens):
+        # sorted values, not tokens: two near-equal logits may change places
+        return _difference(f"{what}, best log-probabilities", onnx.logprobs, torch.logprobs)
+    return _difference(f"{what}, candidates", np.asarray(onnx), np.asarray(torch))
 
 
 def _difference(what: str, onnx: FloatArray, torch: FloatArray) -> Difference:

@@ -140,7 +140,6 @@ class Operators(Protocol):
         eps: float,
         head: Tensor,  # [vocabulary, K]
         candidates: Tensor,  # [B, C] int32; −1 stands for none
-        values: Tensor,  # [B, C] float32
-    ) -> tuple[Tensor, Tensor]:
-        """RMS norm, logits of the candidates only, softmax over them, and Σ p · value: ([B, C], [B]) float32. A row
-        without candidates gives zeros."""
+    ) -> Tensor:
+        """RMS norm, logits of the candidates only, and softmax over them: [B, C] float32. A row without candidates
+        gives zeros."""

@@ -1,4 +1,4 @@
-"""From a hidden state to the expected value of a few candidate tokens, as one Triton kernel. Forward only.
+"""From a hidden state to the probabilities of a few candidate tokens, as one Triton kernel. Forward only.
 
 Only the candidates' rows of the head are read: 41 of Qwen2-Audio's 156,032.
 """
@@ -8,6 +8,7 @@ Only the candidates' rows of the head are read: 41 of Qwen2-Audio's 156,032.
 
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -25,16 +26,13 @@ def _read_out(
     norm_weight,  # [K]
     head,  # [vocabulary, K]
     candidates,  # [B, C] int32
-    values,  # [B, C] float32
     probabilities,  # [B, C] float32
-    expected,  # [B] float32
     K,
     C,
     eps,
     stride_x,
     stride_head,
     stride_candidates,
-    stride_values,
     BLOCK_C: tl.constexpr,  # ≥ C
     BLOCK_K: tl.constexpr,
     STAGES: tl.constexpr,
@@ -62,23 +60,18 @@ def _read_out(
     weights = tl.where(named, tl.exp2((logits - top) * 1.4426950408889634), 0.0)  # log2(e)
     total = tl.sum(weights, 0)
     weights = weights / tl.where(total > 0, total, 1.0)  # without candidates: zeros
-    worth = tl.load(values + row * stride_values + c, mask=named, other=0.0)
     tl.store(probabilities + row * C + c, weights, mask=c < C)
-    tl.store(expected + row, tl.sum(weights * worth, 0))
 
 
-def read_out(
-    x: Tensor, norm_weight: Tensor, eps: float, head: Tensor, candidates: Tensor, values: Tensor
-) -> tuple[Tensor, Tensor]:
-    assert candidates.shape == values.shape
-    assert all(matrix.stride(1) == 1 for matrix in (x, head, candidates, values))
+def read_out(x: Tensor, norm_weight: Tensor, eps: float, head: Tensor, candidates: Tensor) -> Tensor:
+    assert all(matrix.stride(1) == 1 for matrix in (x, head, candidates))
     (B, K), C = x.shape, candidates.shape[1]
-    probabilities, expected = values.new_empty(B, C), values.new_empty(B)
+    probabilities = torch.empty(B, C, dtype=torch.float32, device=x.device)
     if B:
         block = max(LEAST_CANDIDATES, triton.next_power_of_2(C))
         _read_out[(B,)](
-            x, norm_weight, head, candidates, values, probabilities, expected, K, C, eps,
-            x.stride(0), head.stride(0), candidates.stride(0), values.stride(0),
+            x, norm_weight, head, candidates, probabilities, K, C, eps,
+            x.stride(0), head.stride(0), candidates.stride(0),
             BLOCK_C=block, BLOCK_K=BLOCK_K, STAGES=STAGES, num_warps=WARPS,
         )  # fmt: skip
-    return probabilities, expected
+    return probabilities

@@ -122,14 +122,11 @@ def decode_attention(
     return torch.cat(rows)
 
 
-def read_out(
-    x: Tensor, norm_weight: Tensor, eps: float, head: Tensor, candidates: Tensor, values: Tensor
-) -> tuple[Tensor, Tensor]:
+def read_out(x: Tensor, norm_weight: Tensor, eps: float, head: Tensor, candidates: Tensor) -> Tensor:
     normed = F.rms_norm(x, norm_weight.shape, norm_weight, eps)
     named = candidates >= 0
     logits = (head[candidates.clamp(min=0)] @ normed[:, :, None])[:, :, 0].float()
-    probabilities = logits.masked_fill(~named, float("-inf")).softmax(-1).where(named, 0.0)
-    return probabilities, (probabilities * values).sum(-1)
+    return logits.masked_fill(~named, float("-inf")).softmax(-1).where(named, 0.0)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

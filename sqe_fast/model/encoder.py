@@ -18,7 +18,7 @@ from sqe_fast.checkpoint.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, Au
 
 LAYER_NORM_EPS = 1e-5
 
-Clip = tuple[Tensor, int]
+PackedClip = tuple[Tensor, int]
 """(log-mel [n_mels, min(frames + 2, max_frames)], frames): frames = ceil(samples / 160)."""
 
 
@@ -35,7 +35,7 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
 
-    def forward(self, clips: Sequence[Clip]) -> tuple[Tensor, list[int]]:
+    def forward(self, clips: Sequence[PackedClip]) -> tuple[Tensor, list[int]]:
         """Packed [sum of tokens, width] and each clip's number of tokens (40 ms each).
 
         Raises ValueError for a clip whose log-mel does not fit its frames.
@@ -50,7 +50,7 @@ class Encoder(nn.Module):
         x, tokens = _pool(x, lengths)
         return self.norm(x), tokens
 
-    def _convolve(self, clips: Sequence[Clip]) -> tuple[Tensor, list[int]]:
+    def _convolve(self, clips: Sequence[PackedClip]) -> tuple[Tensor, list[int]]:
         """Both convolutions over all clips at once: [sum of positions, width] with position embeddings added."""
         mels, valid, starts = lay_out(clips, self.config.n_mels, clips[0][0])
         x = F.gelu(self.conv1(mels[None]))
@@ -63,7 +63,7 @@ class Encoder(nn.Module):
         return torch.cat(pieces), lengths
 
 
-def lay_out(clips: Sequence[Clip], n_mels: int, like: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+def lay_out(clips: Sequence[PackedClip], n_mels: int, like: Tensor) -> tuple[Tensor, Tensor, list[int]]:
     """Clips end to end: mels [n_mels, columns], where a clip lies [columns] bool, on the host, and where each starts.
 
     Each starts at an even column, at least one zero column after its predecessor: what a convolution's own zero padding

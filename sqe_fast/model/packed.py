@@ -16,7 +16,7 @@ from torch import Tensor
 from sqe_fast.checkpoint.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, audio_tokens, positions
 from sqe_fast.kernels.operators import Operators
 from sqe_fast.model.decoder import DecoderLayer, KVCache, rotary_frequencies
-from sqe_fast.model.encoder import LAYER_NORM_EPS, Clip, EncoderLayer, lay_out
+from sqe_fast.model.encoder import LAYER_NORM_EPS, EncoderLayer, PackedClip, lay_out
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 
 
@@ -38,7 +38,7 @@ class PackedModel:
 
     # --- encoder ---------------------------------------------------------------------------------------------------
 
-    def encode(self, clips: Sequence[Clip]) -> list[Tensor]:
+    def encode(self, clips: Sequence[PackedClip]) -> list[Tensor]:
         """Clips of any lengths → audio embeddings [tokens, hidden] of each; the mels on the model's device."""
         lengths = [positions(frames) for _, frames in clips]
         x = self._convolve(clips, lengths)
@@ -55,7 +55,7 @@ class PackedModel:
         )
         return list(torch.split(out, counts))
 
-    def _convolve(self, clips: Sequence[Clip], lengths: Sequence[int]) -> Tensor:
+    def _convolve(self, clips: Sequence[PackedClip], lengths: Sequence[int]) -> Tensor:
         mels, valid, starts = lay_out(clips, self.config.audio.n_mels, self._encoder.conv1.weight)
         steps = [np.arange(length) for length in lengths]
         columns = [start + MEL_PER_POSITION * step for start, step in zip(starts, steps, strict=True)]
@@ -138,10 +138,11 @@ class PackedModel:
         norm, head = self._decoder.norm.weight, self._decoder.head.weight
         return self.operators.rms_norm_linear(x, norm, self._eps, (head,), (None,))[0]
 
-    def read_out(self, x: Tensor, candidates: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities [B, C] of candidate tokens [B, C] int32 (−1: none), and the expectation [B] of their values."""
+    def read_out(self, x: Tensor, candidates: Tensor) -> Tensor:
+        """Hidden states [B, H] before the final norm → probabilities [B, C] of candidates [B, C] int32 (−1: none).
+        Of the head only their rows are read."""
         norm, head = self._decoder.norm.weight, self._decoder.head.weight
-        return self.operators.read_out(x, norm, self._eps, head, candidates, values)
+        return self.operators.read_out(x, norm, self._eps, head, candidates)
 
     @property
     def _eps(self) -> float:

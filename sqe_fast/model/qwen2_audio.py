@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sqe_fast.checkpoint.config import Qwen2AudioConfig
 from sqe_fast.model import weights
 from sqe_fast.model.decoder import CacheRows, Qwen2Decoder
-from sqe_fast.model.encoder import Clip, Encoder
+from sqe_fast.model.encoder import Encoder, PackedClip
 
 
 class Projector(nn.Module):
@@ -37,7 +37,7 @@ class Qwen2Audio(nn.Module):
         """One clip's log-mel [n_mels, min(frames + 2, max)] → audio embeddings [tokens, hidden]."""
         return self.encode_batch([(mel, frames)])[0]
 
-    def encode_batch(self, clips: Sequence[Clip]) -> tuple[Tensor, ...]:
+    def encode_batch(self, clips: Sequence[PackedClip]) -> tuple[Tensor, ...]:
         """Clips of any lengths → audio embeddings [tokens, hidden] of each, as `encode` would give them."""
         packed, tokens = self.encoder(clips)
         return torch.split(self.projector(packed), tokens)

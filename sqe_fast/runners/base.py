@@ -1,22 +1,20 @@
-"""The Runner protocol: the three things an engine asks of a model, whatever runs it.
+"""The Runner protocol: what an engine asks of a model, whatever runs it: encode, prefill, decode and move.
 
-A runner owns the weights and the KV memory (`slots` rows of `max_length` positions). It knows nothing of requests,
-prompts or ratings. It returns the few best tokens and the probabilities of named candidates, never full logits.
+A runner owns the weights and the KV memory (`slots` of `max_length` positions). It knows nothing of requests, prompts
+or ratings. Of the distribution after a sequence's last token it computes what the engine asks: the probabilities of
+named candidates, the best tokens, or nothing; never full logits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig, TextConfig
-
-TOP_K = 8
-"""How many best tokens a step reports: enough for greedy decoding and for one resampled retry."""
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -32,8 +30,6 @@ class RunnerInfo:
     vocab_size: int
     audio_token_id: int
     n_mels: int
-    max_audio_frames: int
-    """Longest log-mel the encoder takes, in 10 ms frames (3,000 = 30 s)."""
     slots: int
     max_length: int
     """Positions of KV memory per slot."""
@@ -56,26 +52,79 @@ class Embedding(Protocol):
 
 
 @dataclass(frozen=True)
-class Row:
-    """One sequence's share of a step: it reads the distribution after its last token.
+class Candidates:
+    """Asks for softmax(logits[tokens]), that is, renormalised over these tokens: [len(tokens)] float32."""
 
-    `candidates` may be empty; else the step reports softmax(logits[candidates]), that is, renormalised over them.
-    """
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Top:
+    """Asks for the `count` best tokens of the whole vocabulary."""
+
+    count: int
+
+
+class TopTokens(NamedTuple):
+    """The answer to `Top`, best first."""
+
+    tokens: IntArray  # [count]
+    logprobs: FloatArray  # [count], natural log, over the full vocabulary
+
+
+Ask = Candidates | Top | None
+"""What a sequence wants to know of the distribution after its last token. None where the next token is known."""
+Answer = FloatArray | TopTokens | None
+
+
+@dataclass(frozen=True)
+class SlotStep:
+    """One sequence's share of a step: the tokens that its slot takes up, and what is asked after the last of them."""
 
     slot: int
     past: int
     """Positions already in this slot's KV memory."""
     tokens: tuple[int, ...]
-    candidates: tuple[int, ...] = ()
+    asks: Ask = None
 
 
-@dataclass(frozen=True)
-class StepOutput:
-    """Row by row, in the order given."""
+NO_CANDIDATE = -1
+"""Fills a list of candidates up to the longest."""
 
-    top_tokens: IntArray  # [rows, TOP_K], best first
-    top_logprobs: FloatArray  # [rows, TOP_K], natural log, over the full vocabulary
-    probabilities: tuple[FloatArray, ...]  # rows of [len(candidates)]
+
+class Questions:
+    """Who asks what among the steps of one pass, by their places in it."""
+
+    def __init__(self, steps: Sequence[SlotStep]) -> None:
+        asks = [step.asks for step in steps]
+        self._count = len(asks)
+        self.reads = {place: ask.tokens for place, ask in enumerate(asks) if isinstance(ask, Candidates)}
+        self.writes = {place: ask.count for place, ask in enumerate(asks) if isinstance(ask, Top)}
+
+    @property
+    def candidates(self) -> list[tuple[int, ...]]:
+        """Those of each read, filled up to one length."""
+        longest = max(map(len, self.reads.values()), default=0)
+        return [tokens + (NO_CANDIDATE,) * (longest - len(tokens)) for tokens in self.reads.values()]
+
+    @property
+    def top_count(self) -> int:
+        """The most that any write asks for."""
+        return max(self.writes.values(), default=1)
+
+    def answers(
+        self,
+        probabilities: Sequence[FloatArray],  # of each read, its candidates' alone
+        top_tokens: IntArray,  # [writes, top_count]
+        top_logprobs: FloatArray,  # [writes, top_count]
+    ) -> list[Answer]:
+        """For each step its own, in the order of the steps."""
+        answers: list[Answer] = [None] * self._count
+        for place, answer in zip(self.reads, probabilities, strict=True):
+            answers[place] = answer
+        for (place, count), tokens, logprobs in zip(self.writes.items(), top_tokens, top_logprobs, strict=True):
+            answers[place] = TopTokens(tokens[:count], logprobs[:count])
+        return answers
 
 
 class Runner(Protocol):
@@ -90,15 +139,15 @@ class Runner(Protocol):
         convolutions of the last valid output frame reach.
         """
 
-    def prefill(self, row: Row, audio: Sequence[Embedding]) -> StepOutput:
-        """Fill `row.slot` from position `row.past` with all of `row.tokens`; one sequence at its true length.
+    def prefill(self, step: SlotStep, audio: Sequence[Embedding]) -> Answer:
+        """Fill `step.slot` from position `step.past` with all of `step.tokens`; one sequence at its true length.
 
-        The k-th audio token id in `row.tokens` takes the k-th row of `audio`: what `encode` returned of each clip, one
+        The k-th audio token id in `step.tokens` takes the k-th row of `audio`: what `encode` returned of each clip, one
         after the other.
         """
 
-    def decode(self, rows: Sequence[Row]) -> StepOutput:
-        """One token for each row. Rows occupy slots 0 … len(rows)−1, in that order, each with one token."""
+    def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
+        """One token for each of slots 0 … len(steps)−1, in that order. No answer depends on the other steps."""
 
     def move(self, source: int, destination: int, length: int) -> None:
         """Copy the first `length` positions of KV memory from one slot to another."""
@@ -129,7 +178,6 @@ def runner_info(
         vocab_size=text.vocab_size,
         audio_token_id=config.audio_token_id,
         n_mels=config.audio.n_mels,
-        max_audio_frames=config.audio.max_frames,
         slots=slots,
         max_length=min(max_length, text.max_positions),
         kv_bytes_per_token=kv_bytes_per_token(text, dtype),
@@ -144,27 +192,27 @@ def check_mel(config: AudioConfig, log_mel: FloatArray, frames: int) -> None:
         raise ValueError(f"a log-mel of {frames} frames must be {list(expected)}, not {list(log_mel.shape)}")
 
 
-def check_prefill(info: RunnerInfo, row: Row, audio: Sequence[Embedding]) -> None:
-    _check_row(info, row)
+def check_prefill(info: RunnerInfo, step: SlotStep, audio: Sequence[Embedding]) -> None:
+    _check_step(info, step)
     for clip in audio:
         if len(clip.shape) != 2 or clip.shape[1] != info.hidden_size:
             raise ValueError(f"audio embeddings must be [n, {info.hidden_size}], not {list(clip.shape)}")
-    wanted, given = row.tokens.count(info.audio_token_id), sum(clip.shape[0] for clip in audio)
+    wanted, given = step.tokens.count(info.audio_token_id), sum(clip.shape[0] for clip in audio)
     if wanted != given:
         raise ValueError(f"{wanted} audio tokens, but {given} audio embeddings")
 
 
-def check_decode(info: RunnerInfo, rows: Sequence[Row]) -> None:
-    if not rows:
-        raise ValueError("a decode step needs at least one row")
-    for index, row in enumerate(rows):
-        _check_row(info, row)
-        if row.slot != index:
-            raise ValueError(f"decode rows must occupy slots 0, 1, …; row {index} is in slot {row.slot}")
-        if len(row.tokens) != 1 or row.past < 1:
-            raise ValueError(f"row {index} must add one token to a prefilled slot")
-        if row.tokens[0] == info.audio_token_id:
-            raise ValueError(f"row {index} decodes the audio token, which needs an embedding: prefill it")
+def check_decode(info: RunnerInfo, steps: Sequence[SlotStep]) -> None:
+    if not steps:
+        raise ValueError("a decode pass needs at least one slot")
+    for slot, step in enumerate(steps):
+        _check_step(info, step)
+        if step.slot != slot:
+            raise ValueError(f"a decode pass takes slots 0, 1, … in order, not slot {step.slot} in place {slot}")
+        if len(step.tokens) != 1 or step.past < 1:
+            raise ValueError(f"slot {slot} must be prefilled and take one token")
+        if step.tokens[0] == info.audio_token_id:
+            raise ValueError(f"slot {slot} decodes the audio token, which needs an embedding: prefill it")
 
 
 def check_move(info: RunnerInfo, source: int, destination: int, length: int) -> None:
@@ -174,15 +222,25 @@ def check_move(info: RunnerInfo, source: int, destination: int, length: int) -> 
         raise ValueError(f"cannot move {length} of {info.max_length} positions")
 
 
-def _check_row(info: RunnerInfo, row: Row) -> None:
-    _check_slot(info, row.slot)
-    if not row.tokens or row.past < 0:
+def _check_step(info: RunnerInfo, step: SlotStep) -> None:
+    _check_slot(info, step.slot)
+    if not step.tokens or step.past < 0:
         raise ValueError("a step needs at least one token and a past of at least 0")
-    if row.past + len(row.tokens) > info.max_length:
-        raise ValueError(f"{row.past} + {len(row.tokens)} positions do not fit the slot's {info.max_length}")
-    for ids in (row.tokens, row.candidates):
-        if ids and not 0 <= min(ids) <= max(ids) < info.vocab_size:
-            raise ValueError(f"token ids must be 0 to {info.vocab_size - 1}")
+    if step.past + len(step.tokens) > info.max_length:
+        raise ValueError(f"{step.past} + {len(step.tokens)} positions do not fit the slot's {info.max_length}")
+    _check_ids(info, step.tokens)
+    match step.asks:
+        case Candidates(()):
+            raise ValueError("a read needs at least one candidate")
+        case Candidates(tokens):
+            _check_ids(info, tokens)
+        case Top(count) if not 1 <= count <= info.vocab_size:
+            raise ValueError(f"the best 1 to {info.vocab_size} tokens can be asked for, not {count}")
+
+
+def _check_ids(info: RunnerInfo, ids: tuple[int, ...]) -> None:
+    if not 0 <= min(ids) <= max(ids) < info.vocab_size:
+        raise ValueError(f"token ids must be 0 to {info.vocab_size - 1}")
 
 
 def _check_slot(info: RunnerInfo, slot: int) -> None:

@@ -23,12 +23,12 @@ from sqe_fast.checkpoint.hashes import verify_hashes
 from sqe_fast.checkpoint.onnx_file import check_external_data
 from sqe_fast.errors import UnusableError
 from sqe_fast.runners.base import (
-    TOP_K,
+    Answer,
     Embedding,
     FloatArray,
-    Row,
+    Questions,
     RunnerInfo,
-    StepOutput,
+    SlotStep,
     check_decode,
     check_mel,
     check_move,
@@ -37,8 +37,10 @@ from sqe_fast.runners.base import (
 )
 
 PROVIDER = "CPUExecutionProvider"
-NO_CANDIDATE = -1
-"""Fills a row of candidates up to the longest."""
+_STEP_INPUTS = {
+    "input_ids", "audio", "seqlens_k", "total_length", "readers", "candidates", "writers", "top_count",
+}  # fmt: skip
+"""What decoder.onnx takes beside the KV memory."""
 
 _LOAD_ERRORS = (
     ort_errors.Fail,
@@ -62,6 +64,7 @@ class OnnxRunner:
         options = _options(threads or len(os.sched_getaffinity(0)))
         self._encoder = _session(folder / ENCODER_FILE, options)
         self._decoder = _session(folder / DECODER_FILE, options)
+        _check_inputs(folder, self._decoder)
         self._config = config
         self.info: RunnerInfo = runner_info("onnx-cpu", config, slots, max_length)
         text = config.text
@@ -85,49 +88,50 @@ class OnnxRunner:
         self._encoder.run_with_iobinding(binding)
         return audio
 
-    def prefill(self, row: Row, audio: Sequence[Embedding]) -> StepOutput:
-        check_prefill(self.info, row, audio)
+    def prefill(self, step: SlotStep, audio: Sequence[Embedding]) -> Answer:
+        check_prefill(self.info, step, audio)
         parts = [cast(FloatArray, clip) for clip in audio if clip.shape[0]]
         embeddings = np.concatenate(parts) if parts else self._no_audio
-        return self._step([row], row.slot, embeddings)
+        return self._run([step], step.slot, embeddings)[0]
 
-    def decode(self, rows: Sequence[Row]) -> StepOutput:
-        check_decode(self.info, rows)
-        return self._step(rows, 0, self._no_audio)
+    def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
+        check_decode(self.info, steps)
+        return self._run(steps, 0, self._no_audio)
 
     def move(self, source: int, destination: int, length: int) -> None:
         check_move(self.info, source, destination, length)
         self._kv[:, :, destination, :, :length] = self._kv[:, :, source, :, :length]
 
-    def _step(self, rows: Sequence[Row], first_slot: int, audio: FloatArray) -> StepOutput:
-        count = max(1, *(len(row.candidates) for row in rows))
-        candidates = np.full((len(rows), count), NO_CANDIDATE, np.int64)
-        for index, row in enumerate(rows):
-            candidates[index, : len(row.candidates)] = row.candidates
-        lengths = [row.past + len(row.tokens) for row in rows]
+    def _run(self, steps: Sequence[SlotStep], first_slot: int, audio: FloatArray) -> list[Answer]:
+        asked = Questions(steps)
+        lengths = [step.past + len(step.tokens) for step in steps]
+        reads, writes, count = len(asked.reads), len(asked.writes), asked.top_count
         inputs: dict[str, npt.NDArray[Any]] = {
-            "input_ids": np.array([row.tokens for row in rows], np.int64),
+            "input_ids": np.array([step.tokens for step in steps], np.int64),
             "audio": audio,
             "seqlens_k": np.array(lengths, np.int32) - np.int32(1),
             "total_length": np.array(max(lengths), np.int32),
-            "candidates": candidates,
+            "readers": np.array(list(asked.reads), np.int64),
+            "candidates": np.array(asked.candidates, np.int64).reshape(reads, -1 if reads else 0),
+            "writers": np.array(list(asked.writes), np.int64),
+            "top_count": np.array([count], np.int64),
         }
-        tokens = np.empty((len(rows), TOP_K), np.int64)
-        logprobs = np.empty((len(rows), TOP_K), np.float32)
-        probabilities = np.empty((len(rows), count), np.float32)
+        logits = np.empty(inputs["candidates"].shape, np.float32)
+        tokens = np.empty((writes, count), np.int64)
+        logprobs = np.empty((writes, count), np.float32)
         outputs: dict[str, npt.NDArray[Any]] = {
+            "candidate_logits": logits,
             "top_tokens": tokens,
             "top_logprobs": logprobs,
-            "probabilities": probabilities,
         }
-        binding = self._memory(first_slot, len(rows))
+        binding = self._memory(first_slot, len(steps))
         for name, given in inputs.items():
             _bind_input(binding, name, given)
         for name, wanted in outputs.items():
             _bind_output(binding, name, wanted)
         self._decoder.run_with_iobinding(binding)
-        named = tuple(probabilities[index, : len(row.candidates)] for index, row in enumerate(rows))
-        return StepOutput(tokens, logprobs, named)
+        named = [_softmax(row[: len(read)]) for row, read in zip(logits, asked.reads.values(), strict=True)]
+        return asked.answers(named, tokens, logprobs)
 
     def _memory(self, first_slot: int, count: int) -> Any:
         """A binding whose past and present keys and values are `count` slots from `first_slot`; made once for each."""
@@ -161,6 +165,23 @@ def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Inf
     if session.get_providers() != [PROVIDER]:
         raise UnusableError(f"{path}: ONNX Runtime runs it on {session.get_providers()}, not on the CPU as asked")
     return session
+
+
+def _check_inputs(folder: Path, decoder: onnxruntime.InferenceSession) -> None:
+    found = {entry.name for entry in decoder.get_inputs() if not entry.name.startswith("past_")}
+    if found != _STEP_INPUTS:
+        raise UnusableError(
+            f"{folder / DECODER_FILE}: written for another version of sqe-fast (it takes {', '.join(sorted(found))}); "
+            f"`sqe export {folder}` writes it anew"
+        )
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
+    """[n] → [n]. Here and not in the graph, where rows are filled up to the longest of the pass: the order of a sum,
+    and with it the last bit, would depend on the other steps."""
+    weights = np.exp(logits - logits.max())
+    probabilities: FloatArray = weights / weights.sum()
+    return probabilities
 
 
 def _bind_input(binding: Any, name: str, array: npt.NDArray[Any]) -> None:

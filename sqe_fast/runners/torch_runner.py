@@ -6,7 +6,7 @@ decode steps are replayed as CUDA graphs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -21,11 +21,12 @@ from sqe_fast.kernels import OPERATORS, Operators, interpreted, select
 from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.runners.base import (
-    TOP_K,
+    Answer,
     Embedding,
     FloatArray,
-    Row,
-    StepOutput,
+    IntArray,
+    Questions,
+    SlotStep,
     check_decode,
     check_mel,
     check_move,
@@ -89,6 +90,7 @@ class TorchRunner:
             dtype=dtype,
             encode_frames=GPU_ENCODE_FRAMES if device == "cuda" else 1,
         )
+        self._candidates: dict[tuple[int, ...], Tensor] = {}
         self._onnx = None
         if encoder == "onnx":
             from sqe_fast.runners.onnx_encoder import OnnxEncoder
@@ -105,17 +107,17 @@ class TorchRunner:
         return list(self._model.encode([(self._tensor(log_mel), frames) for log_mel, frames in clips]))
 
     @torch.inference_mode()
-    def prefill(self, row: Row, audio: Sequence[Embedding]) -> StepOutput:
-        check_prefill(self.info, row, audio)
+    def prefill(self, step: SlotStep, audio: Sequence[Embedding]) -> Answer:
+        check_prefill(self.info, step, audio)
         clips = [cast(Tensor, clip) for clip in audio]
-        return self._output([row], self._model.prefill(row.tokens, clips, row.slot, row.past))
+        return self._answers([step], self._model.prefill(step.tokens, clips, step.slot, step.past))[0]
 
     @torch.inference_mode()
-    def decode(self, rows: Sequence[Row]) -> StepOutput:
-        check_decode(self.info, rows)
-        tokens = self._tensor(np.array([row.tokens[0] for row in rows], np.int64))
-        past = self._tensor(np.array([row.past for row in rows], np.int32))
-        return self._output(rows, self._decode(tokens, past))
+    def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
+        check_decode(self.info, steps)
+        tokens = self._tensor(np.array([step.tokens[0] for step in steps], np.int64))
+        past = self._tensor(np.array([step.past for step in steps], np.int32))
+        return self._answers(steps, self._decode(tokens, past))
 
     @torch.inference_mode()
     def move(self, source: int, destination: int, length: int) -> None:
@@ -123,18 +125,33 @@ class TorchRunner:
         for memory in (self._model.cache.keys, self._model.cache.values):
             memory[:, destination, :, :length] = memory[:, source, :, :length]
 
-    def _output(self, rows: Sequence[Row], hidden: Tensor) -> StepOutput:
-        best = self._model.logits(hidden).float().log_softmax(-1).topk(TOP_K)
-        named = tuple(np.empty(0, np.float32) for _ in rows)
-        most = max(len(row.candidates) for row in rows)
-        if most:
-            candidates = np.full((len(rows), most), -1, np.int32)
-            for index, row in enumerate(rows):
-                candidates[index, : len(row.candidates)] = row.candidates
-            values = torch.zeros(candidates.shape, device=self._device)
-            probabilities = self._model.read_out(hidden, self._tensor(candidates), values)[0].cpu().numpy()
-            named = tuple(probabilities[index, : len(row.candidates)] for index, row in enumerate(rows))
-        return StepOutput(best.indices.cpu().numpy(), best.values.cpu().numpy(), named)
+    def _answers(self, steps: Sequence[SlotStep], hidden: Tensor) -> list[Answer]:
+        """`hidden` [len(steps), H], before the final norm."""
+        asked = Questions(steps)
+        probabilities = self._read(hidden, asked) if asked.reads else []
+        best = self._best(hidden, asked) if asked.writes else (np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
+        return asked.answers(probabilities, *best)
+
+    def _read(self, hidden: Tensor, asked: Questions) -> list[FloatArray]:
+        candidates = torch.stack([self._uploaded(tokens) for tokens in asked.candidates])
+        probabilities = self._model.read_out(self._rows(hidden, asked.reads), candidates).cpu().numpy()
+        return [row[: len(tokens)] for row, tokens in zip(probabilities, asked.reads.values(), strict=True)]
+
+    def _best(self, hidden: Tensor, asked: Questions) -> tuple[IntArray, FloatArray]:
+        logprobs = self._model.logits(self._rows(hidden, asked.writes)).float().log_softmax(-1)
+        best = logprobs.topk(asked.top_count)
+        return best.indices.cpu().numpy(), best.values.cpu().numpy()
+
+    def _rows(self, hidden: Tensor, places: Collection[int]) -> Tensor:
+        if len(places) == len(hidden):
+            return hidden
+        return hidden[self._tensor(np.array(list(places), np.int64))]
+
+    def _uploaded(self, candidates: tuple[int, ...]) -> Tensor:
+        """[len(candidates)] int32, once for each of the few lists that programs read."""
+        if candidates not in self._candidates:
+            self._candidates[candidates] = self._tensor(np.array(candidates, np.int32))
+        return self._candidates[candidates]
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         """On a GPU through pinned memory, so that the copy need not wait for the work before it."""

@@ -41,17 +41,17 @@ def test_many_threads_and_an_event_loop_share_one_engine() -> None:
     """A result handed to the wrong caller, two threads in the runner at once, or a loop that stands still meanwhile."""
     runner = FakeRunner(slots=4, script=WORDS)
     inside, most = 0, 0
-    step = runner._step
+    take = runner._take
 
-    def counted(rows: Any, fed: Any) -> Any:
+    def counted(step: Any, fed: Any) -> Any:
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
         time.sleep(0.0002)
         inside -= 1
-        return step(rows, fed)
+        return take(step, fed)
 
-    runner._step = counted  # type: ignore[method-assign]
+    runner._take = counted  # type: ignore[method-assign]
     requests = [described(n / 200) if n % 3 else rating(n / 200) for n in range(160)]
     expected = alone(requests, FakeRunner(script=WORDS))
 

@@ -14,6 +14,7 @@ from sqe_fast.answer.program import Force, Program, Read
 from sqe_fast.engine.engine import MAX_RIDING, Engine, Priority
 from sqe_fast.engine.sequence import Request, Result
 from sqe_fast.errors import ErrorCode
+from sqe_fast.runners.base import Candidates
 from tests.support.fake_runner import AUDIO_TOKEN, FakeRunner, clip
 from tests.support.programs import NAMES, NUMBERS, STOP, VALUES, described, rating, reads, saying, write
 
@@ -170,7 +171,7 @@ def test_forced_tokens_between_reads_ride_in_decode_passes() -> None:
     results = Engine(runner).run(requests)
     assert len(runner.prefilled) == 3
     assert [len(rows) for rows in runner.decoded] == [3, 3, 3]
-    assert [bool(rows[0].candidates) for rows in runner.decoded] == [False, False, True]
+    assert [rows[0].asks for rows in runner.decoded] == [None, None, Candidates(NUMBERS)]
     first = results[0].reads[NAMES[0]].token
     [expected] = Engine(FakeRunner()).run([Request(Program((1, 10, first, 4, 5), tuple(reads()[1:2])), ())])
     assert results[0].reads[NAMES[1]].mean == expected.reads[NAMES[1]].mean

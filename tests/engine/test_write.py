@@ -8,9 +8,8 @@ import pytest
 
 from sqe_fast.answer.program import Program
 from sqe_fast.engine.engine import Engine
-from sqe_fast.engine.sequence import Request, Result
+from sqe_fast.engine.sequence import TOP_K, Request, Result
 from sqe_fast.errors import ErrorCode
-from sqe_fast.runners.base import TOP_K
 from tests.support.fake_runner import FakeRunner, Script
 from tests.support.programs import MARKER, NAMES, NUMBERS, STOP, described, rating, saying, write
 

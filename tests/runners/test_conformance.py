@@ -6,15 +6,33 @@ matrix products may choose another order of summation for another number of rows
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
+from sqe_fast.checkpoint.hashes import write_hashes
+from sqe_fast.export.graph import stored_tensors
+from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import load_checkpoint
-from sqe_fast.runners import open_runner
-from sqe_fast.runners.base import TOP_K, Embedding, FloatArray, Row, Runner, StepOutput
+from sqe_fast.runners import onnx_cpu, open_runner
+from sqe_fast.runners.base import (
+    Answer,
+    Ask,
+    Candidates,
+    Embedding,
+    FloatArray,
+    Runner,
+    SlotStep,
+    Top,
+    TopTokens,
+)
 from sqe_fast.runners.torch_runner import TorchRunner
 from tests.support.small_model import AUDIO_TOKEN, random_clip
 
@@ -26,6 +44,7 @@ SPLIT_TOLERANCE = 1e-5  # one prefill against several: other shapes, so another 
 MODEL_TOLERANCE = 2e-5  # float32 against the torch model in float64, and runner against runner
 SLOTS = 4
 CANDIDATES = (10, 77, 3, 150)
+BEST = 8
 
 TEXTS = ((9, 31, 12, 77), (150, 42), (18, 100, 64, 8, 0, 21, 33), (1, 2, 3, 4, 6))
 
@@ -42,8 +61,29 @@ def opened(name: str, folder: Path) -> Runner:
     return open_runner(folder, device=device, slots=SLOTS, max_length=128, threads=1)
 
 
-def prefill(runner: Runner, slot: int, tokens: tuple[int, ...], past: int = 0) -> StepOutput:
-    return runner.prefill(Row(slot, past, tokens, CANDIDATES), ())
+class Seen(NamedTuple):
+    """One distribution, asked for both ways."""
+
+    best: TopTokens
+    probabilities: FloatArray
+
+
+ASKS = (Top(BEST), Candidates(CANDIDATES))
+
+
+def prefill(runner: Runner, slot: int, tokens: tuple[int, ...], past: int = 0, audio: Sequence[Embedding] = ()) -> Seen:
+    """Twice, the second time over what the first has written."""
+    best, read = (runner.prefill(SlotStep(slot, past, tokens, ask), audio) for ask in ASKS)
+    return Seen(cast(TopTokens, best), cast(FloatArray, read))
+
+
+def decode(runner: Runner, *steps: tuple[int, int]) -> list[Seen]:
+    """Slot by slot (past, token); twice, as `prefill`."""
+    places = list(enumerate(steps))
+    best, read = (
+        runner.decode([SlotStep(slot, past, (token,), ask) for slot, (past, token) in places]) for ask in ASKS
+    )
+    return [Seen(cast(TopTokens, b), cast(FloatArray, r)) for b, r in zip(best, read, strict=True)]
 
 
 def encode(runner: Runner, *frames: int) -> list[Embedding]:
@@ -54,16 +94,19 @@ def arrays(embeddings: list[Embedding]) -> list[FloatArray]:
     return [np.asarray(embedding) for embedding in embeddings]
 
 
-def assert_close(a: StepOutput, b: StepOutput, tolerance: float) -> None:
-    np.testing.assert_array_equal(a.top_tokens, b.top_tokens)
-    np.testing.assert_allclose(a.top_logprobs, b.top_logprobs, rtol=0, atol=tolerance)
-    for p, q in zip(a.probabilities, b.probabilities, strict=True):
-        np.testing.assert_allclose(p, q, rtol=0, atol=tolerance)
+def assert_close(a: Seen, b: Seen, tolerance: float) -> None:
+    assert_same_answer(a.best, b.best, tolerance)
+    assert_same_answer(a.probabilities, b.probabilities, tolerance)
 
 
-def row_of(output: StepOutput, index: int) -> StepOutput:
-    one = slice(index, index + 1)
-    return StepOutput(output.top_tokens[one], output.top_logprobs[one], output.probabilities[one])
+def assert_same_answer(a: Answer, b: Answer, tolerance: float) -> None:
+    assert type(a) is type(b)
+    if isinstance(a, TopTokens) and isinstance(b, TopTokens):
+        np.testing.assert_array_equal(a.tokens, b.tokens)
+        a, b = a.logprobs, b.logprobs
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
 
 
 # --- against the model -----------------------------------------------------------------------------------------------
@@ -90,24 +133,38 @@ def test_a_prompt_with_two_clips_is_answered_as_the_model_would(runner: Runner, 
         audio = model.encode_batch(clips)
         tokens = (7, *[AUDIO_TOKEN] * len(audio[0]), 8, 9, *[AUDIO_TOKEN] * len(audio[1]), 11)
         logits = model.logits(model(torch.tensor([tokens]), audio))[0, -1]
-    best = logits.log_softmax(-1).topk(TOP_K)
-    output = runner.prefill(Row(0, 0, tokens, CANDIDATES), encode(runner, 51, 90))
-    np.testing.assert_array_equal(output.top_tokens[0], best.indices.numpy())
-    np.testing.assert_allclose(output.top_logprobs[0], best.values.numpy(), rtol=0, atol=MODEL_TOLERANCE)
+    best = logits.log_softmax(-1).topk(BEST)
+    seen = prefill(runner, 0, tokens, audio=encode(runner, 51, 90))
+    np.testing.assert_array_equal(seen.best.tokens, best.indices.numpy())
+    np.testing.assert_allclose(seen.best.logprobs, best.values.numpy(), rtol=0, atol=MODEL_TOLERANCE)
     expected = logits[list(CANDIDATES)].softmax(-1).numpy()
-    np.testing.assert_allclose(output.probabilities[0], expected, rtol=0, atol=MODEL_TOLERANCE)
+    np.testing.assert_allclose(seen.probabilities, expected, rtol=0, atol=MODEL_TOLERANCE)
 
 
 def test_shapes_and_types(runner: Runner) -> None:
+    assert runner.prefill(SlotStep(0, 0, TEXTS[0]), ()) is None
+    assert isinstance(runner.prefill(SlotStep(1, 0, TEXTS[1], Top(1)), ()), TopTokens)
+    read, best = runner.decode([SlotStep(0, 4, (3,), Candidates(CANDIDATES[:2])), SlotStep(1, 2, (3,), Top(BEST))])
+    assert isinstance(read, np.ndarray)
+    assert isinstance(best, TopTokens)
+    assert best.tokens.shape == best.logprobs.shape == (BEST,)
+    assert (best.tokens.dtype, best.logprobs.dtype, read.dtype) == (np.int64, np.float32, np.float32)
+    assert read.shape == (2,)
+    assert read.sum() == pytest.approx(1, abs=1e-6)
+    assert np.all(np.diff(best.logprobs) <= 0)
+    assert np.all(np.isfinite(best.logprobs))
+
+
+def test_as_many_tokens_as_are_asked_for(runner: Runner) -> None:
+    """A count fixed in a graph, or the largest of a pass for all; the whole vocabulary is a distribution."""
     for slot, text in enumerate(TEXTS[:2]):
         prefill(runner, slot, text)
-    output = runner.decode([Row(0, 4, (3,), CANDIDATES[:2]), Row(1, 2, (3,))])
-    assert output.top_tokens.shape == output.top_logprobs.shape == (2, TOP_K)
-    assert (output.top_tokens.dtype, output.top_logprobs.dtype) == (np.int64, np.float32)
-    assert [p.shape for p in output.probabilities] == [(2,), (0,)]
-    assert output.probabilities[0].sum() == pytest.approx(1, abs=1e-6)
-    assert np.all(np.diff(output.top_logprobs) <= 0)
-    assert np.all(np.isfinite(output.top_logprobs))
+    whole, few = runner.decode([SlotStep(0, 4, (3,), Top(151)), SlotStep(1, 2, (3,), Top(3))])
+    assert isinstance(whole, TopTokens)
+    assert isinstance(few, TopTokens)
+    assert sorted(whole.tokens) == list(range(151))
+    assert np.exp(whole.logprobs).sum() == pytest.approx(1, abs=1e-5)
+    assert few.tokens.shape == few.logprobs.shape == (3,)
 
 
 @pytest.mark.parametrize("name", RUNNERS)
@@ -118,7 +175,7 @@ def test_the_info_says_what_runs(name: str, exported: Path) -> None:
 def test_info(runner: Runner) -> None:
     info = runner.info
     assert (info.hidden_size, info.vocab_size, info.audio_token_id) == (64, 151, AUDIO_TOKEN)
-    assert (info.n_mels, info.max_audio_frames, info.slots, info.max_length) == (80, 3000, SLOTS, 128)
+    assert (info.n_mels, info.slots, info.max_length) == (80, SLOTS, 128)
     assert info.kv_bytes_per_token == 2 * 3 * 2 * 16 * 4
 
 
@@ -140,17 +197,18 @@ def test_pieces_equal_the_whole(runner: Runner) -> None:
     prefill(runner, 0, whole[:5])
     prefill(runner, 0, whole[5:12], past=5)
     prefill(runner, 0, whole[12:13], past=12)
-    for past in range(13, len(whole)):
-        output = runner.decode([Row(0, past, whole[past : past + 1], CANDIDATES)])
-    assert_close(output, expected, SPLIT_TOLERANCE)
+    for past in range(13, len(whole) - 1):
+        assert runner.decode([SlotStep(0, past, whole[past : past + 1])]) == [None]
+    [seen] = decode(runner, (len(whole) - 1, whole[-1]))
+    assert_close(seen, expected, SPLIT_TOLERANCE)
 
 
 def test_audio_may_come_in_a_later_piece(runner: Runner) -> None:
     audio = encode(runner, 51)
     tokens = (7, 8, *[AUDIO_TOKEN] * audio[0].shape[0], 9)
-    expected = runner.prefill(Row(1, 0, tokens, CANDIDATES), audio)
+    expected = prefill(runner, 1, tokens, audio=audio)
     prefill(runner, 1, tokens[:2])
-    assert_close(runner.prefill(Row(1, 2, tokens[2:], CANDIDATES), audio), expected, SPLIT_TOLERANCE)
+    assert_close(prefill(runner, 1, tokens[2:], past=2, audio=audio), expected, SPLIT_TOLERANCE)
 
 
 def test_a_batch_of_mixed_lengths_equals_its_rows_alone(runner: Runner) -> None:
@@ -158,21 +216,127 @@ def test_a_batch_of_mixed_lengths_equals_its_rows_alone(runner: Runner) -> None:
     alone = []
     for text in TEXTS:
         prefill(runner, 0, text)
-        alone.append([runner.decode([Row(0, len(text) + step, (20 + step,), CANDIDATES)]) for step in range(3)])
+        alone.append([decode(runner, (len(text) + step, 20 + step))[0] for step in range(3)])
     for slot, text in enumerate(TEXTS):
         prefill(runner, slot, text)
     for step in range(3):
-        rows = [Row(slot, len(text) + step, (20 + step,), CANDIDATES) for slot, text in enumerate(TEXTS)]
-        together = runner.decode(rows)
+        together = decode(runner, *((len(text) + step, 20 + step) for text in TEXTS))
         for slot in range(SLOTS):
-            assert_close(row_of(together, slot), alone[slot][step], tolerance)
+            assert_close(together[slot], alone[slot][step], tolerance)
 
 
-def test_candidates_of_one_row_do_not_reach_another(runner: Runner) -> None:
+MANY = tuple(range(3, 90))
+
+
+@pytest.mark.parametrize("neighbour", [None, Top(BEST), Candidates((6,)), Candidates(MANY)])
+@pytest.mark.parametrize("count", [2, 7, 41])
+def test_a_read_depends_on_no_other_steps_question(runner: Runner, count: int, neighbour: Ask) -> None:
+    """Sums whose order depends on the longest list of candidates in the pass, where a runner promises its bits."""
     for slot, text in enumerate(TEXTS[:2]):
         prefill(runner, slot, text)
-    few, many = (runner.decode([Row(0, 4, (3,), CANDIDATES[:2]), Row(1, 2, (3,), more)]) for more in ((), CANDIDATES))
-    np.testing.assert_array_equal(few.probabilities[0], many.probabilities[0])
+    read = SlotStep(0, 4, (3,), Candidates(MANY[:count]))
+    expected, _ = runner.decode([read, SlotStep(1, 2, (3,), Candidates(MANY[:count]))])
+    found, _ = runner.decode([read, SlotStep(1, 2, (3,), neighbour)])
+    assert_same_answer(found, expected, BATCH_TOLERANCE[runner.info.name])
+
+
+QUESTIONS: tuple[Ask, ...] = (Candidates(CANDIDATES), Top(3), None, Candidates(MANY))
+
+
+@pytest.mark.parametrize("turn", range(SLOTS))
+def test_some_read_some_write_and_some_ask_nothing(runner: Runner, turn: int) -> None:
+    """An answer handed to another step than the one that asked; each is what it is alone."""
+    asks = QUESTIONS[turn:] + QUESTIONS[:turn]
+    alone = []
+    for text, ask in zip(TEXTS, asks, strict=True):
+        prefill(runner, 0, text)
+        alone += runner.decode([SlotStep(0, len(text), (20,), ask)])
+    for slot, text in enumerate(TEXTS):
+        prefill(runner, slot, text)
+    steps = [SlotStep(slot, len(text), (20,), asks[slot]) for slot, text in enumerate(TEXTS)]
+    for found, expected in zip(runner.decode(steps), alone, strict=True):
+        assert_same_answer(found, expected, BATCH_TOLERANCE[runner.info.name])
+
+
+def test_a_read_reads_its_candidates_rows_of_the_head_alone(runner: Runner, exported: Path, tmp_path: Path) -> None:
+    """The other rows of the head are poisoned: a write must meet them, a read must not."""
+    spoilt = opened(runner.info.name, poisoned(exported, tmp_path / "poisoned"))
+    for each in (runner, spoilt):
+        each.prefill(SlotStep(1, 0, TEXTS[1]), ())
+    step = SlotStep(0, 0, TEXTS[0], Candidates(CANDIDATES))
+    assert_same_answer(spoilt.prefill(step, ()), runner.prefill(step, ()), 0.0)
+    steps = [SlotStep(0, 4, (3,), Candidates(CANDIDATES[:2])), SlotStep(1, 2, (3,), Candidates(CANDIDATES))]
+    for found, expected in zip(spoilt.decode(steps), runner.decode(steps), strict=True):
+        assert_same_answer(found, expected, 0.0)
+    best = spoilt.prefill(SlotStep(0, 0, TEXTS[0], Top(BEST)), ())
+    assert isinstance(best, TopTokens)
+    assert np.isnan(best.logprobs).any()
+
+
+def poisoned(folder: Path, copy: Path) -> Path:
+    """NaN in every row of the head but the candidates'; the graphs beside it still point at the right bytes."""
+    shutil.copytree(folder, copy)
+    where = stored_tensors(folder)["language_model.lm_head.weight"]
+    path = copy / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    head = np.frombuffer(content, np.float16, offset=where.offset, count=where.length // 2).reshape(where.shape)
+    others = np.ones(len(head), bool)
+    others[list(CANDIDATES)] = False
+    head[others] = np.nan
+    path.write_bytes(content)
+    write_hashes(copy, [entry.name for entry in copy.iterdir() if entry.name != "sqe_fast.json"])
+    return copy
+
+
+@pytest.mark.parametrize("name", ["torch-cpu", "triton-cpu"])
+def test_only_writers_are_multiplied_with_the_whole_head(
+    name: str, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rating that costs the whole vocabulary."""
+    multiplied: list[int] = []
+    real = PackedModel.logits
+    monkeypatch.setattr(PackedModel, "logits", lambda model, x: (multiplied.append(len(x)), real(model, x))[1])
+    ask_all_ways(opened(name, exported))
+    assert multiplied == [1, 2]
+
+
+def test_only_writers_are_multiplied_with_the_whole_head_by_onnx_runtime(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, by what ONNX Runtime's profiler saw leave its nodes."""
+
+    def profiling(threads: int) -> onnxruntime.SessionOptions:
+        options = real(threads)
+        options.enable_profiling = True
+        options.profile_file_prefix = str(tmp_path / "profile")
+        return options
+
+    real = onnx_cpu._options
+    monkeypatch.setattr(onnx_cpu, "_options", profiling)
+    runner = opened("onnx-cpu", exported)
+    assert isinstance(runner, onnx_cpu.OnnxRunner)
+    ask_all_ways(runner)
+    events = json.loads(Path(runner._decoder.end_profiling()).read_text())
+    shapes = [
+        shape
+        for event in events
+        for out in event.get("args", {}).get("output_type_shape", ())
+        for shape in out.values()
+    ]
+    vocabulary = runner.info.vocab_size
+    rows = [shape[0] for shape in shapes if len(shape) == 2 and shape[1] == vocabulary and shape[0]]
+    assert sorted(set(rows)) == [1, 2]
+    assert rows.count(1) == rows.count(2), "a write is a pass of its own here"
+
+
+def ask_all_ways(runner: Runner) -> None:
+    """Reads, and what is only fed; then one write; then two beside a read."""
+    for slot, text in enumerate(TEXTS):
+        runner.prefill(SlotStep(slot, 0, text, Candidates(CANDIDATES) if slot else None), ())
+    questions = [ASKS[1:] * 4, (None,) * 4, (None, Top(3), None, None), (*ASKS, Top(2), None)]
+    for past, asks in enumerate(questions):
+        pairs = zip(TEXTS, asks, strict=True)
+        runner.decode([SlotStep(slot, len(text) + past, (20,), ask) for slot, (text, ask) in enumerate(pairs)])
 
 
 def test_any_slot_answers_the_same(runner: Runner) -> None:
@@ -189,65 +353,68 @@ def test_a_used_slot_is_as_good_as_a_fresh_one(runner: Runner) -> None:
 
 def test_prefill_leaves_other_slots_alone(runner: Runner) -> None:
     prefill(runner, 0, TEXTS[0])
-    expected = runner.decode([Row(0, 4, (3,), CANDIDATES)])
+    [expected] = decode(runner, (4, 3))
     prefill(runner, 0, TEXTS[0])
     prefill(runner, 1, TEXTS[2] * 9)
-    assert_close(runner.decode([Row(0, 4, (3,), CANDIDATES)]), expected, 0.0)
+    assert_close(decode(runner, (4, 3))[0], expected, 0.0)
 
 
 def test_a_moved_sequence_goes_on_as_before(runner: Runner) -> None:
     prefill(runner, 3, TEXTS[2])
     prefill(runner, 0, TEXTS[0])
     runner.move(3, 0, len(TEXTS[2]))
-    moved = runner.decode([Row(0, len(TEXTS[2]), (3,), CANDIDATES)])
+    [moved] = decode(runner, (len(TEXTS[2]), 3))
     prefill(runner, 0, TEXTS[2])
-    assert_close(moved, runner.decode([Row(0, len(TEXTS[2]), (3,), CANDIDATES)]), 0.0)
+    assert_close(moved, decode(runner, (len(TEXTS[2]), 3))[0], 0.0)
 
 
 def test_the_last_position_can_be_used(runner: Runner) -> None:
     whole = tuple(6 + index % 100 for index in range(128))
     expected = prefill(runner, 0, whole)
     prefill(runner, 0, whole[:127])
-    assert_close(runner.decode([Row(0, 127, whole[127:], CANDIDATES)]), expected, SPLIT_TOLERANCE)
+    assert_close(decode(runner, (127, whole[127]))[0], expected, SPLIT_TOLERANCE)
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("row", "audio", "message"),
+    ("step", "audio", "message"),
     [
-        (Row(SLOTS, 0, (1,)), 0, "slot 4"),
-        (Row(-1, 0, (1,)), 0, "slot -1"),
-        (Row(0, 0, ()), 0, "at least one token"),
-        (Row(0, -1, (1,)), 0, "past"),
-        (Row(0, 127, (1, 2)), 0, "do not fit"),
-        (Row(0, 0, (151,)), 0, "token ids"),
-        (Row(0, 0, (-1,)), 0, "token ids"),
-        (Row(0, 0, (1,), (151,)), 0, "token ids"),
-        (Row(0, 0, (AUDIO_TOKEN, AUDIO_TOKEN)), 1, "2 audio tokens, but 1"),
-        (Row(0, 0, (1,)), 1, "0 audio tokens, but 1"),
+        (SlotStep(SLOTS, 0, (1,)), 0, "slot 4"),
+        (SlotStep(-1, 0, (1,)), 0, "slot -1"),
+        (SlotStep(0, 0, ()), 0, "at least one token"),
+        (SlotStep(0, -1, (1,)), 0, "past"),
+        (SlotStep(0, 127, (1, 2)), 0, "do not fit"),
+        (SlotStep(0, 0, (151,)), 0, "token ids"),
+        (SlotStep(0, 0, (-1,)), 0, "token ids"),
+        (SlotStep(0, 0, (1,), Candidates((1, 151))), 0, "token ids"),
+        (SlotStep(0, 0, (1,), Candidates(())), 0, "at least one candidate"),
+        (SlotStep(0, 0, (1,), Top(0)), 0, "best 1 to 151"),
+        (SlotStep(0, 0, (1,), Top(152)), 0, "best 1 to 151"),
+        (SlotStep(0, 0, (AUDIO_TOKEN, AUDIO_TOKEN)), 1, "2 audio tokens, but 1"),
+        (SlotStep(0, 0, (1,)), 1, "0 audio tokens, but 1"),
     ],
 )
-def test_a_prefill_that_does_not_fit_is_refused(runner: Runner, row: Row, audio: int, message: str) -> None:
+def test_a_prefill_that_does_not_fit_is_refused(runner: Runner, step: SlotStep, audio: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        runner.prefill(row, [clip[:1] for clip in arrays(encode(runner, 3))] if audio else ())
+        runner.prefill(step, [clip[:1] for clip in arrays(encode(runner, 3))] if audio else ())
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("steps", "message"),
     [
-        ([], "at least one row"),
-        ([Row(1, 4, (1,))], "slots 0, 1"),
-        ([Row(0, 4, (1, 2))], "one token"),
-        ([Row(0, 0, (1,))], "prefilled"),
-        ([Row(0, 4, (AUDIO_TOKEN,))], "audio token"),
-        ([Row(0, 128, (1,))], "do not fit"),
+        ([], "at least one slot"),
+        ([SlotStep(1, 4, (1,))], "slots 0, 1"),
+        ([SlotStep(0, 4, (1, 2))], "one token"),
+        ([SlotStep(0, 0, (1,))], "prefilled"),
+        ([SlotStep(0, 4, (AUDIO_TOKEN,))], "audio token"),
+        ([SlotStep(0, 128, (1,))], "do not fit"),
     ],
 )
-def test_a_decode_that_does_not_fit_is_refused(runner: Runner, rows: list[Row], message: str) -> None:
+def test_a_decode_that_does_not_fit_is_refused(runner: Runner, steps: list[SlotStep], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        runner.decode(rows)
+        runner.decode(steps)
 
 
 def test_a_move_or_mel_that_does_not_fit_is_refused(runner: Runner) -> None:
@@ -269,13 +436,10 @@ def test_runners_agree(exported: Path) -> None:
     for other in others:
         np.testing.assert_allclose(other, first, rtol=0, atol=MODEL_TOLERANCE)
     tokens = (7, *[AUDIO_TOKEN] * len(first), 11)
-    steps = [Row(0, 0, tokens, CANDIDATES)] + [
-        Row(0, len(tokens) + step, (30 + step,), CANDIDATES) for step in range(8)
-    ]
-    for step in steps:
-        expected, *outputs = [
-            runner.prefill(step, audio) if not step.past else runner.decode([step])
-            for runner, audio in zip(runners, heard, strict=True)
-        ]
-        for output in outputs:
-            assert_close(output, expected, MODEL_TOLERANCE)
+    seen = [[prefill(runner, 0, tokens, audio=audio)] for runner, audio in zip(runners, heard, strict=True)]
+    for step in range(8):
+        for runner, found in zip(runners, seen, strict=True):
+            found += decode(runner, (len(tokens) + step, 30 + step))
+    for expected, *others in zip(*seen, strict=True):
+        for found in others:
+            assert_close(found, expected, MODEL_TOLERANCE)

@@ -165,6 +165,20 @@ def test_a_graph_that_is_none_is_refused_by_name(folder: Path, content: bytes) -
         open_runner(folder)
 
 
+def test_a_graph_of_another_version_is_refused_and_told_how_to_renew(folder: Path) -> None:
+    """A folder exported before, whose hashes are right and whose graph takes other inputs."""
+    path = folder / "decoder.onnx"
+    model = onnx.load(path, load_external_data=False)
+    for entry in model.graph.input:
+        entry.name = entry.name.replace("readers", "rows")
+    for node in model.graph.node:
+        node.input[:] = ["rows" if name == "readers" else name for name in node.input]
+    path.write_bytes(model.SerializeToString())
+    write_hashes(folder, FILES)
+    with pytest.raises(UnusableError, match=r"decoder\.onnx: written for another version.*`sqe export .*` writes"):
+        open_runner(folder)
+
+
 # --- a GPU ------------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from sqe_fast.audio.features import LogMel
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.engine.sequence import AudioInput
-from sqe_fast.runners.base import TOP_K, Embedding, FloatArray, Row, RunnerInfo, StepOutput
+from sqe_fast.runners.base import Answer, Ask, Candidates, Embedding, FloatArray, RunnerInfo, SlotStep, TopTokens
 
 VOCAB, HIDDEN, AUDIO_TOKEN = 100, 4, 99
 
@@ -41,8 +41,8 @@ class FakeRunner:
     before_encoding: Callable[[], None] = lambda: None
     """Called first in `encode`: a test may hold the engine here until all that it wants together has come."""
     encoded: list[list[float]] = field(default_factory=list)
-    prefilled: list[Row] = field(default_factory=list)
-    decoded: list[list[Row]] = field(default_factory=list)
+    prefilled: list[SlotStep] = field(default_factory=list)
+    decoded: list[list[SlotStep]] = field(default_factory=list)
     moves: list[tuple[int, int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -56,7 +56,6 @@ class FakeRunner:
             self.vocab,
             self.audio_token,
             80,
-            3000,
             self.slots,
             self.max_length,
             kv_bytes_per_token=10,
@@ -74,38 +73,28 @@ class FakeRunner:
         positions = np.arange(audio_tokens(frames), dtype=np.float32)
         return np.stack([positions * 1e-3 + log_mel.mean() + 1] * HIDDEN, 1).astype(np.float32)
 
-    def prefill(self, row: Row, audio: Sequence[Embedding]) -> StepOutput:
-        self.prefilled.append(row)
+    def prefill(self, step: SlotStep, audio: Sequence[Embedding]) -> Answer:
+        self.prefilled.append(step)
         embeddings = chain.from_iterable(cast(Sequence[FloatArray], audio))
-        fed = [-float(next(embeddings)[0]) if token == self.audio_token else float(token) for token in row.tokens]
+        fed = [-float(next(embeddings)[0]) if token == self.audio_token else float(token) for token in step.tokens]
         assert next(embeddings, None) is None, "embeddings were left over"
-        return self._step([row], [fed])
+        return self._take(step, fed)
 
-    def decode(self, rows: Sequence[Row]) -> StepOutput:
-        self.decoded.append(list(rows))
-        assert [row.slot for row in rows] == list(range(len(rows))), "rows must fill slots 0, 1, … in order"
-        assert all(len(row.tokens) == 1 for row in rows)
-        return self._step(rows, [[float(token) for token in row.tokens] for row in rows])
+    def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
+        self.decoded.append(list(steps))
+        assert [step.slot for step in steps] == list(range(len(steps))), "steps must fill slots 0, 1, … in order"
+        assert all(len(step.tokens) == 1 for step in steps)
+        return [self._take(step, [float(token) for token in step.tokens]) for step in steps]
 
     def move(self, source: int, destination: int, length: int) -> None:
         self.moves.append((source, destination, length))
         self.memory[destination] = self.memory[source][:length]
 
-    def _step(self, rows: Sequence[Row], fed: list[list[float]]) -> StepOutput:
-        histories: list[History] = []
-        for row, values in zip(rows, fed, strict=True):
-            assert 0 <= row.past <= len(self.memory[row.slot]), "a position was skipped"
-            assert row.past + len(values) <= self.max_length
-            self.memory[row.slot] = self.memory[row.slot][: row.past] + values
-            histories.append(tuple(self.memory[row.slot]))
-        logits = np.stack([self.logits(history) for history in histories])
-        logprobs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-        best = np.argsort(-logits, axis=1, kind="stable")[:, :TOP_K]
-        return StepOutput(
-            best.astype(np.int64),
-            np.take_along_axis(logprobs, best, 1).astype(np.float32),
-            tuple(_softmax(logits[i][list(row.candidates)]) for i, row in enumerate(rows)),
-        )
+    def _take(self, step: SlotStep, fed: list[float]) -> Answer:
+        assert 0 <= step.past <= len(self.memory[step.slot]), "a position was skipped"
+        assert step.past + len(fed) <= self.max_length
+        self.memory[step.slot] = self.memory[step.slot][: step.past] + fed
+        return _answer(step.asks, self.logits(tuple(self.memory[step.slot])))
 
     def logits(self, history: History) -> FloatArray:
         values = np.random.default_rng(seed_of(history)).normal(size=self.vocab)
@@ -114,9 +103,19 @@ class FakeRunner:
         return values.astype(np.float32)
 
 
-def _softmax(logits: FloatArray) -> FloatArray:
-    weights = np.exp(logits - logits.max()) if len(logits) else logits
-    return (weights / weights.sum()).astype(np.float32) if len(logits) else weights
+def _answer(asks: Ask, logits: FloatArray) -> Answer:
+    if asks is None:
+        return None
+    if isinstance(asks, Candidates):
+        return np.exp(_log_softmax(logits[list(asks.tokens)]))
+    best = np.argsort(-logits, kind="stable")[: asks.count]
+    return TopTokens(best.astype(np.int64), _log_softmax(logits)[best])
+
+
+def _log_softmax(logits: FloatArray) -> FloatArray:
+    shifted = logits - logits.max()
+    out: FloatArray = (shifted - np.log(np.exp(shifted).sum())).astype(np.float32)
+    return out
 
 
 def clip(value: float, frames: int = 12) -> AudioInput:
