@@ -6,6 +6,7 @@ Imports inside functions count as much as those at the top. A new room finds its
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -125,6 +126,13 @@ def test_every_room_stands_above_what_it_imports() -> None:
 def test_an_import_up_the_line_is_seen(importer: str, line: str) -> None:
     """The checker itself: a rule that never fires guards nothing."""
     assert faults(importer, line)
+
+
+def test_tests_look_at_no_benchmark() -> None:
+    """What both share stands in tests/support; only the benchmarks' own tests stand above them."""
+    tests = ROOT / "tests"
+    others = [path for path in tests.rglob("*.py") if path.relative_to(tests).parts[0] != "benchmarks"]
+    assert [path for path in others if re.search(r"^ *(from|import) benchmarks", path.read_text("utf-8"), re.M)] == []
 
 
 def test_only_the_selector_sees_the_reference_kernels() -> None:

@@ -17,13 +17,13 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.engine.hugging_face import HuggingFace
 from sqe_fast import Evaluator
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.checkpoint.folder import BUNDLED, open_checkpoint
 from sqe_fast.engine.trace import Trace
 from sqe_fast.results import Evaluation
 from tests.golden.clips import golden_clips
+from tests.support.hugging_face_answers import HuggingFace
 
 ROUNDS = 3
 THREADS = 2
@@ -61,7 +61,7 @@ def test_evaluate(
 
     def peers_turn() -> tuple[tuple[Evaluator], dict[str, object]]:
         start = time.perf_counter()
-        tokens.append(sum(len(peer.answer(samples, describe=describe)) for samples, _ in CLIPS))
+        tokens.append(sum(len(peer.answers([samples], describe=describe)[0]) for samples, _ in CLIPS))
         times.append(time.perf_counter() - start)
         # A new evaluator each round: a clip that is heard again would be found in the encoder cache.
         return (Evaluator.from_pretrained("tiny", device="cpu", slots=slots, threads=THREADS),), {}
@@ -113,7 +113,7 @@ def _agreement(peer: HuggingFace, prompts: PromptBuilder, evaluations: list[Eval
         if evaluation.description is None or evaluation.ratings is None:
             continue
         given = (*prompts.line(evaluation.ratings), *prompts.encode("\n"))
-        same.append(prompts.text(peer.answer(samples, describe=True, given=given)) == evaluation.description)
+        same.append(prompts.text(peer.answers([samples], describe=True, given=given)[0]) == evaluation.description)
     share = float(np.mean(same)) if same else 1.0
     assert share >= 0.9
     return share

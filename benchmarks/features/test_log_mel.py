@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.features.peers import assert_same_figures, noise, peers, take_turns, torch_threads
-from benchmarks.shapes import CLIP_SECONDS
+from benchmarks.features.turns import noise, take_turns, torch_threads
+from benchmarks.peers.front_ends import assert_same_figures, peers
 from sqe_fast.audio.features import log_mel
 from tests.support import log_mel_oracle
+from tests.support.shapes import CLIP_SECONDS
 
 ROUNDS = 15
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.features.peers import FrontEnd, Samples, assert_same_figures, noise, peers, take_turns, torch_threads
-from benchmarks.shapes import CLIP_SECONDS
+from benchmarks.features.turns import noise, take_turns, torch_threads
+from benchmarks.peers.front_ends import FrontEnd, Samples, assert_same_figures, peers
 from sqe_fast.audio.features import log_mel, log_mels
+from tests.support.shapes import CLIP_SECONDS
 
 CLIPS = 32
 THREADS = 2

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.gpu import answers, kernels, stages
 from benchmarks.gpu.rows import Writer, open_place
-from benchmarks.gpu.workloads import BATCH, DRY, GROUPED
+from tests.support.workloads import BATCH, DRY, GROUPED
 
 LEVELS = ("kernels", "stages", "answers")
 

@@ -11,24 +11,30 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.gpu.answering import HuggingFace, Peer, Vllm, Wave, has_vllm
 from benchmarks.gpu.rows import Place, Writer
-from benchmarks.gpu.workloads import utterances
+from benchmarks.peers.vllm import Vllm, has_vllm
 from sqe_fast import Evaluator
 from sqe_fast.audio.features import SAMPLE_RATE
 from sqe_fast.checkpoint.folder import Checkpoint, open_checkpoint
 from sqe_fast.results import RATINGS, Evaluation
 from sqe_fast.runners.torch_runner import TorchRunner
 from tests.golden.clips import golden_clips
+from tests.support.hugging_face_answers import HuggingFace, Wave
+from tests.support.workloads import utterances
 
 ROUNDS = 3
 HOP = SAMPLE_RATE // 100
 OFF = 0.03
 """How far our first rating may lie from Hugging Face's in half precision, on the scale from 1 to 5."""
+
+
+class Peer(Protocol):
+    def answers(self, clips: Sequence[Wave], *, describe: bool) -> list[tuple[int, ...]]:
+        """The greedy answer to each clip's rating prompt."""
 
 
 def measure(writer: Writer, name: str) -> None:
@@ -106,11 +112,11 @@ def _evaluator(checkpoint: Checkpoint, place: Place, slots: int) -> Evaluator:
 
 def _peers(checkpoint: Checkpoint, place: Place, slots: int) -> dict[str, Peer]:
     folder, prompts = checkpoint.folder, checkpoint.prompts()
-    peers: dict[str, Peer] = {"transformers sdpa": HuggingFace(folder, prompts, place)}
+    peers: dict[str, Peer] = {"transformers sdpa": HuggingFace(folder, prompts, place.device, place.dtype)}
     if not place.dry:
-        peers["transformers compiled"] = HuggingFace(folder, prompts, place, compiled=True)
+        peers["transformers compiled"] = HuggingFace(folder, prompts, place.device, place.dtype, compiled=True)
         if has_vllm():
-            peers["vllm"] = Vllm(folder, prompts, place, slots=slots)
+            peers["vllm"] = Vllm(folder, prompts, place.dtype, slots=slots)
         else:
             print("vLLM is not installed: it is left out")
     return peers

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.calls import WRITTEN, Call, calls
 from benchmarks.gpu.rows import Writer, is_right, relative_error
-from benchmarks.gpu.work_model import least_work
-from benchmarks.gpu.workloads import Workload
 from sqe_fast.kernels import Operators, select
+from tests.support.least_work import least_work
+from tests.support.operator_calls import WRITTEN, Call, calls
+from tests.support.workloads import Workload
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.work_model import Work
+from tests.support.least_work import Work
 
 ROOT = Path(__file__).parents[2]
 TIMES_TORCH = 2.0

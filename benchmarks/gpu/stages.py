@@ -11,11 +11,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.hugging_face import HuggingFaceStages
 from benchmarks.gpu.rows import Place, Writer, is_right, relative_error
-from benchmarks.gpu.workloads import Stages, Workload, random_model
+from benchmarks.peers.hugging_face_stages import HuggingFaceStages
 from sqe_fast.kernels import select
 from sqe_fast.runners.torch_runner import decode_step
+from tests.support.workloads import Stages, Workload, random_model
 
 Run = Callable[[], Tensor]
 

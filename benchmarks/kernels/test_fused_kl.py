@@ -18,9 +18,9 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
-from benchmarks.kernels.losses import Case, case, gradients, naive, ours, peers
-from benchmarks.shapes import LOSS_POSITIONS, LOSS_WIDTHS, VOCABULARY
+from benchmarks.peers.losses import Case, case, gradients, naive, ours, peers
 from tests.support.memory import peak_bytes, reset_peak
+from tests.support.shapes import LOSS_POSITIONS, LOSS_WIDTHS, VOCABULARY
 
 THREADS = 2
 PEERS = peers()

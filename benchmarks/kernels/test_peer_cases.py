@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.kernels.losses import Case, case
+from benchmarks.peers.losses import Case, case
 from sqe_fast.kernels import reference
 from sqe_fast.kernels.fused_kl import Direction, fused_linear_kl
 from sqe_fast.kernels.fused_kl_top_k import fused_linear_kl_top_k

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from transformers import WhisperFeatureExtractor
 
-from benchmarks.engine.hugging_face import HuggingFace
 from sqe_fast import Evaluator, UnusableError
 from sqe_fast.answer.program import Program, Write
 from sqe_fast.audio.features import log_mel
@@ -26,6 +25,7 @@ from sqe_fast.runners import open_runner
 from tests.golden.clips import golden_clips
 from tests.model.test_adapter import save_adapter
 from tests.support.fake_evaluator import PROMPTS
+from tests.support.hugging_face_answers import HuggingFace
 from tests.support.small_model import SMALL, waveform
 
 DEVICES = ("cpu", "torch-cpu")
@@ -112,7 +112,7 @@ def test_prose_is_what_hugging_face_generates(checkpoint: Path, device: str) -> 
     peer = HuggingFace(checkpoint, PROMPTS)
     requests, expected = [], []
     for n, (samples, _) in enumerate(CLIPS[:4]):
-        answer = peer.answer(samples, describe=True)[: 20 + 10 * n]
+        answer = peer.answers([samples], describe=True)[0][: 20 + 10 * n]
         end = max(answer.index(token) for token in set(answer))  # the latest token that was not there before
         assert end > 4
         expected.append(answer[:end])

@@ -7,6 +7,8 @@ dependencies, which ask for a torchaudio that is not needed for arrays: `pip ins
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -20,11 +22,23 @@ LONGEST_S = 12.0
 """Distill-MOS reads segments of 7.68 s; more of a long clip than this adds time and little else."""
 
 
+@contextmanager
+def _stand_in(name: str) -> Iterator[None]:
+    """An empty module of that name, for the block alone: others ask whether the package is installed."""
+    there = name in sys.modules
+    sys.modules.setdefault(name, ModuleType(name))
+    try:
+        yield
+    finally:
+        if not there:
+            del sys.modules[name]
+
+
 @cache
 def _distill_mos() -> Any:
-    sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))  # imported there to load files only
     try:
-        from distillmos import ConvTransformerSQAModel
+        with _stand_in("torchaudio"):  # imported there to load files only
+            from distillmos import ConvTransformerSQAModel
     except ImportError as error:
         raise ModuleNotFoundError(f"{error}: pip install --no-deps distillmos xls-r-sqa") from error
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks.gpu.calls import Call, calls
-from benchmarks.gpu.workloads import GROUPED, UTTERANCES, Workload
 from sqe_fast.kernels import select
 from sqe_fast.kernels.operators import Operators
 from tests.kernels.triton.recording import Launch, recording
+from tests.support.operator_calls import Call, calls
+from tests.support.workloads import GROUPED, UTTERANCES, Workload
 
 
 class Recorded(NamedTuple):

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 from tests.kernels.triton.processes import ARCHITECTURES, ask
 
 if TYPE_CHECKING:
-    from benchmarks.gpu.calls import Call
     from tests.kernels.triton.recording import Launch
+    from tests.support.operator_calls import Call
 
 HALF = 2
 
@@ -148,9 +148,9 @@ def _moved(launch: Launch, call: Call, held: int) -> int:
 
 def done(architecture: int) -> list[Done]:
     """In this process, where Triton must not be an interpreter."""
-    from benchmarks.gpu.work_model import least_work
-    from benchmarks.gpu.workloads import BATCH
     from tests.kernels.triton.specimens import recorded
+    from tests.support.least_work import least_work
+    from tests.support.workloads import BATCH
 
     rows = []
     for call, launches in recorded(BATCH, architecture):

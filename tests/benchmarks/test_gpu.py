@@ -16,18 +16,18 @@ from transformers import WhisperFeatureExtractor
 
 from benchmarks.gpu import kernels, rows, stages
 from benchmarks.gpu.__main__ import main
-from benchmarks.gpu.calls import calls
 from benchmarks.gpu.kernels import errors
 from benchmarks.gpu.rows import Place, Writer, commit, open_place
-from benchmarks.gpu.work_model import least_work
-from benchmarks.gpu.workloads import DRY
 from sqe_fast.answer.template import AUDIO_TOKEN, TEMPLATE
 from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.kernels import Operators, reference, select
 from sqe_fast.model.packed import PackedModel
 from sqe_fast.runners.torch_runner import decode_step
+from tests.support.least_work import least_work
+from tests.support.operator_calls import calls
 from tests.support.small_model import SMALL, save_small
 from tests.support.small_tokenizer import small_tokenizer
+from tests.support.workloads import DRY
 
 OPERATORS = {
     "conv_stem", "layer_norm_linear", "linear_residual", "packed_attention", "pool_norm_linear", "rms_norm_linear",

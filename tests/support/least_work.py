@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from benchmarks.gpu.calls import Call
+from tests.support.operator_calls import Call
 
 
 class Work(NamedTuple):

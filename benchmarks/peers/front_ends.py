@@ -1,39 +1,19 @@
-"""Other front ends, and what all are measured with: clips, turns, ratios."""
+"""Other front ends: librosa and Hugging Face's extractor."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import librosa
 import numpy as np
 import numpy.typing as npt
-import torch
-from pytest_benchmark.fixture import BenchmarkFixture
 from transformers import WhisperFeatureExtractor
 
 from sqe_fast.audio.features import HOP, N_FFT, SAMPLE_RATE
 from tests.support import log_mel_oracle
 
-WARM_UP = 2
 Samples = npt.NDArray[np.float32]
 FrontEnd = Callable[[Samples], npt.NDArray[np.floating]]
-
-
-def noise(seconds: float, seed: int = 0) -> Samples:
-    return (np.random.default_rng(seed).standard_normal(round(seconds * SAMPLE_RATE)) * 0.1).astype(np.float32)
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def librosa_log_mel(samples: Samples) -> npt.NDArray[np.floating]:
@@ -68,26 +48,3 @@ def assert_same_figures(contenders: Mapping[str, FrontEnd], samples: Samples) ->
     for name, peer in contenders.items():
         close = np.abs(peer(samples)[:, 2:whole_frames] - exact[:, 2:whole_frames]).max()
         assert close <= 1e-4, f"{name} computes something else"
-
-
-def take_turns(
-    benchmark: BenchmarkFixture, ours: Callable[[], object], others: Mapping[str, Callable[[], object]], rounds: int
-) -> str:
-    """Peers take turns with ours, round by round, so that a busy machine slows all of them alike. The ratios of medians
-    go into the benchmark's extra_info; returns them, and our time, as a line."""
-    times: dict[str, list[float]] = {name: [] for name in others}
-
-    def turns() -> None:
-        for name, other in others.items():
-            start = time.perf_counter()
-            other()
-            times[name].append(time.perf_counter() - start)
-        ours()  # peers leave the caches cold; each of them ran right after another front end, too
-
-    benchmark.pedantic(ours, setup=turns, rounds=rounds, warmup_rounds=WARM_UP)
-    if benchmark.disabled:
-        return "not measured"
-    median = statistics.median(benchmark.stats.stats.data)
-    ratios = {name: statistics.median(taken[WARM_UP:]) / median for name, taken in times.items()}
-    benchmark.extra_info.update({name: round(ratio, 2) for name, ratio in ratios.items()})
-    return f"ours {median * 1e3:.2f} ms; " + ", ".join(f"{name} {ratio:.1f}×" for name, ratio in ratios.items())

@@ -16,9 +16,9 @@ from transformers import Qwen2AudioForConditionalGeneration, StaticCache
 from transformers.masking_utils import create_bidirectional_mask
 
 from benchmarks.gpu.rows import Place
-from benchmarks.gpu.workloads import Stages
 from sqe_fast.checkpoint.config import audio_tokens, positions
 from sqe_fast.model.qwen2_audio import Qwen2Audio, save_checkpoint
+from tests.support.workloads import Stages
 
 
 class HuggingFaceStages:

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.shapes import AUDIO_VOCABULARY
 from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig, TextConfig, audio_tokens
 from sqe_fast.kernels.operators import Operators
 from sqe_fast.model.encoder import PackedClip
 from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import Qwen2Audio
+from tests.support.shapes import AUDIO_VOCABULARY
 
 FRAMES_PER_SECOND = 100
 AUDIO_TOKEN = 7

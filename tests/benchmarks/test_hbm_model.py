@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.kernels.hbm_model import SCRATCH, Shape, least_bytes, moved_bytes
-from benchmarks.shapes import AUDIO_VOCABULARY, LOSS_POSITIONS, LOSS_WIDTHS, VOCABULARY
+from tests.support.shapes import AUDIO_VOCABULARY, LOSS_POSITIONS, LOSS_WIDTHS, VOCABULARY
 
 MB = 1 << 20
 

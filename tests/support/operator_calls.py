@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.workloads import Stages, Workload, random_model
 from sqe_fast.kernels.operators import Operators
+from tests.support.workloads import Stages, Workload, random_model
 
 WRITTEN = {"pool_norm_linear": (7,), "prefill_attention": (5, 6), "decode_attention": (5, 6)}
 """Arguments that an operator writes to."""
