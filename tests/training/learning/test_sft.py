@@ -16,7 +16,7 @@ from tests.support.speech import listening_model
 from tests.support.training_rows import FakeClips, rows
 from training.learning import lora, sft
 from training.learning.answer_loss import CAUSE_WEIGHT, AnswerLoss, weighted_mean
-from training.learning.examples import Sampler, Task, audio_example, text_example
+from training.learning.examples import IGNORED, Batch, Sampler, Task, audio_example, text_example
 from training.learning.loop import Schedule
 from training.learning.sft import Listener, Mixture
 from training.streams import Stream
@@ -47,6 +47,20 @@ def test_exact_ratings_are_the_minimum_of_the_line_losses(prompts: PromptBuilder
     assert found[0.0]["line"] < min(found[-0.3]["line"], found[0.3]["line"])
     assert found[0.0]["squared"] < 1e-4 < min(found[-0.3]["squared"], found[0.3]["squared"])
     assert found[0.3]["squared"] == pytest.approx(0.09, abs=0.01)
+
+
+def test_each_token_counts_in_one_loss(prompts: PromptBuilder) -> None:
+    """A rating trained as prose too, which pulls its spread target to one token; or what is ignored trained at all."""
+    loss = AnswerLoss(prompts)
+    nan = float("nan")
+    targets = torch.tensor([[IGNORED, prompts.number_id(3.4), 3, 4]])
+    ratings = torch.tensor([[nan, 3.4, nan, nan]])
+    batch = Batch(torch.zeros_like(targets), targets, ratings, torch.zeros_like(targets, dtype=torch.bool), ())
+    for name, places in {"line": [1], "squared": [1], "prose": [2, 3]}.items():
+        logits = torch.randn(1, 4, int(loss.number_ids.max()) + 1, requires_grad=True)
+        loss(lambda hidden: hidden, logits, batch)[name].backward()
+        assert logits.grad is not None
+        assert logits.grad.abs().sum(-1).nonzero()[:, 1].tolist() == places, name
 
 
 def test_a_cause_weighs_more_than_other_words() -> None:

@@ -101,6 +101,12 @@ def test_the_worst_dimension_counts_twice() -> None:
     assert raters.overall(uneven) < raters.overall(even) - 0.3
 
 
+def test_what_is_concealed_costs_less_than_silence() -> None:
+    lost = {kind: Cause("loss", kind, "packet loss", 0.1) for kind in ("silence", "repeat", "pitch")}
+    silent, repeated, guessed = (rate_cause(cause, None) for cause in lost.values())
+    assert silent + 0.2 < repeated < guessed
+
+
 def test_curves_are_monotone_over_their_own_direction() -> None:
     for knots in (raters.NOISE, raters.DISTORTION, raters.LOW_PASS, raters.CLARITY, raters.VISQOL, raters.DISTILL):
         assert np.all(np.diff([rating for _, rating in knots]) >= 0)

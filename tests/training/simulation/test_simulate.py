@@ -74,6 +74,9 @@ def test_loss_hits_the_share_it_reports_and_only_whole_packets() -> None:
     frames = np.flatnonzero((speech != lossy)[: speech.size // FRAME * FRAME].reshape(-1, FRAME).any(1))
     assert not lossy[: speech.size // FRAME * FRAME].reshape(-1, FRAME)[frames].any()
     assert 0.1 < cause.measure < 0.3
+    hit, active = np.isin(np.arange(speech.size // FRAME), frames), active_frames(speech)
+    assert cause.measure == pytest.approx(hit[active].mean()), "of the speech, not of the pauses"
+    assert hit.mean() != pytest.approx(cause.measure)
 
 
 @pytest.mark.parametrize("kind", sorted(CODECS))
