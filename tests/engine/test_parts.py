@@ -148,11 +148,11 @@ def test_clips_that_wait_are_encoded_together() -> None:
     """A GPU that is given one short clip at a time idles; what was encoded ahead is no repeat, nor encoded twice."""
     runner = FakeRunner(slots=1, encode_frames=30)
     engine = Engine(runner)
-    values = (0.25, 0.5, 0.25, 0.75, 1.0)
+    values = (0.25, 0.5, 0.25, 0.75, 1.0, 0.5)
     together = engine.run([rating(value) for value in values])
     assert runner.encoded == [[0.25, 0.5, 0.75], [1.0]]  # 12 frames each: the third reaches 30
     trace = engine.meter.read()
-    assert (trace.encoded_clips, trace.encoder_cache_hits) == (4, 1)
+    assert (trace.encoded_clips, trace.encoder_cache_hits) == (4, 2)
     alone = [Engine(FakeRunner()).run([rating(value)])[0] for value in values]
     assert [r.reads["mos"].mean for r in together] == [r.reads["mos"].mean for r in alone]
 

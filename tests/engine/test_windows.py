@@ -14,7 +14,7 @@ from sqe_fast import audio
 from sqe_fast.audio.features import SAMPLE_RATE
 from sqe_fast.engine.pipeline import Score, combine, typical
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.results import DIMENSIONS, Ratings
+from sqe_fast.results import DIMENSIONS, RATINGS, Ratings
 from tests.support.fake_evaluator import (
     PROMPTS,
     RATE,
@@ -174,6 +174,17 @@ def test_a_recording_that_breaks_off_is_an_error(monkeypatch: pytest.MonkeyPatch
     assert whole.description is None
     monkeypatch.undo()
     assert fake_evaluator().evaluate([other]) == expected
+
+
+def test_a_recording_of_which_a_window_failed_has_no_ratings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean of what could be heard passed on as the whole's; or an error that a later window's success wipes out."""
+    long, short = (next(audio.load(sound(seed, seconds)).windows()) for seed, seconds in ((1, 30), (2, 5)))
+    monkeypatch.setattr(audio, "load", load_with(lambda _: iter([long, short])))
+    room = len(PROMPTS.rate(125, describe=False).tokens) + len(RATINGS)
+    [whole] = fake_evaluator(fake_runner(max_length=room)).evaluate([sound(3)], describe=False)
+    assert whole.error is not None
+    assert whole.error.code is ErrorCode.TOO_LONG
+    assert whole.ratings is None
 
 
 def test_windows_are_pulled_only_a_little_ahead(monkeypatch: pytest.MonkeyPatch) -> None:

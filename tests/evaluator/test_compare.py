@@ -130,6 +130,16 @@ def test_nothing_is_made_up_about_a_clip_beside_itself() -> None:
     assert ARGUED not in comparison.description
 
 
+def test_a_part_beside_its_whole_is_not_the_same_recording() -> None:
+    """The window that stands for the whole is the other clip, and their ratings differ."""
+    parts = [sound(seed, 25) for seed in (20, 21, 22)]
+    whole = joined(*parts)
+    runner = arguing()
+    comparisons = [fake_evaluator(runner).compare(whole, part) for part in parts]
+    assert len(asked(runner)) == len(parts)
+    assert not [c for c in comparisons if "the same recording" in (c.description or "")]
+
+
 def test_each_clip_is_encoded_once() -> None:
     """Rated alone and argued about: two uses of one embedding."""
     runner = arguing()

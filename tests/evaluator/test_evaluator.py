@@ -269,6 +269,8 @@ def test_the_trace_is_that_of_the_last_call() -> None:
     assert trace.decode_tokens == 8
     assert trace.prefill_tokens == sum(len(row.tokens) for row in runner.prefilled[1:])
     assert min(trace.load_ms, trace.mel_ms, trace.encode_ms, trace.prefill_ms, trace.decode_ms) > 0
+    evaluator.compare(sound(2), sound(3), describe=False)
+    assert evaluator.trace().clips == 2
 
 
 def test_info_names_the_model_and_its_runner() -> None:
