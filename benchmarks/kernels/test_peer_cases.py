@@ -20,9 +20,8 @@ from torch.nn import functional as F
 from benchmarks.peers.losses import Case, case
 from sqe_fast.kernels import reference
 from sqe_fast.kernels.fused_kl import Direction, fused_linear_kl
-from sqe_fast.kernels.fused_kl_top_k import fused_linear_kl_top_k
 
-POSITIONS, VOCABULARY, WIDTH, TOP_K = 24, 1_000, 32, 20
+POSITIONS, VOCABULARY, WIDTH = 24, 1_000, 32
 IGNORED = -100
 TOLERANCE = 1e-3
 LOGPROB_SHARE = 0.1
@@ -40,8 +39,6 @@ class Question:
     given: Case
     temperature: float = 1.0
     direction: Direction = "forward"
-    top_k: int = 0
-    """Of the teacher only so many ids of a position are known; the rest count as one."""
     logprob: bool = False
     """Less the target's log-probability, times LOGPROB_SHARE: a loss of more than the KL's mean."""
 
@@ -62,7 +59,6 @@ def questions() -> list[Question]:
         Question("logits in the thousands", loud),
         Question("the student knows more ids", case(POSITIONS, VOCABULARY, WIDTH, teacher_vocabulary=960)),
         Question("the teacher knows more ids", case(POSITIONS, 960, WIDTH, teacher_vocabulary=VOCABULARY)),
-        Question(f"the teacher's top {TOP_K}, and a tail", plain, top_k=TOP_K),
         Question("KL and log-probability at once", plain, logprob=True),
     ]
 
@@ -81,9 +77,6 @@ def right(asked: Question) -> Tensor:
     kept = targets != IGNORED
     student, teacher = (hidden @ head.T)[kept], (teacher_hidden @ teacher_head.T)[kept]
     kl, logprob, _ = reference.linear_kl(student, teacher, targets[kept], asked.temperature, asked.direction)
-    if asked.top_k:
-        logprobs, ids = torch.log_softmax(teacher / asked.temperature, -1).topk(asked.top_k)
-        kl = reference.top_k_kl(student, ids, logprobs, asked.temperature, asked.direction)
     each = kl - LOGPROB_SHARE * logprob if asked.logprob else kl
     return each.sum() / max(1, len(each))
 
@@ -93,13 +86,7 @@ def right(asked: Question) -> Tensor:
 
 def of_ours(asked: Question) -> Tensor:
     given, count = asked.given, max(1, int((asked.given.targets != IGNORED).sum()))
-    options = {"temperature": asked.temperature, "direction": asked.direction}
-    if asked.top_k:
-        logits = given.teacher_hidden @ given.teacher_head.T
-        logprobs, ids = torch.log_softmax(logits / asked.temperature, -1).topk(asked.top_k)
-        found = fused_linear_kl_top_k(*given[:2], ids, logprobs, given.targets, **options)  # type: ignore[arg-type]
-    else:
-        found = fused_linear_kl(*given, **options)  # type: ignore[arg-type]
+    found = fused_linear_kl(*given, temperature=asked.temperature, direction=asked.direction)
     total = found.kl.sum()
     if asked.logprob:
         total = total - LOGPROB_SHARE * found.student_logprob.sum()
@@ -108,8 +95,6 @@ def of_ours(asked: Question) -> Tensor:
 
 def of_torch(asked: Question) -> Tensor:
     """log_softmax and kl_div."""
-    if asked.top_k:
-        raise LacksError
     given, kept = asked.given, asked.given.targets != IGNORED
     student, teacher = given.student_hidden @ given.student_head.T, given.teacher_hidden @ given.teacher_head.T
     log_p, log_q = (torch.log_softmax(logits[kept] / asked.temperature, -1) for logits in (student, teacher))
@@ -124,8 +109,6 @@ def of_liger(asked: Question) -> Tensor:
     """LigerFusedLinearJSDLoss; its hard loss is the log-probability's."""
     from liger_kernel.chunked_loss import LigerFusedLinearJSDLoss
 
-    if asked.top_k:
-        raise LacksError
     loss: Tensor = LigerFusedLinearJSDLoss(
         weight_hard_loss=LOGPROB_SHARE if asked.logprob else 0.0,
         weight_soft_loss=1.0,
@@ -137,10 +120,10 @@ def of_liger(asked: Question) -> Tensor:
 
 
 def of_trl(asked: Question) -> Tensor:
-    """The loss of its DistillationTrainer. (An experimental trainer of its own knows a teacher's top K.)"""
+    """The loss of its DistillationTrainer."""
     from trl.trainer.distillation_trainer import _chunked_divergence_loss
 
-    if asked.top_k or asked.logprob:
+    if asked.logprob:
         raise LacksError
     hidden, head, teacher_hidden, teacher_head, targets = asked.given
     loss, *_ = _chunked_divergence_loss(

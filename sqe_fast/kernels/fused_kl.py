@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sqe_fast.kernels import tile_ops
-from sqe_fast.kernels.tiles import Cut, Gradients, LinearModel, walk, within
+from sqe_fast.kernels.tiles import Cut, Gradients, LinearModel, walk
 
 Direction = Literal["forward", "reverse"]
 """forward: KL(teacher ‖ student). reverse: KL(student ‖ teacher), as ALLD has it."""
@@ -49,43 +49,17 @@ def fused_linear_kl(
     that do not fit, and for a target that the student does not know.
     """
     student, teacher = LinearModel(student_hidden, student_head), LinearModel(teacher_hidden, teacher_head)
-    return _apply(student, teacher, targets, temperature, direction, ignore_index)
-
-
-def fused_linear_kl_logits(
-    student_hidden: Tensor,  # [T, D]
-    student_head: Tensor,  # [V, D]
-    teacher_logits: Tensor,  # [T, W]
-    targets: Tensor,  # [T] int64
-    temperature: float = 1.0,
-    direction: Direction = "forward",
-    ignore_index: int = -100,
-) -> TokenKL:
-    """`fused_linear_kl` for a teacher whose logits exist already."""
-    student, teacher = LinearModel(student_hidden, student_head), LinearModel(teacher_logits, None)
-    return _apply(student, teacher, targets, temperature, direction, ignore_index)
-
-
-def _apply(
-    student: LinearModel,
-    teacher: LinearModel,
-    targets: Tensor,
-    temperature: float,
-    direction: Direction,
-    ignore_index: int,
-) -> TokenKL:
-    check(student, teacher, targets, temperature, direction)
-    kept, ids = known_targets(student, targets, ignore_index)
+    _check(student, teacher, targets, temperature, direction)
+    kept, ids = _known_targets(student, targets, ignore_index)
     whole = len(ids) == len(targets)
     if not whole:
         student, teacher = student.at(kept), teacher.at(kept)
-    assert student.head is not None
     models = student.hidden, student.head, teacher.hidden, teacher.head
     *found, _ = _linear_kl(*models, ids, temperature, direction == "reverse")
-    return TokenKL(*found) if whole else spread(found, kept, len(targets))
+    return TokenKL(*found) if whole else _spread(found, kept, len(targets))
 
 
-def known_targets(student: LinearModel, targets: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+def _known_targets(student: LinearModel, targets: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
     """Which positions count, and their targets. Raises ValueError for one that the student does not know."""
     kept = (targets != ignore_index).nonzero()[:, 0]
     ids = targets[kept]
@@ -94,20 +68,20 @@ def known_targets(student: LinearModel, targets: Tensor, ignore_index: int) -> t
     return kept, ids
 
 
-def spread(parts: Sequence[Tensor], kept: Tensor, length: int) -> TokenKL:
+def _spread(parts: Sequence[Tensor], kept: Tensor, length: int) -> TokenKL:
     """`parts` at the positions `kept` of `length`, 0 elsewhere."""
     return TokenKL(*(part.new_zeros(length).index_put((kept,), part) for part in parts))
 
 
-def check(student: LinearModel, teacher: LinearModel, targets: Tensor, temperature: float, direction: str) -> None:
+def _check(student: LinearModel, teacher: LinearModel, targets: Tensor, temperature: float, direction: str) -> None:
     if direction not in ("forward", "reverse"):
         raise ValueError(f"direction is 'forward' or 'reverse', not {direction!r}")
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
     for hidden, head in ((student.hidden, student.head), (teacher.hidden, teacher.head)):
         if hidden.dim() != 2:
-            raise ValueError(f"hidden states are [T, D], logits [T, V], not {list(hidden.shape)}")
-        if head is not None and (head.dim() != 2 or head.shape[1] != hidden.shape[1]):
+            raise ValueError(f"hidden states are [T, D], not {list(hidden.shape)}")
+        if head.dim() != 2 or head.shape[1] != hidden.shape[1]:
             raise ValueError(f"the head of hidden states {list(hidden.shape)} is [V, D], not {list(head.shape)}")
     lengths = {len(student.hidden), len(teacher.hidden), len(targets)}
     if targets.dim() != 1 or len(lengths) > 1:
@@ -121,8 +95,8 @@ def check(student: LinearModel, teacher: LinearModel, targets: Tensor, temperatu
 def _linear_kl(
     student_hidden: Tensor,
     student_head: Tensor,
-    teacher: Tensor,
-    teacher_head: Tensor | None,
+    teacher_hidden: Tensor,
+    teacher_head: Tensor,
     targets: Tensor,
     temperature: float,
     reverse: bool,
@@ -130,18 +104,18 @@ def _linear_kl(
     """KL and both log-probabilities [N]; and, for the backward pass, [N, 4]: the logarithms of the student's and the
     teacher's sums over the shared ids, the KL, and the logarithm of the student's sum over all ids at temperature 1."""
     with torch.autocast(student_hidden.device.type, enabled=False):
-        own, other = LinearModel(student_hidden, student_head), LinearModel(teacher, teacher_head)
+        own, other = LinearModel(student_hidden, student_head), LinearModel(teacher_hidden, teacher_head)
         cut, shared = Cut.of(own, other), min(own.vocabulary, other.vocabulary)
         pair, ones = _sum_up(own, other, cut, temperature, reverse)
         own_lse, other_lse = pair[:, 0] + pair[:, 1].log(), pair[:, 2] + pair[:, 3].log()
         cross = pair[:, 4] / (pair[:, 1] if reverse else pair[:, 3])
         kl = cross - own_lse + other_lse if reverse else cross - other_lse + own_lse
         own_full, other_full = (
-            torch.logaddexp(one[:, 0] + one[:, 1].log(), log_sums(model, cut, shared, model.vocabulary, 1.0))
+            torch.logaddexp(one[:, 0] + one[:, 1].log(), _log_sums(model, cut, shared, model.vocabulary))
             for one, model in ((ones[:, :2], own), (ones[:, 2:], other))
         )
-        logprob = target_logits(own, targets, cut) - own_full
-        other_logprob = target_logits(other, targets, cut) - other_full
+        logprob = _target_logits(own, targets, cut) - own_full
+        other_logprob = _target_logits(other, targets, cut) - other_full
         kept = torch.stack([own_lse, other_lse, kl, own_full], 1)
         return kl.to(cut.dtype), logprob.to(cut.dtype), other_logprob.to(cut.dtype), kept
 
@@ -161,37 +135,21 @@ def _sum_up(own: LinearModel, other: LinearModel, cut: Cut, temperature: float, 
     return pair, pair[:, :4] if temperature == 1 else torch.cat(ones, 1)
 
 
-def log_sums(
-    model: LinearModel,
-    cut: Cut,
-    start: int,
-    stop: int,
-    temperature: float,
-    ids: Tensor | None = None,
-    picked: Tensor | None = None,
-) -> Tensor:
-    """ln Σ e^(logit/temperature) over the ids from `start` to `stop`, [N] float64; the logits of `ids` [N, K] that it
-    meets are written to `picked` [N, K]."""
+def _log_sums(model: LinearModel, cut: Cut, start: int, stop: int) -> Tensor:
+    """ln Σ e^logit over the ids from `start` to `stop`, [N] float64."""
     sums = tile_ops.one_sums(len(model.hidden), cut.device)
     for place in walk([model], cut, start, stop):
-        rows, tile = place.rows, place.tiles[0]
-        tile_ops.accumulate_one(tile, temperature, sums[rows])
-        if ids is not None and picked is not None:
-            places, inside = within(ids[rows], place.columns)
-            picked[rows] = tile.gather(1, places).double().where(inside, picked[rows])
+        tile_ops.accumulate_one(place.tiles[0], 1.0, sums[place.rows])
     return sums[:, 0] + sums[:, 1].log()
 
 
-def target_logits(model: LinearModel, targets: Tensor, cut: Cut) -> Tensor:
+def _target_logits(model: LinearModel, targets: Tensor, cut: Cut) -> Tensor:
     """[N] float64; −inf for a target that the model does not know."""
     known = targets < model.vocabulary
     ids = targets.where(known, 0)
     found = torch.empty(len(targets), dtype=torch.float64, device=cut.device)
     for rows in cut.rows:
-        if model.head is None:
-            found[rows] = model.hidden[rows].gather(1, ids[rows, None])[:, 0].double()
-        else:
-            found[rows] = (model.hidden[rows].to(cut.dtype) * model.head[ids[rows]].to(cut.dtype)).sum(1).double()
+        found[rows] = (model.hidden[rows].to(cut.dtype) * model.head[ids[rows]].to(cut.dtype)).sum(1).double()
     return found.where(known, float("-inf"))
 
 
@@ -202,8 +160,8 @@ def target_logits(model: LinearModel, targets: Tensor, cut: Cut) -> Tensor:
 def _linear_kl_backward(
     student_hidden: Tensor,
     student_head: Tensor,
-    teacher: Tensor,
-    teacher_head: Tensor | None,
+    teacher_hidden: Tensor,
+    teacher_head: Tensor,
     targets: Tensor,
     sums: Tensor,  # [N, 4], of `_linear_kl`
     kl_gradient: Tensor,  # [N]
@@ -214,7 +172,7 @@ def _linear_kl_backward(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the student's hidden states [N, D] and head [V, D]; the latter is empty unless `of_head`."""
     with torch.autocast(student_hidden.device.type, enabled=False):
-        own, other = LinearModel(student_hidden, student_head), LinearModel(teacher, teacher_head)
+        own, other = LinearModel(student_hidden, student_head), LinearModel(teacher_hidden, teacher_head)
         cut = Cut.of(own, other, gradients=True)
         shared = min(own.vocabulary, other.vocabulary)
         of_kl, of_logprob = kl_gradient.double(), logprob_gradient.double()
@@ -233,13 +191,13 @@ def _linear_kl_backward(
 def _(
     student_hidden: Tensor,
     student_head: Tensor,
-    teacher: Tensor,
-    teacher_head: Tensor | None,
+    teacher_hidden: Tensor,
+    teacher_head: Tensor,
     targets: Tensor,
     temperature: float,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    dtype = torch.promote_types(torch.promote_types(student_hidden.dtype, teacher.dtype), torch.float32)
+    dtype = torch.promote_types(torch.promote_types(student_hidden.dtype, teacher_hidden.dtype), torch.float32)
     kl, logprob, other_logprob = (targets.new_empty(targets.shape, dtype=dtype) for _ in range(3))
     return kl, logprob, other_logprob, targets.new_empty((len(targets), 4), dtype=torch.float64)
 
@@ -248,8 +206,8 @@ def _(
 def _(
     student_hidden: Tensor,
     student_head: Tensor,
-    teacher: Tensor,
-    teacher_head: Tensor | None,
+    teacher_hidden: Tensor,
+    teacher_head: Tensor,
     targets: Tensor,
     sums: Tensor,
     kl_gradient: Tensor,

@@ -17,39 +17,35 @@ LEAST_COLUMNS = 64
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Hidden states [N, D] and head [V, D] of one model; or its logits [N, V], and no head."""
+    """Hidden states [N, D] and head [V, D] of one model."""
 
     hidden: Tensor
-    head: Tensor | None
+    head: Tensor
 
     @property
     def vocabulary(self) -> int:
-        return self.hidden.shape[1] if self.head is None else len(self.head)
+        return len(self.head)
 
     @property
     def width(self) -> int:
-        return 0 if self.head is None else self.hidden.shape[1]
+        return self.hidden.shape[1]
 
     def at(self, positions: Tensor) -> LinearModel:
         return LinearModel(self.hidden[positions], self.head)
 
     def widens(self, dtype: torch.dtype) -> bool:
         """Whether half precision is multiplied as it is, with sums and product in single: a GPU can."""
-        halves = self.head is not None and self.hidden.dtype == self.head.dtype != dtype
+        halves = self.hidden.dtype == self.head.dtype != dtype
         return halves and self.hidden.is_cuda and dtype == torch.float32
 
-    def columns(self, columns: slice, dtype: torch.dtype) -> Tensor | None:
+    def columns(self, columns: slice, dtype: torch.dtype) -> Tensor:
         """The head's part for some ids, [n, D], as `logits` multiplies it."""
-        if self.head is None or self.widens(dtype):
-            return None if self.head is None else self.head[columns]
-        return self.head[columns].to(dtype)
+        return self.head[columns] if self.widens(dtype) else self.head[columns].to(dtype)
 
-    def logits(self, rows: slice, columns: slice, head: Tensor | None, out: Tensor) -> Tensor:
+    def logits(self, rows: slice, columns: slice, head: Tensor, out: Tensor) -> Tensor:
         """A tile of logits, in the place of `out`; `head` is that of `columns`."""
         tile = out[: (rows.stop - rows.start) * (columns.stop - columns.start)]
         tile = tile.view(rows.stop - rows.start, columns.stop - columns.start)
-        if head is None:
-            return tile.copy_(self.hidden[rows, columns])
         if self.widens(tile.dtype):
             return torch.mm(self.hidden[rows], head.T, out_dtype=tile.dtype, out=tile)
         return torch.mm(self.hidden[rows].to(tile.dtype), head.T, out=tile)
@@ -105,7 +101,7 @@ class Place:
     rows: slice
     columns: slice
     tiles: tuple[Tensor, ...]
-    heads: tuple[Tensor | None, ...]  # as `LinearModel.columns` has them
+    heads: tuple[Tensor, ...]  # as `LinearModel.columns` has them
 
 
 def walk(models: Sequence[LinearModel], cut: Cut, start: int, stop: int) -> Iterator[Place]:
@@ -122,7 +118,6 @@ class Gradients:
     """Sums up what tiles of the logits' gradient mean for hidden states and head, in the tiles' precision."""
 
     def __init__(self, model: LinearModel, cut: Cut, targets: Tensor, of_logprob: Tensor, of_head: bool) -> None:
-        assert model.head is not None
         self.model, self.cut, self.targets, self.of_logprob = model, cut, targets, of_logprob.to(cut.dtype)
         # The log-probability rises with the target's logit; all else that it rests on is in the tiles.
         self.hidden = model.head[targets].to(cut.dtype)
@@ -138,7 +133,6 @@ class Gradients:
         for place in walk((self.model, *others), self.cut, start, stop):
             yield place
             if place.rows.start == 0:
-                assert place.heads[0] is not None
                 head = place.heads[0].to(self.cut.dtype)
             self.hidden[place.rows].addmm_(place.tiles[0], head)
             if self.head.numel():

@@ -7,9 +7,7 @@ import torch
 
 from sqe_fast import _native
 from sqe_fast.kernels.fused_kl import Direction
-from sqe_fast.kernels.fused_kl_top_k import fused_linear_kl_top_k
 from tests.kernels.test_fused_kl import DIRECTIONS, TOLERANCES, VOCABULARIES, Case, case, close, expected, fused
-from tests.kernels.test_fused_kl_top_k import top_k
 
 pytestmark = pytest.mark.skipif(
     not (torch.cuda.is_available() and _native.CUDA), reason="no GPU, or an installation without kernels for one"
@@ -43,13 +41,3 @@ def test_values_and_gradients_are_those_of_the_formula(
     for one, other in zip(found_gradients, right_gradients, strict=True):
         assert one.dtype == dtype
         close(one.cpu(), other, slopes)
-
-
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_a_top_k_teacher_is_the_cpus(direction: Direction) -> None:
-    given = case(dtype=torch.float32)
-    ids, logprobs = top_k(given, 1.7)
-    right = fused_linear_kl_top_k(*given[:2], ids, logprobs, given.targets, 1.7, direction)
-    there = moved(given)
-    found = fused_linear_kl_top_k(*there[:2], ids.cuda(), logprobs.cuda(), there.targets, 1.7, direction)
-    close(found.kl.cpu(), right.kl.double(), 2e-5)
