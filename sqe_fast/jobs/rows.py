@@ -82,7 +82,10 @@ def _parse_jsonl(line: bytes) -> tuple[str, bool, str]:
 
 
 def _parse_csv(line: bytes) -> tuple[str, bool, str]:
-    [values] = csv.reader([line.decode("utf-8", "surrogateescape")])
+    try:
+        [values] = csv.reader([line.decode("utf-8", "surrogateescape")])
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
     row = dict(zip(COLUMNS, values, strict=True))
     return row["file"], bool(row["error"]), row["model"]
 

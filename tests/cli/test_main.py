@@ -77,7 +77,7 @@ def test_stdin_and_csv() -> None:
     assert [row["file"] for row in csv.DictReader(io.StringIO(result.stdout))] == ["a.wav", "b.wav"]
 
 
-@pytest.mark.parametrize(("name", "first"), [("out.csv", "file,"), ("out.jsonl", '{"file"'), ("out", '{"file"')])
+@pytest.mark.parametrize(("name", "first"), [("out.CSV", "file,"), ("out.jsonl", '{"file"'), ("out", '{"file"')])
 def test_an_output_file(name: str, first: str, tmp_path: Path) -> None:
     path = tmp_path / name
     result = sqe("score", "a.wav", "-o", str(path))
@@ -240,6 +240,8 @@ def test_progress() -> None:
     progress = Progress(written=20, skipped=10, failed=2, audio_seconds=300.0)
     assert progress_text(progress, 70, 10.0) == "30/70, 2.0 a second, 30 × real time, 20.0 s left, 2 failed"
     assert progress_text(Progress(written=1), None, 1.0) == "1, 1.0 a second, 0 × real time"
+    for total, left in ((126, "2:05"), (3_662, "1:01:01"), (36_001, "10:00:00")):
+        assert progress_text(Progress(written=1), total, 1.0).endswith(f", {left} left")
 
 
 RUN = """

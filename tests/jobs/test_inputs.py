@@ -53,7 +53,8 @@ def test_a_folder_without_sound_is_a_mistake(tmp_path: Path) -> None:
     [
         ("m.txt", "one.wav\r\n\nsub/two.wav\n/three.wav"),
         ("m.csv", 'id,Path\n1,one.wav\n2,"sub/two.wav"\n3,/three.wav\n'),
-        ("m.csv", "\ufeffpath,file\nx,one.wav\nx,sub/two.wav\nx,/three.wav\n"),
+        ("m.csv", "path,file\nx,one.wav\nx,sub/two.wav\nx,/three.wav\n"),
+        ("m.csv", "\ufefffile,path\none.wav,x\nsub/two.wav,x\n/three.wav,x\n"),  # as spreadsheets write UTF-8
         ("m.jsonl", '{"file": "one.wav"}\n\n{"path": "sub/two.wav", "id": 2}\n{"file": "/three.wav", "path": "x"}\n'),
     ],
 )

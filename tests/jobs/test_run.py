@@ -132,7 +132,7 @@ def test_an_output_is_not_overwritten(suffix: str, tmp_path: Path) -> None:
 @SUFFIXES
 def test_resume_from_every_byte(suffix: str, tmp_path: Path) -> None:
     """Killed at any byte, a job is finished by --resume as if it had never stopped."""
-    names = [*NAMES[:6], "tête\udcff,\n.wav", *NAMES[:2]]  # a strange one, and two that come twice
+    names = [*NAMES[:6], "tête\udcff,\r\n.wav", "\r.wav", *NAMES[:2]]  # strange ones, and two that come twice
     path = tmp_path / f"out.{suffix}"
     score(path, names)
     whole = path.read_bytes()
@@ -167,6 +167,10 @@ def test_resume_refuses_what_is_not_ours(tmp_path: Path) -> None:
     path.write_text("a,b\n1,2\n")
     with pytest.raises(UnusableError, match="header"):
         score(path, NAMES, resume=True)
+    for text in ("x\n", f"a\rb{',' * (len(COLUMNS) - 1)}\n"):
+        path.write_bytes(f"{','.join(COLUMNS)}\n{text}".encode())
+        with pytest.raises(UnusableError, match="line 2 is not a row"):
+            score(path, NAMES, resume=True)
 
 
 def test_resume_refuses_another_model(tmp_path: Path) -> None:
