@@ -16,13 +16,15 @@ from typing import Any
 from sqe_fast import audio
 from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import PromptBuilder, conclusion
+from sqe_fast.audio import Source
 from sqe_fast.checkpoint.folder import adapter_name, open_checkpoint
 from sqe_fast.engine.driver import Driver
 from sqe_fast.engine.engine import Engine, Priority
-from sqe_fast.engine.pipeline import Batch, Call, Pipeline, Source
+from sqe_fast.engine.pipeline import Batch, Call, Pipeline
 from sqe_fast.engine.sequence import AudioInput
 from sqe_fast.engine.trace import Meter, Trace
 from sqe_fast.errors import ClipError
+from sqe_fast.options import SHORT_NAMES, Serving
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings, Winner
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import Runner
@@ -32,13 +34,13 @@ from sqe_fast.runners.base import Runner
 class _Side:
     """One recording of a comparison: the window that stands for it, and the ratings of the whole."""
 
-    heard: AudioInput
+    clip: AudioInput
     ratings: Ratings
 
     @property
     def key(self) -> tuple[str, tuple[float, ...]]:
         """Equal for equal content."""
-        return self.heard.digest, tuple(self.ratings[name] for name in RATINGS)
+        return self.clip.digest, tuple(self.ratings[name] for name in RATINGS)
 
 
 class Evaluator:
@@ -63,25 +65,32 @@ class Evaluator:
         cls,
         name_or_folder: str | PathLike[str] = "tiny",
         *,
-        device: str = "auto",
-        adapter: str | PathLike[str] | None = None,
-        slots: int | None = None,
-        threads: int | None = None,
-        encoder: str = "operators",
+        device: str = Serving.device,
+        slots: int | None = Serving.slots,
+        threads: int | None = Serving.threads,
+        adapter: str | PathLike[str] | None = Serving.adapter,
+        encoder: str = Serving.encoder,
+        precision: str = Serving.precision,
+        max_length: int = Serving.max_length,
     ) -> Evaluator:
-        """Open the bundled "tiny", or a checkpoint folder.
+        """Open the bundled "tiny", or a checkpoint folder. `sqe_fast.options.Serving` says what each choice means.
 
-        `device` is "auto", "cpu", "torch-cpu" or "cuda"; `adapter` is the folder of a LoRA adapter as peft saves it,
-        merged at load ("torch-cpu" and "cuda"); `slots` and `threads` None leave their number to the runner; `encoder`
-        "onnx" runs the exported encoder on the GPU instead of the kernels ("cuda"). Raises UnusableError
-        where checkpoint, adapter or device cannot be used: none is silently replaced by another or left out.
+        Raises UnusableError where checkpoint, adapter or device cannot be used: none is silently replaced by another or
+        left out.
         """
+        folder = None if adapter is None else Path(adapter)
+        return cls.open(name_or_folder, Serving(device, slots, threads, folder, encoder, precision, max_length))
+
+    @classmethod
+    def open(cls, name_or_folder: str | PathLike[str], serving: Serving) -> Evaluator:
+        """As `from_pretrained`, with all choices in one object."""
         checkpoint = open_checkpoint(name_or_folder)
-        merged = None if adapter is None else Path(adapter)
-        runner = open_runner(
-            checkpoint.folder, device=device, slots=slots, threads=threads, adapter=merged, encoder=encoder
-        )
-        name = checkpoint.model if merged is None else f"{checkpoint.model}+{adapter_name(merged)}"
+        runner = open_runner(checkpoint.folder, serving)
+        name = checkpoint.model
+        if serving.adapter is not None:
+            name += f"+{adapter_name(serving.adapter)}"
+        if runner.info.dtype != "float32":
+            name += f"+{SHORT_NAMES[runner.info.dtype]}"
         return cls(runner, checkpoint.prompts(), model=name)
 
     def evaluate(self, sources: Iterable[Source], describe: bool = True) -> list[Evaluation]:
@@ -184,8 +193,8 @@ class Evaluator:
         opening = conclusion(winner, a.ratings.mos, b.ratings.mos)
         if a.key == b.key:
             return f"{opening} Both are the same recording."  # nothing to ask: any difference would be made up
-        program = self._prompts.argue(a.heard.tokens, b.heard.tokens, a.ratings, b.ratings, winner)
-        result = call.submit(program, [a.heard, b.heard]).result()
+        program = self._prompts.argue(a.clip.tokens, b.clip.tokens, a.ratings, b.ratings, winner)
+        result = call.submit(program, [a.clip, b.clip]).result()
         if result.error is not None:
             raise result.error
         return f"{opening} {self._prompts.text(result.text_tokens)}"

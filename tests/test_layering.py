@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "sqe_fast"
 
 LINE = (
-    ("_native", "errors", "options"),
-    ("results",),
+    ("_native", "errors"),
+    ("results", "options"),
     ("audio", "answer"),
     ("checkpoint",),
     ("kernels",),

@@ -20,6 +20,7 @@ from benchmarks.peers.vllm import Vllm, has_vllm
 from sqe_fast import Evaluator
 from sqe_fast.audio.features import SAMPLE_RATE
 from sqe_fast.checkpoint.folder import Checkpoint, open_checkpoint
+from sqe_fast.options import Serving
 from sqe_fast.results import RATINGS, Evaluation
 from sqe_fast.runners.torch_runner import TorchRunner
 from tests.golden.clips import golden_clips
@@ -106,7 +107,9 @@ def _evaluator(checkpoint: Checkpoint, place: Place, slots: int) -> Evaluator:
     """The dry one runs the same kernels, in the interpreter."""
     if not place.dry:
         return Evaluator.from_pretrained(checkpoint.folder, device="cuda", slots=slots)
-    runner = TorchRunner(checkpoint.folder, device="cpu", slots=slots, max_length=256, operators="triton")
+    runner = TorchRunner(
+        checkpoint.folder, Serving(device="torch-cpu", slots=slots, max_length=256), operators="triton"
+    )
     return Evaluator(runner, checkpoint.prompts(), model=checkpoint.model)
 
 

@@ -24,8 +24,8 @@ class Read:
     def expectation(self, probabilities: npt.NDArray[np.float32]) -> tuple[float, float]:
         """Mean and standard deviation of the candidates' values under `probabilities` [len(candidates)]."""
         values, p = np.asarray(self.values), probabilities.astype(np.float64)
-        mean = float(p @ values)
-        return mean, math.sqrt(max(0.0, float(p @ (values - mean) ** 2)))
+        mean = float((p * values).sum())
+        return mean, math.sqrt(max(0.0, float((p * (values - mean) ** 2).sum())))
 
     def nearest(self, mean: float) -> int:
         """The candidate token whose value is nearest to `mean`; the lower one of two equally near."""

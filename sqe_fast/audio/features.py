@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from sqe_fast import _native
 
+FloatArray = npt.NDArray[np.float32]
+
 SAMPLE_RATE = _native.SAMPLE_RATE
 """Hz; 16,000."""
 HOP = _native.HOP
@@ -28,7 +30,7 @@ MAX_FRAMES = _native.MAX_FRAMES
 class LogMel(NamedTuple):
     """A clip's log-mel, and how many of its frames hold audio."""
 
-    data: npt.NDArray[np.float32]
+    data: FloatArray
     """[n_mels, min(frames + 2, 3000)], C-contiguous."""
     frames: int
     """L = ceil(samples / 160)."""
@@ -39,7 +41,7 @@ def frame_count(samples: int) -> int:
     return -(-samples // HOP)
 
 
-def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80) -> LogMel:
+def log_mel(samples: FloatArray, n_mels: int = 80) -> LogMel:
     """Log-mel of `samples` [n], mono at 16 kHz, 1 ≤ n ≤ 480,000 (30 s); `n_mels` is 80 or 128.
 
     log10 of Slaney mel power, no more than 8 decades below the clip's loudest value, mapped by (x + 4) / 4. Within 1e-5
@@ -51,7 +53,7 @@ def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80) -> LogMel:
     return LogMel(_native.log_mel(samples, n_mels), frame_count(samples.size))
 
 
-def log_mels(clips: Iterable[npt.NDArray[np.float32]], n_mels: int = 80, threads: int = 0) -> list[LogMel]:
+def log_mels(clips: Iterable[FloatArray], n_mels: int = 80, threads: int = 0) -> list[LogMel]:
     """`log_mel` of each clip, in their order and bit for bit, on at most `threads` threads.
 
     0 threads are as many as this process has cores. The GIL is released meanwhile. Raises as `log_mel` does, naming the
@@ -83,7 +85,7 @@ class LogMelStream:
         """How many are held: those pushed and not dropped."""
         return self._stream.samples
 
-    def push(self, samples: npt.NDArray[np.float32]) -> None:
+    def push(self, samples: FloatArray) -> None:
         """Append `samples` [n], n ≥ 0, mono at 16 kHz, of any size up to what can be held.
 
         Raises ValueError for samples of another dtype, shape or layout, for NaN or infinity, and for more than 480,000

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sqe_fast.audio.features import SAMPLE_RATE
+from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
+from sqe_fast.audio.sources import Samples
 from sqe_fast.errors import ClipError, ErrorCode
 
 CANCELLATION_DB = 5.0
@@ -22,9 +22,6 @@ CLIPPED_RUN = 0.25e-3
 """Seconds of a shortest clipped run, and at least 3 samples. A loud peak that is not clipped passes faster."""
 CLIPPED_SHARE = 1e-3
 """Share of samples in clipped runs from which a recording is flagged."""
-
-Samples = npt.NDArray[np.floating[Any]]
-FloatArray = npt.NDArray[np.float32]
 
 
 class LevelScan:

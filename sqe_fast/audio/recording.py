@@ -18,9 +18,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from sqe_fast.audio.features import SAMPLE_RATE
+from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
 from sqe_fast.audio.level import CLIPPED_SHARE, LevelScan
 from sqe_fast.audio.sources import PcmSource, Samples, open_source
 from sqe_fast.audio.speech import holds_speech
@@ -30,8 +29,6 @@ from sqe_fast.results import Flag
 MAX_KEPT = 1 << 22
 """Samples, all channels counted, that are kept between the two passes: 30 s of stereo at 48 kHz, or 16 MB. A longer
 recording is decoded again."""
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ _BAD_SEEK = 39
 _BAD_SF_INFO, _ZERO_CHANNELS, _TOO_MANY_CHANNELS, _BAD_CHANNELS = 24, 32, 33, 34
 
 
+Source = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]
+"""What a recording comes from; an array comes with its sample rate."""
+
+
 class PcmSource(Protocol):
     """PCM that can be read more than once."""
 
@@ -47,6 +51,15 @@ class PcmSource(Protocol):
 
     def blocks(self) -> Iterator[Samples]:
         """[frames, channels] float32 or float64, full scale ±1. Raises ClipError if the source is gone."""
+
+
+def name_of(source: Source) -> str:
+    """How a row names its input, whether it can be opened or not."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    if isinstance(source, tuple):
+        return "<array>"
+    return "<bytes>" if isinstance(source, bytes) else str(getattr(source, "name", f"<{type(source).__name__}>"))
 
 
 def open_source(source: Any, max_channels: int) -> PcmSource:
@@ -82,20 +95,20 @@ class FileSource:
         self._file = file
         with self._binary() as binary:
             self.cut = is_cut(binary)
-            with self._decoder(binary) as decoder:
-                self.rate, self.channels = int(decoder.samplerate), int(decoder.channels)
-                self._claimed = int(decoder.frames)
+            with self._sound_file(binary) as sound:
+                self.rate, self.channels = int(sound.samplerate), int(sound.channels)
+                self._claimed = int(sound.frames)
 
     def blocks(self) -> Iterator[Samples]:
         import soundfile
 
         total = 0
-        with self._binary() as binary, self._decoder(binary) as decoder:
+        with self._binary() as binary, self._sound_file(binary) as sound:
             while True:
                 # Where decoding fails in a block, what was decoded of it is there, but not told: NaN marks the rest.
                 block = np.full((BLOCK, self.channels), np.nan, np.float32)
                 try:
-                    filled = len(decoder.read(out=block))
+                    filled = len(sound.read(out=block))
                 except soundfile.LibsndfileError as error:
                     # soundfile seeks after each read, which fails at the end of a FLAC stream of unknown length.
                     self.cut |= error.code != _BAD_SEEK or self._claimed < UNKNOWN_FRAMES
@@ -121,7 +134,7 @@ class FileSource:
             reason = error.strerror or type(error).__name__
             raise ClipError(ErrorCode.UNREADABLE, f"cannot be read ({reason}): check its permissions") from error
 
-    def _decoder(self, binary: BinaryIO) -> Any:
+    def _sound_file(self, binary: BinaryIO) -> Any:
         """An open soundfile.SoundFile. By descriptor where there is one: names are never a hint of the format."""
         import soundfile
 
@@ -176,7 +189,7 @@ class ArraySource:
         try:
             array = np.asarray(samples)
         except (ValueError, TypeError) as error:
-            raise ClipError(ErrorCode.BAD_INPUT, f"the samples are no array: {error}") from error
+            raise ClipError(ErrorCode.BAD_INPUT, f"samples must be an array: {error}") from error
         if array.dtype not in _FULL_SCALE and array.dtype.kind != "f":
             raise ClipError(
                 ErrorCode.BAD_INPUT, f"samples of type {array.dtype}: pass float (full scale ±1), int16 or int32"

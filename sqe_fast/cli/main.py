@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from sqe_fast.options import DEVICES, PRECISIONS, Serving
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -28,36 +30,54 @@ FAILED, USAGE, UNUSABLE = 1, 2, 3
 LICENCE = "Apache-2.0; third-party notices and the model's licence stand beside the weights"
 PACKAGES = ("sqe-fast", "numpy", "onnxruntime", "onnxruntime-gpu", "soundfile", "soxr", "tokenizers", "torch")
 
+EXIT_CODES = """\b
+Exit codes:
+  0    everything was scored
+  1    some items failed; each has a row that says why
+  2    wrong usage
+  3    model, device or output unusable
+  130  interrupted by SIGINT (143: by SIGTERM)"""
+
 app = typer.Typer(
-    help="Rate and describe the quality of recorded speech.",
+    help="Rate the quality of recorded speech, and explain the ratings in words.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-class Format(StrEnum):
+class FormatName(StrEnum):
     TABLE = "table"
     JSONL = "jsonl"
     CSV = "csv"
 
 
 Model = Annotated[str, typer.Option(help="A bundled model's name, or a checkpoint folder.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, torch-cpu or cuda. What is not there is an error.")]
-Adapter = Annotated[Path | None, typer.Option(help="Folder of a LoRA adapter, merged at load (torch-cpu, cuda).")]
-Encoder = Annotated[str, typer.Option(help="operators, or onnx: the exported encoder instead of the kernels (cuda).")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; without it, the runner decides.")]
-Describe = Annotated[bool, typer.Option("--describe/--no-describe", help="Say in words what is wrong, or only rate.")]
+Device = Annotated[
+    str, typer.Option(help=f"One of {', '.join(DEVICES)}. It is an error where the device is not available.")
+]
+Adapter = Annotated[
+    Path | None, typer.Option(help="Folder of a LoRA adapter to merge when the model is loaded (torch-cpu, cuda).")
+]
+Encoder = Annotated[str, typer.Option(help="operators, or onnx to run the exported encoder instead (cuda only).")]
+Precision = Annotated[str, typer.Option(help=f"One of {', '.join(PRECISIONS)}; auto is what the device does best.")]
+Slots = Annotated[int | None, typer.Option(min=1, help="Sequences decoded together (default: what fits the device).")]
+MaxLength = Annotated[int, typer.Option(min=1, help="Tokens that a prompt and its answer may take.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all available).")]
+Describe = Annotated[bool, typer.Option("--describe/--no-describe", help="Explain the ratings in words, or only rate.")]
 OutputFormat = Annotated[
-    Format | None, typer.Option("--format", help="Default: a table on a terminal, else what -o is called, else jsonl.")
+    FormatName | None,
+    typer.Option("--format", help="Default: a table on a terminal, otherwise by -o's suffix, otherwise jsonl."),
 ]
 
 
-def open_evaluator(model: str, device: str, adapter: Path | None, encoder: str, threads: int | None) -> Evaluator:
+def open_evaluator(model: str, serving: Serving) -> Evaluator:
     from sqe_fast.evaluator import Evaluator
 
-    return Evaluator.from_pretrained(model, device=device, adapter=adapter, encoder=encoder, threads=threads)
+    return Evaluator.open(model, serving)
 
 
 def main() -> None:
@@ -79,39 +99,51 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Rate and describe the quality of recorded speech."""
+    """Rate the quality of recorded speech, and explain the ratings in words."""
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def score(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH", help="Sound files, folders, manifests (.txt, .csv, .jsonl), or - for paths from stdin."
+            metavar="PATH",
+            help="Sound files, folders, lists of files (.txt, .csv, .jsonl), or - to read file names from stdin.",
         ),
     ],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the rows to this file.")] = None,
     format_: OutputFormat = None,
     describe: Describe = True,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the rows that -o already holds.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run: files that are already in -o are skipped.")
+    ] = False,
     model: Model = "tiny",
-    device: Device = "auto",
-    adapter: Adapter = None,
-    encoder: Encoder = "operators",
-    threads: Threads = None,
+    device: Device = Serving.device,
+    adapter: Adapter = Serving.adapter,
+    encoder: Encoder = Serving.encoder,
+    precision: Precision = Serving.precision,
+    slots: Slots = Serving.slots,
+    max_length: MaxLength = Serving.max_length,
+    threads: Threads = Serving.threads,
 ) -> None:
-    """Rate recordings: five ratings and a description each."""
+    """Rate recordings: five ratings and a description each.
+
+    \b
+    Examples:
+      sqe score call.wav recordings/
+      sqe score recordings/ -o rows.jsonl --resume --no-describe
+    """
     from sqe_fast.jobs import inputs, run
 
     chosen = _chosen_format(format_, output)
     if resume and output is None:
         _stop(USAGE, "--resume needs -o: there are no rows to go on with")
-    if output is not None and chosen is Format.TABLE:
+    if output is not None and chosen is FormatName.TABLE:
         _stop(USAGE, "a table is for reading: choose --format jsonl or csv for -o")
     with _exit_codes():
         inputs.check(paths)
         with run.Interruption() as interruption, _writer(output, chosen, resume) as writer:
-            evaluator = open_evaluator(model, device, adapter, encoder, threads)
+            evaluator = open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length))
             line = _progress_line(paths)
             try:
                 progress = run.run(
@@ -130,28 +162,38 @@ def score(
         _stop(FAILED, f"{progress.failed} of {total} items failed; their rows say why")
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A sound file.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The sound file to compare with A.")],
     format_: OutputFormat = None,
     describe: Describe = True,
     model: Model = "tiny",
-    device: Device = "auto",
-    adapter: Adapter = None,
-    encoder: Encoder = "operators",
-    threads: Threads = None,
+    device: Device = Serving.device,
+    adapter: Adapter = Serving.adapter,
+    encoder: Encoder = Serving.encoder,
+    precision: Precision = Serving.precision,
+    slots: Slots = Serving.slots,
+    max_length: MaxLength = Serving.max_length,
+    threads: Threads = Serving.threads,
 ) -> None:
-    """Say which of two recordings sounds better, and why."""
+    """Say which of two recordings sounds better, and why.
+
+    \b
+    Examples:
+      sqe compare before.wav after.wav
+      sqe compare a.wav b.wav --format jsonl
+    """
     chosen = _chosen_format(format_, None)
-    if chosen is Format.CSV:
+    if chosen is FormatName.CSV:
         _stop(USAGE, "a comparison is not a row: choose --format table or jsonl")
     with _exit_codes():
         from sqe_fast.jobs import run
 
         with run.Interruption():
-            comparison = open_evaluator(model, device, adapter, encoder, threads).compare(a, b, describe=describe)
-        if chosen is Format.TABLE:
+            evaluator = open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length))
+            comparison = evaluator.compare(a, b, describe=describe)
+        if chosen is FormatName.TABLE:
             from sqe_fast.cli.terminal import print_comparison
 
             print_comparison(_console(), comparison)
@@ -166,14 +208,19 @@ def compare(
 @app.command()
 def info(
     model: Model = "tiny",
-    device: Device = "auto",
-    adapter: Adapter = None,
-    encoder: Encoder = "operators",
-    threads: Threads = None,
+    device: Device = Serving.device,
+    adapter: Adapter = Serving.adapter,
+    encoder: Encoder = Serving.encoder,
+    precision: Precision = Serving.precision,
+    slots: Slots = Serving.slots,
+    max_length: MaxLength = Serving.max_length,
+    threads: Threads = Serving.threads,
 ) -> None:
-    """Say which model, device and versions are at work, and under which licences."""
+    """Show the model, the device, package versions and licences."""
     with _exit_codes():
-        facts = about(open_evaluator(model, device, adapter, encoder, threads), model)
+        facts = about(
+            open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length)), model
+        )
     width = max(map(len, facts)) + 2
     for name, value in facts.items():
         typer.echo(f"{name:{width}}{value}")
@@ -181,7 +228,7 @@ def info(
 
 @app.command()
 def export(folder: Annotated[Path, typer.Argument(help="A checkpoint folder.", exists=True, file_okay=False)]) -> None:
-    """Write a checkpoint's ONNX graphs, and compare them with the torch model."""
+    """Write a checkpoint's ONNX graphs and check them against the torch model."""
     with _exit_codes():
         try:
             from sqe_fast.export import ParityError
@@ -197,25 +244,22 @@ def export(folder: Annotated[Path, typer.Argument(help="A checkpoint folder.", e
     typer.echo(str(report))
 
 
-# --- inside ----------------------------------------------------------------------------------------------------------
-
-
-def _chosen_format(wanted: Format | None, output: Path | None) -> Format:
+def _chosen_format(wanted: FormatName | None, output: Path | None) -> FormatName:
     if wanted is not None:
         return wanted
     if output is not None:
-        return Format.CSV if output.suffix.lower() == ".csv" else Format.JSONL
-    return Format.TABLE if sys.stdout.isatty() else Format.JSONL
+        return FormatName.CSV if output.suffix.lower() == ".csv" else FormatName.JSONL
+    return FormatName.TABLE if sys.stdout.isatty() else FormatName.JSONL
 
 
 @contextmanager
-def _writer(output: Path | None, chosen: Format, resume: bool) -> Iterator[RowWriter]:
+def _writer(output: Path | None, chosen: FormatName, resume: bool) -> Iterator[RowWriter]:
     from sqe_fast.jobs import rows
 
     if output is not None:
         with rows.RowFile(str(output), chosen.value, resume=resume) as file:
             yield file
-    elif chosen is Format.TABLE:
+    elif chosen is FormatName.TABLE:
         from sqe_fast.cli.terminal import TableRows
 
         yield TableRows(_console())
@@ -255,9 +299,9 @@ def _exit_codes() -> Iterator[None]:
     except UnusableError as error:
         _stop(UNUSABLE, str(error))
     except Interrupted as interrupted:
-        _stop(interrupted.exit_code, f"{interrupted}: the rows so far are whole")
+        _stop(interrupted.exit_code, f"{interrupted}: rows written so far are complete")
     except BrokenPipeError:
-        _stop(UNUSABLE, "nobody reads standard output any more")
+        _stop(UNUSABLE, "standard output was closed")
 
 
 def _stop(code: int, message: str) -> NoReturn:

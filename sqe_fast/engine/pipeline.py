@@ -8,15 +8,12 @@ over a million inputs or a ten-hour recording.
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import BinaryIO, NamedTuple
-
-import numpy.typing as npt
+from typing import NamedTuple
 
 from sqe_fast import audio
 from sqe_fast.answer.program import Program
@@ -28,9 +25,6 @@ from sqe_fast.engine.engine import Priority
 from sqe_fast.engine.sequence import AudioInput, ReadOut, Request, Result
 from sqe_fast.errors import BusyError, ClipError, ErrorCode, UnusableError
 from sqe_fast.results import DIMENSIONS, RATINGS, Evaluation, Flag, Ratings
-
-Source = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]
-"""What `audio.load` takes; an array comes with its sample rate."""
 
 
 class Score(NamedTuple):
@@ -123,9 +117,9 @@ class Pipeline:
     def call(self, priority: Priority) -> Call:
         return Call(self._driver, priority, self.ahead)
 
-    def score(self, source: Source, call: Call, *, describe: bool) -> Scored:
+    def score(self, source: audio.Source, call: Call, *, describe: bool) -> Scored:
         """Rate and describe one recording; what is wrong with it is its `error`."""
-        scored = Scored(name_of(source), self._model)
+        scored = Scored(audio.name_of(source), self._model)
         self._meter.add("clips", 1)
         try:
             with self._meter.timed("load_ms"):
@@ -141,7 +135,7 @@ class Pipeline:
         assert scored.recording is not None
         with self._meter.timed("load_ms"):
             clip = next(islice(scored.recording.windows(), typical(scored.scores), None))
-        return self._hear(clip)
+        return self._log_mel(clip)
 
     def _rate(self, scored: Scored, recording: audio.Recording, call: Call, describe: bool) -> None:
         windowed = Flag.WINDOWED in recording.flags
@@ -156,9 +150,9 @@ class Pipeline:
         if scores and (scored.error is None or scored.error.code is ErrorCode.GENERATION_FAILED):
             scored.ratings = combine(scores)
             if describe and windowed:
-                heard = self.typical(scored)
-                program = self.prompts.describe(heard.tokens, scored.ratings)
-                self._say(scored, call.submit(program, [heard]).result())
+                clip_input = self.typical(scored)
+                program = self.prompts.describe(clip_input.tokens, scored.ratings)
+                self._say(scored, call.submit(program, [clip_input]).result())
 
     def _windows(
         self, recording: audio.Recording, call: Call, *, describe: bool
@@ -175,11 +169,11 @@ class Pipeline:
             if silent(clip.samples):
                 continue
             self._meter.add("audio_seconds", clip.duration)
-            heard = self._hear(clip)
-            future = call.submit(self.prompts.rate(heard.tokens, describe=describe), [heard])
+            clip_input = self._log_mel(clip)
+            future = call.submit(self.prompts.rate(clip_input.tokens, describe=describe), [clip_input])
             submitted.append((index, clip.duration, future))
 
-    def _hear(self, clip: audio.Clip) -> AudioInput:
+    def _log_mel(self, clip: audio.Clip) -> AudioInput:
         with self._meter.timed("mel_ms"):
             return AudioInput(clip.digest, log_mel(clip.samples, self._n_mels))
 
@@ -201,11 +195,11 @@ class Batch:
         self._call = pipeline.call(priority)
         self._threads = ThreadPoolExecutor(self.ahead, thread_name_prefix="sqe-fast recording")
 
-    def submit(self, source: Source) -> Future[Evaluation]:
+    def submit(self, source: audio.Source) -> Future[Evaluation]:
         """Returns at once; the evaluation's `error` says what is wrong with the source."""
         return self._threads.submit(self._evaluate, source)
 
-    def _evaluate(self, source: Source) -> Evaluation:
+    def _evaluate(self, source: audio.Source) -> Evaluation:
         return self._pipeline.score(source, self._call, describe=self._describe).evaluation
 
     def __enter__(self) -> Batch:
@@ -214,15 +208,6 @@ class Batch:
     def __exit__(self, *exception: object) -> None:
         self._call.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-def name_of(source: Source) -> str:
-    """How a row names its input, whether it can be opened or not."""
-    if isinstance(source, str | os.PathLike):
-        return os.fspath(source)
-    if isinstance(source, tuple):
-        return "<array>"
-    return "<bytes>" if isinstance(source, bytes) else str(getattr(source, "name", f"<{type(source).__name__}>"))
 
 
 def ratings(reads: Mapping[str, ReadOut]) -> Ratings:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig
+from sqe_fast.options import Serving
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import (
     Answer,
@@ -62,7 +63,7 @@ class Parity:
 
 def measure_parity(folder: Path) -> Parity:
     """Encode noise, prefill with it, decode a few tokens, in both runners."""
-    onnx, torch = (open_runner(folder, device=device, slots=1) for device in ("cpu", "torch-cpu"))
+    onnx, torch = (open_runner(folder, Serving(device=device, slots=1)) for device in ("cpu", "torch-cpu"))
     return Parity(tuple(_compare(onnx, torch, Qwen2AudioConfig.from_folder(folder).audio)))
 
 

@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig, TextConfig
 
+CPU_SLOTS = 9
+"""Eight for a batch, and the one that the engine keeps for alerts."""
+
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 

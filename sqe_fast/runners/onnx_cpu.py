@@ -22,7 +22,9 @@ from sqe_fast.checkpoint.files import DECODER_FILE, ENCODER_FILE, WEIGHTS_FILE
 from sqe_fast.checkpoint.hashes import verify_hashes
 from sqe_fast.checkpoint.onnx_file import check_external_data
 from sqe_fast.errors import UnusableError
+from sqe_fast.options import Serving
 from sqe_fast.runners.base import (
+    CPU_SLOTS,
     Answer,
     Embedding,
     FloatArray,
@@ -54,19 +56,20 @@ _LOAD_ERRORS = (
 
 
 class OnnxRunner:
-    def __init__(self, folder: Path, *, slots: int, max_length: int, threads: int | None) -> None:
+    def __init__(self, folder: Path, serving: Serving) -> None:
         """Raises UnusableError for a folder without graphs, or whose files are not those that sqe_fast.json lists."""
         config = Qwen2AudioConfig.from_folder(folder)
         for name in (ENCODER_FILE, DECODER_FILE):
             if not (folder / name).is_file():
                 raise UnusableError(f"{folder / name}: missing; `sqe export` writes it")
         verify_hashes(folder, required=(WEIGHTS_FILE, ENCODER_FILE, DECODER_FILE))
-        options = _options(threads or len(os.sched_getaffinity(0)))
+        options = _options(serving.threads or len(os.sched_getaffinity(0)))
         self._encoder = _session(folder / ENCODER_FILE, options)
         self._decoder = _session(folder / DECODER_FILE, options)
         _check_inputs(folder, self._decoder)
         self._config = config
-        self.info: RunnerInfo = runner_info("onnx-cpu", config, slots, max_length)
+        slots = serving.slots or CPU_SLOTS
+        self.info: RunnerInfo = runner_info("onnx-cpu", config, slots, serving.max_length)
         text = config.text
         self._kv = np.empty((text.layers, 2, slots, text.kv_heads, self.info.max_length, text.head_dim), np.float32)
         self._bindings: dict[tuple[int, int], Any] = {}

@@ -6,7 +6,8 @@ decode steps are replayed as CUDA graphs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -20,7 +21,9 @@ from sqe_fast.errors import UnusableError
 from sqe_fast.kernels import OPERATORS, Operators, interpreted, select
 from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import load_checkpoint
+from sqe_fast.options import DTYPES, Serving
 from sqe_fast.runners.base import (
+    CPU_SLOTS,
     Answer,
     Embedding,
     FloatArray,
@@ -35,7 +38,6 @@ from sqe_fast.runners.base import (
     runner_info,
 )
 
-ENCODERS = ("operators", "onnx")
 GPU_ENCODE_FRAMES = 12_000
 """Two minutes of audio in one packed batch: 6,000 rows fill a GPU's tiles, and their embeddings are 24 MB at 7B."""
 GPU_MEMORY_SHARE = 0.8
@@ -44,86 +46,71 @@ MAX_GPU_SLOTS = 64
 
 
 class TorchRunner:
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        device: str,
-        slots: int | None,
-        max_length: int,
-        threads: int | None = None,
-        adapter: Path | None = None,
-        operators: str | None = None,
-        encoder: str = "operators",
-    ) -> None:
-        """`device` is "cpu" or "cuda". `slots` None: as many as fit a GPU's memory, one on a CPU. `threads` is torch's,
-        process-wide; None leaves it as it is. `operators` None: "triton" on a GPU, "torch" on a CPU. A GPU computes in
-        the dtype that the checkpoint is stored in, float16 or bfloat16; a CPU in float32. "torch" on a GPU decodes
-        without CUDA graphs: they cannot be made of its operators.
+    def __init__(self, folder: Path, serving: Serving, *, operators: str | None = None) -> None:
+        """`serving.threads` is torch's, process-wide; None leaves it as it is. `operators` None: "triton" on a GPU,
+        "torch" on a CPU. "torch" on a GPU decodes without CUDA graphs: they cannot be made of its operators.
 
         Raises UnusableError for a folder, adapter, device or operators that cannot be used.
         """
-        if device == "cuda" and not torch.cuda.is_available():
-            built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-            raise UnusableError(f"CUDA was asked for, but torch {torch.__version__} ({built}) sees no GPU")
-        chosen = operators or ("triton" if device == "cuda" else "torch")
-        self._operators = _operators(chosen, device)
-        if encoder not in ENCODERS:
-            raise UnusableError(f"encoder {encoder!r} is unknown; choose one of {', '.join(ENCODERS)}")
+        self._device = _device(serving)
+        on_gpu = self._device.type == "cuda"
+        self._operators = _operators(operators or ("triton" if on_gpu else "torch"), self._device.type)
         verify_hashes(folder)
-        if threads is not None:
-            torch.set_num_threads(threads)
-        model, config = load_checkpoint(folder, None if device == "cuda" else torch.float32, adapter)
-        model = model.to(device)
-        like = model.decoder.head.weight
-        dtype = str(like.dtype).removeprefix("torch.")
-        self._device = like.device
-        max_length = min(max_length, config.text.max_positions)
-        if slots is None:
-            slots = slots_that_fit(_free_bytes(self._device), config.text, dtype, max_length)
-        self._model = PackedModel(model, self._operators, slots=slots, max_length=max_length)
+        if serving.threads is not None:
+            torch.set_num_threads(serving.threads)
+        model, config = load_checkpoint(folder, _dtype(serving), serving.adapter)
+        with self._current():
+            model = model.to(self._device)
+            like = model.decoder.head.weight
+            dtype = str(like.dtype).removeprefix("torch.")
+            max_length = min(serving.max_length, config.text.max_positions)
+            free = _free_bytes(self._device)
+            slots = serving.slots or (
+                CPU_SLOTS if free is None else slots_that_fit(free, config.text, dtype, max_length)
+            )
+            self._model = PackedModel(model, self._operators, slots=slots, max_length=max_length)
+            self._onnx = None
+            if serving.encoder == "onnx":
+                from sqe_fast.runners.onnx_encoder import OnnxEncoder
+
+                self._onnx = OnnxEncoder(folder, self._device, like.dtype)
+            self._decode = decode_step(self._model, slots, self._device)
         self.info = runner_info(
-            f"{self._operators.NAME}-{device}",
+            f"{self._operators.NAME}-{self._device.type}",
             config,
             slots,
             max_length,
             dtype=dtype,
-            encode_frames=GPU_ENCODE_FRAMES if device == "cuda" else 1,
+            encode_frames=GPU_ENCODE_FRAMES if on_gpu else 1,
         )
         self._candidates: dict[tuple[int, ...], Tensor] = {}
-        self._onnx = None
-        if encoder == "onnx":
-            from sqe_fast.runners.onnx_encoder import OnnxEncoder
 
-            self._onnx = OnnxEncoder(folder, self._device, like.dtype)
-        self._decode = decode_step(self._model, slots, self._device)
-
-    @torch.inference_mode()
     def encode(self, clips: Sequence[tuple[FloatArray, int]]) -> list[Embedding]:
         for log_mel, frames in clips:
             check_mel(self._model.config.audio, log_mel, frames)
-        if self._onnx is not None:
-            return list(self._onnx.encode(clips))
-        return list(self._model.encode([(self._tensor(log_mel), frames) for log_mel, frames in clips]))
+        with self._current():
+            if self._onnx is not None:
+                return list(self._onnx.encode(clips))
+            return list(self._model.encode([(self._tensor(log_mel), frames) for log_mel, frames in clips]))
 
-    @torch.inference_mode()
     def prefill(self, step: SlotStep, audio: Sequence[Embedding]) -> Answer:
         check_prefill(self.info, step, audio)
-        clips = [cast(Tensor, clip) for clip in audio]
-        return self._answers([step], self._model.prefill(step.tokens, clips, step.slot, step.past))[0]
+        with self._current():
+            clips = [cast(Tensor, clip) for clip in audio]
+            return self._answers([step], self._model.prefill(step.tokens, clips, step.slot, step.past))[0]
 
-    @torch.inference_mode()
     def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
         check_decode(self.info, steps)
-        tokens = self._tensor(np.array([step.tokens[0] for step in steps], np.int64))
-        past = self._tensor(np.array([step.past for step in steps], np.int32))
-        return self._answers(steps, self._decode(tokens, past))
+        with self._current():
+            tokens = self._tensor(np.array([step.tokens[0] for step in steps], np.int64))
+            past = self._tensor(np.array([step.past for step in steps], np.int32))
+            return self._answers(steps, self._decode(tokens, past))
 
-    @torch.inference_mode()
     def move(self, source: int, destination: int, length: int) -> None:
         check_move(self.info, source, destination, length)
-        for memory in (self._model.cache.keys, self._model.cache.values):
-            memory[:, destination, :, :length] = memory[:, source, :, :length]
+        with self._current():
+            for memory in (self._model.cache.keys, self._model.cache.values):
+                memory[:, destination, :, :length] = memory[:, source, :, :length]
 
     def _answers(self, steps: Sequence[SlotStep], hidden: Tensor) -> list[Answer]:
         """`hidden` [len(steps), H], before the final norm."""
@@ -153,12 +140,39 @@ class TorchRunner:
             self._candidates[candidates] = self._tensor(np.array(candidates, np.int32))
         return self._candidates[candidates]
 
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        """Whichever thread calls: what is launched and pinned is this runner's GPU's, and nothing is differentiated."""
+        with torch.inference_mode(), nullcontext() if self._device.type == "cpu" else torch.cuda.device(self._device):
+            yield
+
     def _tensor(self, array: np.ndarray) -> Tensor:
         """On a GPU through pinned memory, so that the copy need not wait for the work before it."""
         tensor = torch.from_numpy(np.ascontiguousarray(array))
         if self._device.type != "cuda":
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
+
+
+def _device(serving: Serving) -> torch.device:
+    """Raises UnusableError for a GPU that is not there."""
+    if not serving.on_gpu:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+        raise UnusableError(f"CUDA was asked for, but torch {torch.__version__} ({built}) sees no GPU")
+    asked = torch.device(serving.device).index
+    index = torch.cuda.current_device() if asked is None else asked
+    if index >= torch.cuda.device_count():
+        raise UnusableError(f"{serving.device} was asked for, but there are {torch.cuda.device_count()} GPUs, from 0")
+    return torch.device("cuda", index)
+
+
+def _dtype(serving: Serving) -> torch.dtype | None:
+    """None: as the checkpoint is stored."""
+    if not serving.on_gpu:
+        return torch.float32
+    return None if serving.precision == "auto" else cast(torch.dtype, getattr(torch, DTYPES[serving.precision]))
 
 
 def _operators(name: str, device: str) -> Operators:
@@ -179,10 +193,8 @@ def _free_bytes(device: torch.device) -> int | None:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
 
 
-def slots_that_fit(free_bytes: int | None, config: TextConfig, dtype: str, max_length: int) -> int:
+def slots_that_fit(free_bytes: int, config: TextConfig, dtype: str, max_length: int) -> int:
     """KV slots of `max_length` positions for what a GPU has left. Raises UnusableError where not even one fits."""
-    if free_bytes is None:
-        return 1
     slot_bytes = max_length * kv_bytes_per_token(config, dtype)
     slots = int(GPU_MEMORY_SHARE * free_bytes) // slot_bytes
     if slots < 1:

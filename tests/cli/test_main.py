@@ -24,6 +24,7 @@ from sqe_fast.cli import main
 from sqe_fast.cli.terminal import TableRows, progress_text, shortened
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.run import Progress
+from sqe_fast.options import Serving
 from tests.support.fake_scorer import FakeScorer, mos_of
 
 ROOT = Path(__file__).parents[2]
@@ -126,16 +127,31 @@ def test_usage(arguments: list[str], tmp_path: Path, opened: list[Any]) -> None:
 
 
 def test_options_reach_the_evaluator(opened: list[Any]) -> None:
+    """Two options of one type exchanged on their way, or a default that stands in two places and differs."""
     sqe("score", "a.wav")
-    sqe("score", "a.wav", "--model", "dir", "--device", "cuda", "--threads", "2")
-    sqe("compare", "a.wav", "b.wav", "--device", "torch-cpu", "--adapter", "lora")
-    sqe("info", "--device", "cuda", "--encoder", "onnx")
+    sqe("score", "a.wav", "--model", "dir", "--device", "cuda:1", "--threads", "2", "--slots", "3")
+    sqe("compare", "a.wav", "b.wav", "--device", "torch-cpu", "--adapter", "lora", "--max-length", "99")
+    sqe("info", "--device", "cuda", "--encoder", "onnx", "--precision", "bf16")
     assert opened == [
-        ("tiny", "auto", None, "operators", None),
-        ("dir", "cuda", None, "operators", 2),
-        ("tiny", "torch-cpu", Path("lora"), "operators", None),
-        ("tiny", "cuda", None, "onnx", None),
+        ("tiny", Serving()),
+        ("dir", Serving(device="cuda:1", threads=2, slots=3)),
+        ("tiny", Serving(device="torch-cpu", adapter=Path("lora"), max_length=99)),
+        ("tiny", Serving(device="cuda", encoder="onnx", precision="bf16")),
     ]
+
+
+def test_help_names_exit_codes_and_examples() -> None:
+    """A newcomer's first questions: what do I type, and what does a status of 3 mean?"""
+    for command in ("score", "compare"):
+        text = sqe(command, "-h").stdout
+        assert f"  sqe {command} " in text
+        assert "3    model, device or output unusable" in text
+
+
+def test_it_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "sqe_fast", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.startswith("sqe-fast ")
 
 
 @pytest.mark.parametrize("command", [["score", "a.wav"], ["compare", "a.wav", "b.wav"], ["info"]])
@@ -307,7 +323,7 @@ def test_signals(signum: signal.Signals, code: int, tmp_path: Path) -> None:
     process.send_signal(signum)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == code
-    assert stderr.decode() == f"sqe: {signum.name}: the rows so far are whole\n"
+    assert stderr.decode() == f"sqe: {signum.name}: rows written so far are complete\n"
     found = [row["file"] for row in rows(path.read_text())]
     assert found == names[: len(found)]
     assert sqe("score", *names, "-o", str(path), "--resume").exit_code == 0

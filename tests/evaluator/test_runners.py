@@ -20,6 +20,7 @@ from sqe_fast.engine.engine import Engine
 from sqe_fast.engine.sequence import AudioInput, Request
 from sqe_fast.export import export
 from sqe_fast.model.qwen2_audio import Qwen2Audio, save_checkpoint
+from sqe_fast.options import Serving
 from sqe_fast.results import RATINGS, Evaluation
 from sqe_fast.runners import open_runner
 from tests.golden.clips import golden_clips
@@ -121,7 +122,7 @@ def test_prose_is_what_hugging_face_generates(checkpoint: Path, device: str) -> 
         write = Write((), answer[end], frozenset(PROMPTS.number_ids), prose)
         program = Program(PROMPTS.rate_prompt(audio_tokens(frames)), (write,))
         requests.append(Request(program, (AudioInput(str(n), log_mel(samples)),)))
-    results = Engine(open_runner(checkpoint, device=device, slots=3, threads=1)).run(requests)
+    results = Engine(open_runner(checkpoint, Serving(device=device, slots=3, threads=1))).run(requests)
     assert [result.text_tokens for result in results] == expected
 
 

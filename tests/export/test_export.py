@@ -14,6 +14,7 @@ from sqe_fast.errors import UnusableError
 from sqe_fast.export import ParityError, export
 from sqe_fast.model.qwen2_audio import save_checkpoint
 from sqe_fast.model.weights import table
+from sqe_fast.options import Serving
 from sqe_fast.runners import open_runner
 from tests.support.small_model import SMALL, save_small, small_model
 
@@ -53,7 +54,7 @@ def test_new_weights_are_exported_over_old_ones(tmp_path: Path) -> None:
     """The hashes of an earlier export are stale by then."""
     export(save_small(tmp_path, seed=1))
     export(save_small(tmp_path, seed=2))
-    assert open_runner(tmp_path).info.name == "onnx-cpu"
+    assert open_runner(tmp_path, Serving()).info.name == "onnx-cpu"
 
 
 def test_the_cards_own_fields_are_kept(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_a_wrong_graph_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.Mo
         export(save_small(tmp_path))
     assert not any((tmp_path / name).exists() for name in GRAPHS)
     with pytest.raises(UnusableError, match=r"encoder\.onnx: missing"):
-        open_runner(tmp_path)
+        open_runner(tmp_path, Serving())
 
 
 def test_weights_that_do_not_fit_are_refused_before_anything_is_written(tmp_path: Path) -> None:

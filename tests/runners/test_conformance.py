@@ -21,6 +21,7 @@ from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.export.graph import stored_tensors
 from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import load_checkpoint
+from sqe_fast.options import Serving
 from sqe_fast.runners import onnx_cpu, open_runner
 from sqe_fast.runners.base import (
     Answer,
@@ -56,9 +57,11 @@ def runner(request: pytest.FixtureRequest, exported: Path) -> Runner:
 
 def opened(name: str, folder: Path) -> Runner:
     if name == "triton-cpu":
-        return TorchRunner(folder, device="cpu", operators="triton", slots=SLOTS, max_length=128, threads=1)
+        return TorchRunner(
+            folder, Serving(device="torch-cpu", slots=SLOTS, max_length=128, threads=1), operators="triton"
+        )
     device = "cpu" if name == "onnx-cpu" else name
-    return open_runner(folder, device=device, slots=SLOTS, max_length=128, threads=1)
+    return open_runner(folder, Serving(device=device, slots=SLOTS, max_length=128, threads=1))
 
 
 class Seen(NamedTuple):

@@ -19,6 +19,7 @@ from sqe_fast.checkpoint.config import TextConfig
 from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.errors import UnusableError
 from sqe_fast.model.qwen2_audio import load_checkpoint
+from sqe_fast.options import Serving
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.onnx_encoder import OnnxEncoder
 from sqe_fast.runners.torch_runner import TorchRunner, slots_that_fit
@@ -34,18 +35,18 @@ def folder(exported: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("device", "name"), [("auto", "onnx-cpu"), ("cpu", "onnx-cpu"), ("torch-cpu", "torch-cpu")])
 def test_devices(exported: Path, device: str, name: str) -> None:
-    assert open_runner(exported, device=device).info.name == name
+    assert open_runner(exported, Serving(device=device)).info.name == name
 
 
 def test_an_unknown_device_is_refused(exported: Path) -> None:
     with pytest.raises(UnusableError, match="'tpu' is unknown"):
-        open_runner(exported, device="tpu")
+        open_runner(exported, Serving(device="tpu"))
 
 
 def test_cuda_without_a_gpu_is_refused(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UnusableError, match="CUDA was asked for"):
-        open_runner(exported, device="cuda")
+        open_runner(exported, Serving(device="cuda"))
 
 
 @pytest.mark.parametrize(("device", "package"), [("cuda", "torch"), ("torch-cpu", "torch"), ("cpu", "onnxruntime")])
@@ -56,28 +57,29 @@ def test_a_package_that_is_not_installed_is_named(
         monkeypatch.delitem(sys.modules, f"sqe_fast.runners.{module}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UnusableError, match=f"needs {package}"):
-        open_runner(exported, device=device)
+        open_runner(exported, Serving(device=device))
 
 
 def test_the_default_runner_imports_neither_torch_nor_onnx(exported: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
+from sqe_fast.options import Serving
 from sqe_fast.runners import open_runner
-open_runner(Path({str(exported)!r}), threads=1)
+open_runner(Path({str(exported)!r}), Serving(threads=1))
 assert not {{"torch", "onnx", "transformers", "safetensors"}} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_max_length_is_cut_to_the_models(exported: Path) -> None:
-    assert open_runner(exported, max_length=5000).info.max_length == 1024
+    assert open_runner(exported, Serving(max_length=5000)).info.max_length == 1024
 
 
 @pytest.mark.parametrize("arguments", [{"slots": 0}, {"max_length": 0}, {"threads": 0}])
 def test_counts_below_one_are_refused(exported: Path, arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        open_runner(exported, **arguments)
+        open_runner(exported, Serving(**arguments))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -85,28 +87,28 @@ def test_a_changed_file_is_refused_by_name(folder: Path, name: str) -> None:
     path = folder / name
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(UnusableError, match=f"{name}: corrupt or replaced"):
-        open_runner(folder)
+        open_runner(folder, Serving())
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_refused_by_name(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(UnusableError, match=f"{name}: "):
-        open_runner(folder)
+        open_runner(folder, Serving())
 
 
 def test_graphs_without_hashes_are_refused(folder: Path) -> None:
     """Rewritten weights move within their file: a graph that points at the old places must not be served."""
     write_hashes(folder, ["config.json"])
     with pytest.raises(UnusableError, match=r"no hash of model\.safetensors"):
-        open_runner(folder)
+        open_runner(folder, Serving())
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"sha256": []}'])
 def test_a_manifest_that_is_none_is_refused(folder: Path, text: str) -> None:
     (folder / "sqe_fast.json").write_text(text)
     with pytest.raises(UnusableError, match=r"sqe_fast\.json: not"):
-        open_runner(folder)
+        open_runner(folder, Serving())
 
 
 def test_a_hash_of_a_file_elsewhere_is_refused(folder: Path) -> None:
@@ -115,7 +117,7 @@ def test_a_hash_of_a_file_elsewhere_is_refused(folder: Path) -> None:
     fields["sha256"]["../passwords"] = "0" * 64
     path.write_text(json.dumps(fields))
     with pytest.raises(UnusableError, match=r"'\.\./passwords' must be"):
-        open_runner(folder)
+        open_runner(folder, Serving())
 
 
 def _attribute(model: onnx.ModelProto) -> onnx.AttributeProto:
@@ -154,7 +156,7 @@ def test_external_data_elsewhere_is_refused_by_name(folder: Path, place: str, lo
     path.write_bytes(model.SerializeToString())
     write_hashes(folder, FILES)
     with pytest.raises(UnusableError, match=f"not in '{location}'"):
-        open_runner(folder)
+        open_runner(folder, Serving())
 
 
 @pytest.mark.parametrize("content", [b"", b"not a graph at all", b"\x3a\xff\xff\xff\xff\x0f"])
@@ -162,7 +164,7 @@ def test_a_graph_that_is_none_is_refused_by_name(folder: Path, content: bytes) -
     (folder / "encoder.onnx").write_bytes(content)
     write_hashes(folder, FILES)
     with pytest.raises(UnusableError, match=r"encoder\.onnx"):
-        open_runner(folder)
+        open_runner(folder, Serving())
 
 
 def test_a_graph_of_another_version_is_refused_and_told_how_to_renew(folder: Path) -> None:
@@ -176,7 +178,7 @@ def test_a_graph_of_another_version_is_refused_and_told_how_to_renew(folder: Pat
     path.write_bytes(model.SerializeToString())
     write_hashes(folder, FILES)
     with pytest.raises(UnusableError, match=r"decoder\.onnx: written for another version.*`sqe export .*` writes"):
-        open_runner(folder)
+        open_runner(folder, Serving())
 
 
 # --- a GPU ------------------------------------------------------------------------------------------------------------
@@ -185,7 +187,7 @@ def test_a_graph_of_another_version_is_refused_and_told_how_to_renew(folder: Pat
 @pytest.mark.parametrize("device", ["auto", "cpu", "torch-cpu"])
 def test_another_encoder_is_a_choice_on_a_gpu_only(exported: Path, device: str) -> None:
     with pytest.raises(UnusableError, match="on device cuda only"):
-        open_runner(exported, device=device, encoder="onnx")
+        open_runner(exported, Serving(device=device, encoder="onnx"))
 
 
 def test_an_onnx_encoder_that_would_run_on_the_cpu_is_refused(exported: Path) -> None:
@@ -206,18 +208,21 @@ def test_an_onnx_encoder_whose_provider_did_not_load_is_refused(
 
 
 def test_unknown_operators_and_encoders_are_refused(exported: Path) -> None:
-    for arguments in ({"operators": "cutlass"}, {"encoder": "tflite"}):
-        with pytest.raises(UnusableError, match=r"is unknown|are unknown"):
-            TorchRunner(exported, device="cpu", slots=1, max_length=16, **arguments)
+    with pytest.raises(UnusableError, match="are unknown"):
+        TorchRunner(exported, Serving("torch-cpu", slots=1, max_length=16), operators="cutlass")
+    for arguments in ({"encoder": "tflite"}, {"precision": "int3"}):
+        with pytest.raises(UnusableError, match="is unknown"):
+            Serving("cuda", **arguments)
 
 
 def test_triton_on_a_cpu_is_refused_outside_its_interpreter(exported: Path) -> None:
     code = f"""
 from pathlib import Path
 from sqe_fast.errors import UnusableError
+from sqe_fast.options import Serving
 from sqe_fast.runners.torch_runner import TorchRunner
 try:
-    TorchRunner(Path({str(exported)!r}), device="cpu", slots=1, max_length=16, operators="triton")
+    TorchRunner(Path({str(exported)!r}), Serving("torch-cpu", slots=1, max_length=16), operators="triton")
 except UnusableError as error:
     assert "need a GPU" in str(error)
 else:

@@ -1,0 +1,65 @@
+"""How a model is served: the one set of defaults of the Python API, the command line and the runners."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqe_fast.errors import UnusableError
+
+DEVICES = ("auto", "cpu", "torch-cpu", "cuda", "cuda:N")
+ENCODERS = ("operators", "onnx")
+DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+"""Precisions, and the dtypes that they stand for."""
+SHORT_NAMES = {dtype: precision for precision, dtype in DTYPES.items()}
+PRECISIONS = ("auto", *DTYPES)
+_DEVICE = re.compile(r"auto|cpu|torch-cpu|cuda(:\d+)?")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Raises UnusableError for a choice that does not exist, and ValueError for a count below 1."""
+
+    device: str = "auto"
+    """"cpu" is ONNX Runtime, "torch-cpu" plain torch, "cuda" (or "cuda:1", …) Triton kernels on a GPU; "auto" is "cpu",
+    the only one that every installation has."""
+    slots: int | None = None
+    """Sequences that are decoded together, one of them kept for alerts. None: nine on a CPU, on a GPU as many as fit
+    its memory, at most 64."""
+    threads: int | None = None
+    """CPU threads of the runner. None: as many as the process may use."""
+    adapter: Path | None = None
+    """Folder of a LoRA adapter as peft saves it, merged at load; not on "cpu"."""
+    encoder: str = "operators"
+    """"onnx", on a GPU only, runs the exported encoder with onnxruntime-gpu instead of the kernels."""
+    precision: str = "auto"
+    """In which a GPU computes; "auto": as the checkpoint is stored. A CPU computes in "fp32"."""
+    max_length: int = 2048
+    """Positions of a slot: two clips of 30 s (1,500 audio tokens), their prompt and a long answer. It is cut to what
+    the model was made for."""
+
+    def __post_init__(self) -> None:
+        if not _DEVICE.fullmatch(self.device):
+            raise UnusableError(f"device {self.device!r} is unknown; choose one of {', '.join(DEVICES)}")
+        if min(count for count in (self.slots, self.max_length, self.threads) if count is not None) < 1:
+            raise ValueError("slots, max_length and threads must be at least 1")
+        for name, value, known in (
+            ("encoder", self.encoder, ENCODERS),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if value not in known:
+                raise UnusableError(f"{name} {value!r} is unknown; choose one of {', '.join(known)}")
+        if self.encoder != "operators" and not self.on_gpu:
+            raise UnusableError(f"encoder {self.encoder!r} is a choice on device cuda only; {self.device!r} has one")
+        if self.precision not in ("auto", "fp32") and not self.on_gpu:
+            raise UnusableError(f"device {self.device!r} computes in fp32; precision {self.precision!r} needs cuda")
+        if self.adapter is not None and self.device in ("auto", "cpu"):
+            raise UnusableError(
+                f"device {self.device!r} runs exported graphs, which take no adapter: choose torch-cpu or cuda, "
+                "or merge the adapter with peft and `sqe export` the result"
+            )
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device.startswith("cuda")
