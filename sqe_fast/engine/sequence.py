@@ -178,7 +178,8 @@ class Sequence:
         if draft.rng is not None:
             self.error = ClipError(
                 ErrorCode.GENERATION_FAILED,
-                "the model twice wrote no usable description; score without one (describe=False, --no-describe)",
+                "the model failed twice to write a usable description: score without one (describe=False, "
+                "--no-describe)",
             )
             return
         del self.tokens[draft.start :]

@@ -73,7 +73,9 @@ class LineFile:
             if self.regular:
                 with contextlib.suppress(OSError):  # a shorter file needs no room; if even that fails, resume repairs
                     os.ftruncate(self._fd, start)
-            raise UnusableError(f"{self.path}: cannot be written: {error.strerror}; earlier rows are whole") from error
+            raise UnusableError(
+                f"{self.path}: cannot be written: {error.strerror}; earlier rows are complete"
+            ) from error
 
     def close(self) -> None:
         os.close(self._fd)

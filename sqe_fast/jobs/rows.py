@@ -137,7 +137,7 @@ class RowFile:
         if resume and not self._lines.regular:
             raise UnusableError(f"{self.path}: not a regular file, so nothing can be resumed from it")
         if not self._lines.empty and not resume:
-            raise UnusableError(f"{self.path}: is not empty: --resume goes on with it, or choose another file")
+            raise UnusableError(f"{self.path}: is not empty: continue it with --resume, or choose another file")
         if not self._lines.empty:
             for file, failed, model in self._lines.read_back(self.format.parse, self.format.header):
                 self.done.files[file] += 1

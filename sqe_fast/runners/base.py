@@ -248,4 +248,4 @@ def _check_ids(info: RunnerInfo, ids: tuple[int, ...]) -> None:
 
 def _check_slot(info: RunnerInfo, slot: int) -> None:
     if not 0 <= slot < info.slots:
-        raise ValueError(f"slot {slot} is none of the {info.slots}")
+        raise ValueError(f"slots are 0 to {info.slots - 1}, not {slot}")

@@ -61,7 +61,7 @@ class OnnxRunner:
         config = Qwen2AudioConfig.from_folder(folder)
         for name in (ENCODER_FILE, DECODER_FILE):
             if not (folder / name).is_file():
-                raise UnusableError(f"{folder / name}: missing; `sqe export` writes it")
+                raise UnusableError(f"{folder / name}: missing: run `sqe export {folder}`")
         verify_hashes(folder, required=(WEIGHTS_FILE, ENCODER_FILE, DECODER_FILE))
         options = _options(serving.threads or len(os.sched_getaffinity(0)))
         self._encoder = _session(folder / ENCODER_FILE, options)
@@ -175,7 +175,7 @@ def _check_inputs(folder: Path, decoder: onnxruntime.InferenceSession) -> None:
     if found != _STEP_INPUTS:
         raise UnusableError(
             f"{folder / DECODER_FILE}: written for another version of sqe-fast (it takes {', '.join(sorted(found))}); "
-            f"`sqe export {folder}` writes it anew"
+            f"run `sqe export {folder}` again"
         )
 
 

@@ -26,7 +26,7 @@ class OnnxEncoder:
         back to the CPU by itself, with only a line in its log."""
         path = folder / ENCODER_FILE
         if not path.is_file():
-            raise UnusableError(f"{path}: missing; `sqe export` writes it")
+            raise UnusableError(f"{path}: missing: run `sqe export` on the folder")
         available = onnxruntime.get_available_providers()
         if PROVIDER not in available:
             raise UnusableError(

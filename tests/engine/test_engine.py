@@ -199,7 +199,7 @@ def test_a_final_force_costs_no_pass() -> None:
 def test_embeddings_must_fill_the_audio_tokens() -> None:
     """One clip's embeddings sliding into the next one's place."""
     request = Request(Program((1, AUDIO_TOKEN, AUDIO_TOKEN), tuple(reads())), (clip(0.5),))
-    with pytest.raises(ValueError, match="2 audio tokens and its clips 3"):
+    with pytest.raises(ValueError, match="2 audio tokens, but 3 audio embeddings"):
         Engine(FakeRunner()).run([request])
 
 

@@ -177,7 +177,7 @@ def test_a_graph_of_another_version_is_refused_and_told_how_to_renew(folder: Pat
         node.input[:] = ["rows" if name == "readers" else name for name in node.input]
     path.write_bytes(model.SerializeToString())
     write_hashes(folder, FILES)
-    with pytest.raises(UnusableError, match=r"decoder\.onnx: written for another version.*`sqe export .*` writes"):
+    with pytest.raises(UnusableError, match=r"decoder\.onnx: written for another version.*run `sqe export .*` again"):
         open_runner(folder, Serving())
 
 

@@ -13,7 +13,17 @@ import numpy as np
 from sqe_fast.audio.features import LogMel
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.engine.sequence import AudioInput
-from sqe_fast.runners.base import Answer, Ask, Candidates, Embedding, FloatArray, RunnerInfo, SlotStep, TopTokens
+from sqe_fast.runners.base import (
+    Answer,
+    Ask,
+    Candidates,
+    Embedding,
+    FloatArray,
+    RunnerInfo,
+    SlotStep,
+    TopTokens,
+    check_prefill,
+)
 
 VOCAB, HIDDEN, AUDIO_TOKEN = 100, 4, 99
 
@@ -74,10 +84,10 @@ class FakeRunner:
         return np.stack([positions * 1e-3 + log_mel.mean() + 1] * HIDDEN, 1).astype(np.float32)
 
     def prefill(self, step: SlotStep, audio: Sequence[Embedding]) -> Answer:
+        check_prefill(self.info, step, audio)
         self.prefilled.append(step)
         embeddings = chain.from_iterable(cast(Sequence[FloatArray], audio))
         fed = [-float(next(embeddings)[0]) if token == self.audio_token else float(token) for token in step.tokens]
-        assert next(embeddings, None) is None, "embeddings were left over"
         return self._take(step, fed)
 
     def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
