@@ -66,11 +66,6 @@ def test_one_onnxruntime_an_environment() -> None:
     assert not {"onnxruntime", NAME} & set(gpu)
 
 
-def test_command_line_entry() -> None:
-    (entry,) = metadata.entry_points(group="console_scripts", name="sqe")
-    assert entry.value == "sqe_fast.cli.main:main"
-
-
 def constraints() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pins = [line.split("#")[0].strip() for line in lines]
