@@ -57,6 +57,33 @@ def test_noise_arrives_at_the_snr_that_was_asked(snr: float) -> None:
     assert active_level(speech) - 10 * np.log10(np.mean(noise**2)) == pytest.approx(snr, abs=0.3)
 
 
+def test_modulated_noise_lies_q_below_the_speech() -> None:
+    """Q taken for a ratio of powers: the stage reports the Q that it was given, and noise of half of it."""
+    speech = talk()
+    for q in (10.0, 25.0):
+        assert signal_to_distortion(speech, degrade("mnru", q_db=q)[0]) == pytest.approx(q, abs=0.5)
+
+
+def test_each_stage_draws_from_a_stream_of_its_own() -> None:
+    """Two noises in a row that are one noise, twice as loud."""
+    first, second = trace(talk(), [{"stage": "noise", "kind": "white", "snr_db": 10.0}] * 2, NONE, 5)
+    added = [step.after - step.before for step in (first, second)]
+    assert abs(np.corrcoef(*added)[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize(("low", "high", "kept"), [(0, 2000, "lower"), (2000, 8000, "upper"), (300, 3400, "middle")])
+def test_a_band_keeps_what_lies_within_it(low: int, high: int, kept: str) -> None:
+    """Bass cut for treble; each is named by what is missing."""
+    noise = np.random.default_rng(0).standard_normal(4 * SAMPLE_RATE).astype(np.float32) * 0.05
+    filtered, (cause,) = apply(noise, ({"stage": "band", "low_hz": low, "high_hz": high},), NONE, 0)
+    power = np.abs(np.fft.rfft(filtered)) ** 2
+    hertz = np.fft.rfftfreq(noise.size, 1 / SAMPLE_RATE)
+    inside = (hertz > 1.3 * low) & (hertz < 0.9 * high)
+    outside = (hertz < low / 2) | (hertz > 1.5 * high)
+    assert power[inside].mean() > 1000 * power[outside].mean()
+    assert cause.name == {"lower": "missing treble", "upper": "missing bass", "middle": "telephone band"}[kept]
+
+
 def test_rumble_is_heard_less_than_hiss_of_the_same_power() -> None:
     hum, hiss = degrade("noise", kind="hum", snr_db=20.0)[1], degrade("noise", kind="hiss", snr_db=20.0)[1]
     assert hum.measure > hiss.measure + 6
@@ -77,6 +104,25 @@ def test_loss_hits_the_share_it_reports_and_only_whole_packets() -> None:
     hit, active = np.isin(np.arange(speech.size // FRAME), frames), active_frames(speech)
     assert cause.measure == pytest.approx(hit[active].mean()), "of the speech, not of the pauses"
     assert hit.mean() != pytest.approx(cause.measure)
+
+
+def test_packets_are_lost_as_often_and_as_long_as_asked() -> None:
+    """A chance to enter a burst that forgets the time spent in bursts loses fewer than asked."""
+    steady = np.full(10_000 * FRAME, 0.1, np.float32)
+    lossy, _ = apply(steady, ({"stage": "loss", "kind": "silence", "rate": 0.3, "burst": 3.0},), NONE, 2)
+    lost = lossy[::FRAME] == 0
+    assert lost.mean() == pytest.approx(0.3, abs=0.03)
+    assert lost.sum() / (np.diff(lost.astype(np.int8)) == 1).sum() == pytest.approx(3.0, abs=0.2)
+
+
+def test_a_stutter_is_what_was_just_heard() -> None:
+    """A piece that is played again in its own place changes nothing, whatever share the stage reports."""
+    rising = np.arange(4 * SAMPLE_RATE, dtype=np.float32) / (4 * SAMPLE_RATE)
+    recipe = ({"stage": "stutter", "piece_s": 0.1, "per_second": 2.0},)
+    steps = trace(rising, recipe, NONE, 1)
+    moved = np.round((steps[0].after - rising) * 4 * SAMPLE_RATE)
+    assert set(moved) == {0, -0.1 * SAMPLE_RATE}
+    assert 0.05 < (moved != 0).mean() < 0.25
 
 
 @pytest.mark.parametrize("kind", sorted(CODECS))
@@ -151,6 +197,15 @@ def test_pumping_moves_the_level_and_keeps_its_mean() -> None:
     assert active_level(pumped) == pytest.approx(active_level(speech), abs=0.2)
 
 
+def test_automatic_gain_rises_in_pauses() -> None:
+    rng = np.random.default_rng(0)
+    speech = talk(8.0, level=0.03) + (1e-4 * rng.standard_normal(8 * SAMPLE_RATE)).astype(np.float32)
+    pumped, _ = apply(speech, ({"stage": "pumping", "depth_db": 10.0},), NONE, 3)
+    active = active_frames(speech)
+    gain = 10 * np.log10(frame_power(pumped) / frame_power(speech))
+    assert np.median(gain[~active]) > np.median(gain[active]) + 3
+
+
 def test_suppression_clears_pauses_and_says_by_how_much() -> None:
     speech = talk(8.0)
     noisy = speech + (0.004 * np.random.default_rng(0).standard_normal(speech.size)).astype(np.float32)
@@ -167,6 +222,25 @@ def test_a_level_beyond_full_scale_is_recorded_as_clipping() -> None:
     assert [cause.name for cause in apply(talk(), ({"stage": "level", "level_dbov": -26.0},), NONE, 0)[1]] == [
         "low level"
     ]
+
+
+def test_spectral_distance_is_that_of_the_speech() -> None:
+    """What happens to pauses is no matter of timbre."""
+    speech = np.concatenate([talk(4.0), 1e-3 * np.random.default_rng(0).standard_normal(3 * SAMPLE_RATE)])
+    speech = speech.astype(np.float32)
+    hushed, muffled = speech.copy(), speech.copy()
+    hushed[4 * SAMPLE_RATE :] *= np.linspace(1, 0.01, 3 * SAMPLE_RATE, dtype=np.float32)
+    muffled[: 4 * SAMPLE_RATE] = degrade("band", low_hz=0, high_hz=1500)[0]
+    assert spectral_distance(speech, hushed) < 0.5
+    assert spectral_distance(speech, muffled) > 3
+
+
+def test_a_room_does_not_delay_the_speech() -> None:
+    """What is compared with the clean clip must lie where it lies."""
+    speech = talk()
+    wet, _ = degrade("reverb", kind="simulated", rt60_s=0.2, distance_m=3.0)
+    likeness = [float(speech[800:-800] @ wet[800 + lag : wet.size - 800 + lag]) for lag in range(-400, 401)]
+    assert abs(int(np.argmax(likeness)) - 400) <= 2
 
 
 def test_a_longer_room_is_less_clear() -> None:
