@@ -22,7 +22,7 @@ from training.progress import track
 from training.rating import labels, raters
 from training.simulation.measures import SAMPLE_RATE, Signal, a_weighted_gap, active_level
 from training.simulation.recipes import draw_recipe
-from training.simulation.simulate import trace
+from training.simulation.simulate import run_stages
 from training.simulation.sources import SPLITS, Library, Speech, Split, library, read
 from training.simulation.stage import Materials, Params
 
@@ -83,14 +83,14 @@ def make_clip(root: Path, split: Split, index: int, table: labels.Table) -> tupl
     if active_level(excerpt.samples) < QUIETEST_DB:
         return make_clip(root, split, index + 5_000_000, table)
     recipe = draw_recipe(lib, rng)
-    steps = trace(excerpt.samples, recipe, _materials(lib, recipe), seed)
+    steps = run_stages(excerpt.samples, recipe, _materials(lib, recipe), seed)
     recorded = labels.checksum(recipe, excerpt.speech.file, excerpt.start, excerpt.samples.size)
     known, label = table.get(seed, (None, None))
     if label is None or known != recorded:
         label = labels.judge(steps)
-    causes = [step.cause for step in steps]
-    source = raters.Source(excerpt.gap_db, excerpt.speech.bandwidth_hz)
-    ratings, alone = raters.rate(source, causes, label)
+    degradations = [step.degradation for step in steps]
+    defects = raters.Defects(excerpt.gap_db, excerpt.speech.bandwidth_hz)
+    ratings, alone = raters.rate(defects, degradations, label)
     row = {
         "split": split,
         "seed": seed,
@@ -98,7 +98,7 @@ def make_clip(root: Path, split: Split, index: int, table: labels.Table) -> tupl
         "rated_by": "simulated",
         "condition": None,
         **ratings,
-        "causes": [{**cause.to_row(), "rating": rating} for cause, rating in zip(causes, alone, strict=True)],
+        "causes": [{**one.to_row(), "rating": rating} for one, rating in zip(degradations, alone, strict=True)],
         "recipe": recorded,
         "label": asdict(label),
     }

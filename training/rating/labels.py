@@ -1,7 +1,7 @@
 """What the judges said of each simulated clip, computed once and kept as a small table, keyed by the clip's seed.
 
-`labels.csv.gz` holds a line a clip: seed, checksum of the recipe, Distill-MOS of the clip, and for each judged cause
-"ViSQOL:Distill-MOS before:after". A clip whose recipe has changed since is judged anew.
+`labels.csv.gz` holds a line a clip: seed, checksum of the recipe, Distill-MOS of the clip, and for each degradation
+that is judged "ViSQOL:Distill-MOS before:after". A clip whose recipe has changed since is judged anew.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def judge(steps: Sequence[Step]) -> Label:
 
     opinions = []
     for step in steps:
-        if judged(step.cause):
-            visqol = judges.visqol(step.before, step.after) if step.cause.dimension == "coloration" else None
+        if judged(step.degradation):
+            visqol = judges.visqol(step.before, step.after) if step.degradation.dimension == "coloration" else None
             opinions.append(Opinion(visqol, distill_mos(step.before), distill_mos(step.after)))
     return Label(distill_mos(steps[-1].after), tuple(opinions))
 

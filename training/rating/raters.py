@@ -1,4 +1,4 @@
-"""Simulated ratings: causes and the source's own defects → noisiness, coloration, discontinuity, loudness, MOS.
+"""Simulated ratings: degradations and the clean recording's own defects → the four dimensions and the MOS.
 
 Nobody listened to these clips: every row says `rated_by: simulated`. Three kinds of evidence meet:
 
@@ -8,7 +8,7 @@ Nobody listened to these clips: every row says `rated_by: simulated`. Three kind
   colors or breaks it (labels.py). Their scales are brought to the same human ratings;
 * how listeners weigh the dimensions, from the 712 human-rated files of the NISQA test sets.
 
-Several causes of one dimension multiply: each takes its share of what quality the others have left.
+Several degradations of one dimension multiply: each takes its share of what quality the others have left.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sqe_fast.results import DIMENSIONS
-from training.simulation.stage import Cause
+from training.simulation.stage import Degradation
 
 BEST = 4.8
 """No panel's mean reaches 5."""
@@ -90,7 +90,7 @@ PREDICTED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Source:
+class Defects:
     """A clean recording's own defects."""
 
     gap_db: float
@@ -112,37 +112,39 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Label:
-    """The judges on one clip: an opinion for each cause of coloration or discontinuity, in order."""
+    """The judges on one clip: an opinion for each degradation of coloration or discontinuity, in order."""
 
     distill_mos: float
     opinions: tuple[Opinion, ...]
 
 
-def judged(cause: Cause) -> bool:
-    """Whether the judges are asked about this cause. Noise and level have their own human data."""
-    return cause.dimension in WORTH
+def judged(degradation: Degradation) -> bool:
+    """Whether the judges are asked about this degradation. Noise and level have their own human data."""
+    return degradation.dimension in WORTH
 
 
 def curve(knots: Knots, measure: float) -> float:
     return float(np.interp(measure, [x for x, _ in knots], [y for _, y in knots]))
 
 
-def rate(source: Source, causes: Sequence[Cause], label: Label) -> tuple[dict[str, float], list[float]]:
-    """The five ratings of a clip, 1–5, and what each cause alone would leave of its dimension, rounded to 0.01."""
+def rate(defects: Defects, degradations: Sequence[Degradation], label: Label) -> tuple[dict[str, float], list[float]]:
+    """The five ratings of a clip, 1–5, and what each degradation alone would leave of its dimension; to 0.01."""
     opinions = iter(label.opinions)
-    alone = [rate_cause(cause, next(opinions) if judged(cause) else None) for cause in causes]
+    alone = [
+        rate_degradation(degradation, next(opinions) if judged(degradation) else None) for degradation in degradations
+    ]
     shares: dict[str, list[float]] = {name: [1.0] for name in DIMENSIONS}
-    shares["coloration"].append(_share(curve(LOW_PASS, source.bandwidth_hz)))
-    snrs = [source.gap_db - _WHITE_TO_A_WEIGHTED]
-    for cause, rating in zip(causes, alone, strict=True):
-        if cause.stage == "noise":
-            snrs.append(cause.measure - _WHITE_TO_A_WEIGHTED)
+    shares["coloration"].append(_share(curve(LOW_PASS, defects.bandwidth_hz)))
+    snrs = [defects.gap_db - _WHITE_TO_A_WEIGHTED]
+    for degradation, rating in zip(degradations, alone, strict=True):
+        if degradation.stage == "noise":
+            snrs.append(degradation.measure - _WHITE_TO_A_WEIGHTED)
         else:
-            shares[cause.dimension].append(_share(rating))
-        if cause.stage == "suppress":
-            snrs = [snr + cause.reduction_db for snr in snrs]
-        if cause.stage == "mnru":
-            shares["noisiness"].append(_share(curve(GRAIN_AS_NOISE, cause.measure)))
+            shares[degradation.dimension].append(_share(rating))
+        if degradation.stage == "suppress":
+            snrs = [snr + degradation.reduction_db for snr in snrs]
+        if degradation.stage == "mnru":
+            shares["noisiness"].append(_share(curve(GRAIN_AS_NOISE, degradation.measure)))
     snr = -10 * np.log10(sum(10 ** (-value / 10) for value in snrs))
     shares["noisiness"].append(_share(curve(NOISE, snr)))
     shares["coloration"].append(_share(curve(COLORED_BY_NOISE, snr)))
@@ -151,10 +153,10 @@ def rate(source: Source, causes: Sequence[Cause], label: Label) -> tuple[dict[st
     return {name: round(value, 2) for name, value in ratings.items()}, [round(rating, 2) for rating in alone]
 
 
-def rate_cause(cause: Cause, opinion: Opinion | None) -> float:
-    """The rating of the dimension a cause acts on, were it the only one: the mean of its curve and of the judges,
+def rate_degradation(degradation: Degradation, opinion: Opinion | None) -> float:
+    """The rating of the dimension a degradation acts on, were it the only one: the mean of its curve and of the judges,
     Distill-MOS counting less the less there was left to lose."""
-    measured = rate_measure(cause)
+    measured = rate_measure(degradation)
     if opinion is None:
         return measured
     ratings, weights = [measured], [1.0]
@@ -162,31 +164,33 @@ def rate_cause(cause: Cause, opinion: Opinion | None) -> float:
         ratings.append(curve(VISQOL, opinion.visqol))
         weights.append(1.0)
     before, after = curve(DISTILL, opinion.before), curve(DISTILL, opinion.after)
-    ratings.append(float(np.clip(BEST - WORTH[cause.dimension] * (before - after), 1, BEST)))
+    ratings.append(float(np.clip(BEST - WORTH[degradation.dimension] * (before - after), 1, BEST)))
     weights.append(float(np.clip((before - 1.5) / 2, 0, 1)))
     return float(np.average(ratings, weights=weights))
 
 
-def rate_measure(cause: Cause) -> float:
+def rate_measure(degradation: Degradation) -> float:
     """What the stage's own measure says."""
-    match cause.stage:
+    match degradation.stage:
         case "noise":
-            return curve(NOISE, cause.measure - _WHITE_TO_A_WEIGHTED)
+            return curve(NOISE, degradation.measure - _WHITE_TO_A_WEIGHTED)
         case "level":
-            return curve(LEVEL, cause.measure)
+            return curve(LEVEL, degradation.measure)
         case "pumping":
-            return curve(PUMPING, cause.measure)
+            return curve(PUMPING, degradation.measure)
         case "loss" | "stutter":
-            return curve(LOST_SHARE, cause.measure * CONCEALED.get(cause.kind, 1.0))
+            return curve(LOST_SHARE, degradation.measure * CONCEALED.get(degradation.kind, 1.0))
         case "clip" | "mnru":
-            return curve(DISTORTION, cause.measure)
+            return curve(DISTORTION, degradation.measure)
         case "codec" | "suppress":
-            return curve(SPECTRAL, cause.measure)
+            return curve(SPECTRAL, degradation.measure)
         case "reverb":
-            return curve(CLARITY, cause.measure)
+            return curve(CLARITY, degradation.measure)
         case "band":
-            return 1 + (BEST - 1) * _share(curve(LOW_PASS, cause.high)) * _share(curve(HIGH_PASS, cause.low))
-    raise ValueError(f"no rating for stage {cause.stage!r}")
+            return 1 + (BEST - 1) * _share(curve(LOW_PASS, degradation.high)) * _share(
+                curve(HIGH_PASS, degradation.low)
+            )
+    raise ValueError(f"no rating for stage {degradation.stage!r}")
 
 
 def _mos(ratings: dict[str, float], distill_mos: float) -> float:

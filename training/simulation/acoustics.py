@@ -7,7 +7,7 @@ import pyroomacoustics as pra
 from scipy import signal as dsp
 
 from training.simulation.measures import SAMPLE_RATE, Signal, a_weighted_snr, active_level
-from training.simulation.stage import Cause, Materials, Params, to_level
+from training.simulation.stage import Degradation, Materials, Params, to_level
 
 NOISE_NAMES = {
     "white": "steady noise",
@@ -28,7 +28,7 @@ _ROOM_ORDER = 40
 """Image sources beyond this order add little but time; the decay is long past audible in the rooms drawn here."""
 
 
-def noise(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
+def noise(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
     kind = params["kind"]
     if kind in SYNTHETIC:
         added = _synthesise(kind, speech.size, rng)
@@ -36,7 +36,7 @@ def noise(speech: Signal, params: Params, materials: Materials, rng: np.random.G
         added = _excerpt(materials.noises[params["source"]], speech.size, rng)
     wanted = active_level(speech) - params["snr_db"]
     added = (added * 10 ** ((wanted - 10 * np.log10(np.mean(added**2) + 1e-12)) / 20)).astype(np.float32)
-    return speech + added, Cause("noise", kind, NOISE_NAMES[kind], a_weighted_snr(speech, added))
+    return speech + added, Degradation("noise", kind, NOISE_NAMES[kind], a_weighted_snr(speech, added))
 
 
 def _synthesise(kind: str, size: int, rng: np.random.Generator) -> Signal:
@@ -70,7 +70,9 @@ def _excerpt(recording: Signal, size: int, rng: np.random.Generator) -> Signal:
     return np.take(recording, np.arange(start, start + size), mode="wrap")
 
 
-def reverb(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
+def reverb(
+    speech: Signal, params: Params, materials: Materials, rng: np.random.Generator
+) -> tuple[Signal, Degradation]:
     if params["kind"] == "real":
         response = materials.rooms[params["source"]].astype(np.float64)
     else:
@@ -80,8 +82,8 @@ def reverb(speech: Signal, params: Params, materials: Materials, rng: np.random.
     early = int(0.05 * SAMPLE_RATE)
     clarity = 10 * np.log10(np.sum(response[:early] ** 2) / (np.sum(response[early:] ** 2) + 1e-9))
     wet = dsp.fftconvolve(speech, response)[: speech.size].astype(np.float32)
-    cause = Cause("reverb", params["kind"], "reverberation", float(min(clarity, 40.0)))
-    return to_level(wet, active_level(speech)), cause
+    degradation = Degradation("reverb", params["kind"], "reverberation", float(min(clarity, 40.0)))
+    return to_level(wet, active_level(speech)), degradation
 
 
 def shoebox(rt60_s: float, distance_m: float, rng: np.random.Generator) -> np.ndarray:

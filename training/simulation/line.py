@@ -1,4 +1,7 @@
-"""Stages between microphone and network: gain, clipping, band limits, noise suppression."""
+"""Stages between microphone and network: gain, clipping, band limits, noise suppression.
+
+Each takes speech, float32 [n] at 16 kHz mono, and its parameters from the recipe, and returns [n] and what it did.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +18,29 @@ from training.simulation.measures import (
     signal_to_distortion,
     spectral_distance,
 )
-from training.simulation.stage import Cause, Materials, Params, to_level
+from training.simulation.stage import Degradation, Materials, Params, to_level
 
 
-def clip(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
-    """Hard clipping `headroom_db` above the active level, then back to the level there was."""
+def clip(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
+    """Hard clipping `headroom_db` (dB) above the active level, then back to the level there was. Measured as the
+    signal to distortion ratio, dB."""
     threshold = 10 ** ((active_level(speech) + params["headroom_db"]) / 20)
     clipped = np.clip(speech, -threshold, threshold)
-    cause = Cause("clip", "hard", "clipping", signal_to_distortion(speech, clipped))
-    return to_level(clipped, active_level(speech)), cause
+    degradation = Degradation("clip", "hard", "clipping", signal_to_distortion(speech, clipped))
+    return to_level(clipped, active_level(speech)), degradation
 
 
-def mnru(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
-    """Modulated noise reference unit (ITU-T P.810): noise that follows the speech, as coarse quantisation does."""
+def mnru(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
+    """Modulated noise reference unit (ITU-T P.810): noise that follows the speech, as coarse quantisation does, `q_db`
+    (dB) below it at every sample. Measured as that Q, dB."""
     gain = 10 ** (-params["q_db"] / 20)
     modulated = speech * (1 + gain * rng.standard_normal(speech.size))
-    return modulated.astype(np.float32), Cause("mnru", "modulated", "grain", float(params["q_db"]))
+    return modulated.astype(np.float32), Degradation("mnru", "modulated", "grain", float(params["q_db"]))
 
 
-def band(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
+def band(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
+    """Butterworth low-pass at `high_hz` and high-pass at `low_hz` (Hz; from 7.9 kHz up and at 0 there is none), level
+    kept. Measured as both borders, Hz."""
     low, high = float(params["low_hz"]), float(params["high_hz"])
     filtered = speech
     if high < 7900:
@@ -42,16 +49,20 @@ def band(speech: Signal, params: Params, materials: Materials, rng: np.random.Ge
         filtered = dsp.sosfilt(dsp.butter(6, low, "high", fs=SAMPLE_RATE, output="sos"), filtered)
     name = "telephone band" if low and high < 7900 else "missing treble" if high < 7900 else "missing bass"
     filtered = to_level(filtered.astype(np.float32), active_level(speech))
-    return filtered, Cause("band", name, name, high, low=low, high=high)
+    return filtered, Degradation("band", name, name, high, low=low, high=high)
 
 
-def level(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
+def level(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
+    """Gain that brings the active level (ITU-T P.56) to `level_dbov` (dBov). Measured as that level."""
     wanted = float(params["level_dbov"])
-    return to_level(speech, wanted), Cause("level", "gain", "high level" if wanted > -16 else "low level", wanted)
+    return to_level(speech, wanted), Degradation("level", "gain", "high level" if wanted > -16 else "low level", wanted)
 
 
-def pumping(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
-    """Automatic gain that overreacts: it rises in pauses, ducks when speech returns, and wanders; level kept."""
+def pumping(
+    speech: Signal, params: Params, materials: Materials, rng: np.random.Generator
+) -> tuple[Signal, Degradation]:
+    """Automatic gain that overreacts: it rises in pauses, ducks when speech returns, and wanders, with a standard
+    deviation of `depth_db` (dB); level kept. Measured as the gain's standard deviation over active frames, dB."""
     frames = speech.size // FRAME + 1
     wander = dsp.lfilter([1 - 0.98], [1, -0.98], rng.standard_normal(frames + 200))[200:]
     loudness = 10 * np.log10(np.append(frame_power(speech), 0.0)[:frames] + 1e-9)
@@ -62,25 +73,32 @@ def pumping(speech: Signal, params: Params, materials: Materials, rng: np.random
     pumped = to_level((speech * 10 ** (smooth / 20)).astype(np.float32), active_level(speech))
     active = active_frames(speech)
     spread = float(np.std(gain_db[: active.size][active])) if active.any() else 0.0
-    return pumped, Cause("pumping", "gain", "pumping", spread)
+    return pumped, Degradation("pumping", "gain", "pumping", spread)
 
 
-def suppress(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
-    """Spectral subtraction pushed too far: what it leaves of the noise warbles, and quiet speech goes with it."""
+def suppress(
+    speech: Signal, params: Params, materials: Materials, rng: np.random.Generator
+) -> tuple[Signal, Degradation]:
+    """Spectral subtraction pushed too far: what it leaves of the noise warbles, and quiet speech goes with it.
+
+    `over` times the noise's estimate is subtracted, down to `depth_db` (dB) of attenuation; `floor_db` is noise that is
+    assumed beside the estimate, dB from the mean power. Windows of 32 ms. Level kept; measured as the spectral
+    distance, dB, and as how much more the pauses fell than the speech, dB.
+    """
     _, _, spectrum = dsp.stft(speech, SAMPLE_RATE, nperseg=512, noverlap=384)
     power = np.abs(spectrum) ** 2
     floor = np.quantile(power, 0.15, axis=1, keepdims=True) * 2 + power.mean() * 10 ** (params["floor_db"] / 10)
     gain = np.sqrt(np.maximum(1 - params["over"] * floor / (power + 1e-12), 10 ** (-params["depth_db"] / 10)))
     _, cleaned = dsp.istft(spectrum * gain, SAMPLE_RATE, nperseg=512, noverlap=384)
     cleaned = np.pad(cleaned, (0, max(0, speech.size - cleaned.size)))[: speech.size].astype(np.float32)
-    cause = Cause(
+    degradation = Degradation(
         "suppress",
         "subtraction",
         "noise suppression",
         spectral_distance(speech, cleaned),
         reduction_db=_reduction(speech, cleaned),
     )
-    return to_level(cleaned, active_level(speech)), cause
+    return to_level(cleaned, active_level(speech)), degradation
 
 
 def _reduction(before: Signal, after: Signal) -> float:

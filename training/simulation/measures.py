@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 
+from sqe_fast.audio.features import SAMPLE_RATE
+
 Signal = npt.NDArray[np.float32]
-SAMPLE_RATE = 16_000
 FRAME = 320  # 20 ms: a packet, and the unit of activity
 _ENVELOPE_STEP = 16  # the envelope is smooth over 30 ms: a value a millisecond is enough
 _MARGIN_DB = 15.9  # ITU-T P.56: the active level lies this far above the activity threshold

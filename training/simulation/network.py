@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from training.simulation.measures import FRAME, SAMPLE_RATE, Signal, active_frames
-from training.simulation.stage import Cause, Materials, Params
+from training.simulation.stage import Degradation, Materials, Params
 
 
-def loss(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
+def loss(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
     """20 ms packets lost in bursts (Gilbert model) and filled in: see `CONCEALMENTS`."""
     lost = _gilbert(speech.size // FRAME, params["rate"], params["burst"], rng)
     degraded = speech.copy()
@@ -19,7 +19,7 @@ def loss(speech: Signal, params: Params, materials: Materials, rng: np.random.Ge
         degraded[begin:end] = CONCEALMENTS[params["kind"]](degraded[:begin], end - begin)
     active = active_frames(speech)
     hit = float(np.mean(lost[: active.size][active])) if active.any() else 0.0
-    return degraded, Cause("loss", params["kind"], "packet loss", hit)
+    return degraded, Degradation("loss", params["kind"], "packet loss", hit)
 
 
 def _runs(lost: np.ndarray) -> list[tuple[int, int]]:
@@ -71,7 +71,9 @@ def _gilbert(frames: int, rate: float, burst: float, rng: np.random.Generator) -
     return lost
 
 
-def stutter(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
+def stutter(
+    speech: Signal, params: Params, materials: Materials, rng: np.random.Generator
+) -> tuple[Signal, Degradation]:
     """Jitter-buffer stutter: short pieces played again, later ones dropped so that the length stays."""
     degraded = speech.copy()
     piece = int(params["piece_s"] * SAMPLE_RATE)
@@ -82,4 +84,4 @@ def stutter(speech: Signal, params: Params, materials: Materials, rng: np.random
         hit[start : start + piece] = True
     active = np.repeat(active_frames(speech), FRAME)
     share = float(np.mean(hit[: active.size][active])) if active.any() else 0.0
-    return degraded, Cause("stutter", "jitter", "stutter", share)
+    return degraded, Degradation("stutter", "jitter", "stutter", share)

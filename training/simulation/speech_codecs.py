@@ -9,7 +9,7 @@ import numpy as np
 from scipy import signal as dsp
 
 from training.simulation.measures import SAMPLE_RATE, Signal, active_level, spectral_distance
-from training.simulation.stage import Cause, Materials, Params, to_level
+from training.simulation.stage import Degradation, Materials, Params, to_level
 
 CODECS: dict[str, tuple[str, str, int]] = {
     # kind → (PyAV encoder, container, coding rate in Hz)
@@ -23,11 +23,11 @@ CODECS: dict[str, tuple[str, str, int]] = {
 }
 
 
-def codec(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Cause]:
+def codec(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
     kind = params["kind"]
     coded = align(speech, transcode(speech, kind, params.get("bit_rate")))
     coded = to_level(coded, active_level(speech))
-    return coded, Cause("codec", kind, "coding", spectral_distance(speech, coded))
+    return coded, Degradation("codec", kind, "coding", spectral_distance(speech, coded))
 
 
 def transcode(speech: Signal, kind: str, bit_rate: int | None) -> Signal:

@@ -15,8 +15,8 @@ Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Cause:
-    """What a stage did. `measure` is in the stage's own unit:
+class Degradation:
+    """What a stage did to the signal. `measure` is in the stage's own unit:
 
     noise: A-weighted SNR, dB; reverb: clarity C50, dB; clip, mnru: signal to distortion, dB; band: see `low`, `high`,
     Hz; codec, suppress: spectral distance, dB; loss, stutter: share of active speech hit; level: active level, dBov;
@@ -26,7 +26,7 @@ class Cause:
     stage: str
     kind: str
     name: str
-    """A key of causes.KINDS: what a listener would call it."""
+    """The cause as a listener would name it: a key of causes.KINDS."""
     measure: float
     low: float = 0.0
     high: float = SAMPLE_RATE / 2
@@ -53,7 +53,7 @@ class Materials:
     rooms: Mapping[str, Signal]
 
 
-StageFunction = Callable[[Signal, Params, Materials, np.random.Generator], tuple[Signal, Cause]]
+StageFunction = Callable[[Signal, Params, Materials, np.random.Generator], tuple[Signal, Degradation]]
 
 
 def to_level(signal: Signal, level_dbov: float) -> Signal:

@@ -21,7 +21,7 @@ from training.simulation.sources import SPLITS, library
 def judge(steps: list[Step]) -> Label:
     """A judge who needs no model, and remembers nothing."""
     opinion = Opinion(3.0, 4.0, 3.0)
-    return Label(3.5, tuple(opinion for step in steps if judged(step.cause)))
+    return Label(3.5, tuple(opinion for step in steps if judged(step.degradation)))
 
 
 @pytest.fixture(autouse=True)

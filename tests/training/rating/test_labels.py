@@ -9,7 +9,7 @@ import soundfile as sf
 from tests.support.speech import talk
 from training.rating import labels
 from training.rating.raters import Label, Opinion
-from training.simulation.simulate import trace
+from training.simulation.simulate import run_stages
 from training.simulation.stage import Materials
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -52,7 +52,7 @@ judged = pytest.mark.skipif(
 
 @judged
 def test_the_judges_are_asked_about_what_colors_or_breaks_the_speech() -> None:
-    label = labels.judge(trace(talk(6.0), RECIPE, Materials({}, {}), 0))
+    label = labels.judge(run_stages(talk(6.0), RECIPE, Materials({}, {}), 0))
     grain, lost = label.opinions
     assert grain.visqol is not None
     assert grain.visqol < 4

@@ -4,23 +4,23 @@ import pytest
 from sqe_fast.results import DIMENSIONS
 from tests.support.speech import talk
 from training.rating import raters
-from training.rating.raters import Label, Opinion, Source, rate, rate_cause
+from training.rating.raters import Defects, Label, Opinion, rate, rate_degradation
 from training.simulation.simulate import STAGES, apply
-from training.simulation.stage import Cause, Materials
+from training.simulation.stage import Degradation, Materials
 
-CLEAN = Source(gap_db=70, bandwidth_hz=8000)
+CLEAN = Defects(gap_db=70, bandwidth_hz=8000)
 UNMOVED = Opinion(visqol=4.6, before=4.3, after=4.3)
 """Judges who heard no difference."""
 
 
 def rated(
-    *causes: Cause, source: Source = CLEAN, distill_mos: float = 4.3, opinion: Opinion = UNMOVED
+    *degradations: Degradation, defects: Defects = CLEAN, distill_mos: float = 4.3, opinion: Opinion = UNMOVED
 ) -> dict[str, float]:
-    opinions = tuple(opinion for cause in causes if raters.judged(cause))
-    return rate(source, causes, Label(distill_mos, opinions))[0]
+    opinions = tuple(opinion for degradation in degradations if raters.judged(degradation))
+    return rate(defects, degradations, Label(distill_mos, opinions))[0]
 
 
-def cause_of(stage: str, params: dict[str, object]) -> Cause:
+def cause_of(stage: str, params: dict[str, object]) -> Degradation:
     return apply(talk(), ({"stage": stage, **params},), Materials({}, {}), seed=3)[1][0]
 
 
@@ -57,41 +57,41 @@ def test_every_stage_is_rated() -> None:
 
 
 def test_the_judges_can_lower_a_rating_and_are_not_asked_about_noise() -> None:
-    coded = Cause("codec", "opus", "coding", measure=1.5)
+    coded = Degradation("codec", "opus", "coding", measure=1.5)
     heard = Opinion(visqol=1.5, before=4.3, after=2.2)
-    assert rate_cause(coded, heard) < rate_cause(coded, UNMOVED) - 1
-    assert not raters.judged(Cause("noise", "white", "steady noise", 10.0))
-    assert not raters.judged(Cause("level", "gain", "low level", -40.0))
+    assert rate_degradation(coded, heard) < rate_degradation(coded, UNMOVED) - 1
+    assert not raters.judged(Degradation("noise", "white", "steady noise", 10.0))
+    assert not raters.judged(Degradation("level", "gain", "low level", -40.0))
 
 
 def test_a_drop_counts_less_where_little_was_left_to_lose() -> None:
-    lost = Cause("loss", "silence", "packet loss", measure=0.05)
-    alone = rate_cause(lost, None)
-    ruined = rate_cause(lost, Opinion(None, before=1.4, after=1.4))
-    clean = rate_cause(lost, Opinion(None, before=4.4, after=4.4))
+    lost = Degradation("loss", "silence", "packet loss", measure=0.05)
+    alone = rate_degradation(lost, None)
+    ruined = rate_degradation(lost, Opinion(None, before=1.4, after=1.4))
+    clean = rate_degradation(lost, Opinion(None, before=4.4, after=4.4))
     assert abs(ruined - alone) < abs(clean - alone)
 
 
 def test_a_defect_of_the_source_is_rated_too() -> None:
-    assert rated(source=Source(25, 8000))["noisiness"] < rated()["noisiness"] - 1
-    assert rated(source=Source(70, 3400))["coloration"] < 4
+    assert rated(defects=Defects(25, 8000))["noisiness"] < rated()["noisiness"] - 1
+    assert rated(defects=Defects(70, 3400))["coloration"] < 4
 
 
 def test_two_causes_of_one_dimension_cost_more_than_the_worse_of_them() -> None:
-    first, second = Cause("clip", "hard", "clipping", 12.0), Cause("mnru", "modulated", "grain", 16.0)
+    first, second = Degradation("clip", "hard", "clipping", 12.0), Degradation("mnru", "modulated", "grain", 16.0)
     both = rated(first, second)["coloration"]
     assert both < min(rated(first)["coloration"], rated(second)["coloration"])
 
 
 def test_the_mos_follows_the_prediction_and_the_level_the_prediction_is_deaf_to() -> None:
     assert rated(distill_mos=2.5)["mos"] < rated(distill_mos=4.3)["mos"] - 0.5
-    quiet = Cause("level", "gain", "low level", -55.0)
+    quiet = Degradation("level", "gain", "low level", -55.0)
     assert rated(quiet)["mos"] < rated()["mos"] - 1.0
 
 
 def test_suppressed_noise_is_noise_that_is_gone() -> None:
-    noise = Cause("noise", "white", "steady noise", 15.0)
-    cleaned = Cause("suppress", "subtraction", "noise suppression", 0.2, reduction_db=12.0)
+    noise = Degradation("noise", "white", "steady noise", 15.0)
+    cleaned = Degradation("suppress", "subtraction", "noise suppression", 0.2, reduction_db=12.0)
     assert rated(noise, cleaned)["noisiness"] > rated(noise)["noisiness"] + 0.5
 
 

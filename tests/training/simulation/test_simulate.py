@@ -14,16 +14,16 @@ from training.simulation.measures import (
     spectral_distance,
 )
 from training.simulation.network import CONCEALMENTS, FRAME
-from training.simulation.simulate import apply, trace
+from training.simulation.simulate import apply, run_stages
 from training.simulation.speech_codecs import CODECS, transcode
-from training.simulation.stage import Cause, Materials
+from training.simulation.stage import Degradation, Materials
 
 NONE = Materials({}, {})
 
 
-def degrade(stage: str, **params: object) -> tuple[np.ndarray, Cause]:
-    samples, (cause,) = apply(talk(), ({"stage": stage, **params},), NONE, seed=3)
-    return samples, cause
+def degrade(stage: str, **params: object) -> tuple[np.ndarray, Degradation]:
+    samples, (degradation,) = apply(talk(), ({"stage": stage, **params},), NONE, seed=3)
+    return samples, degradation
 
 
 def test_a_recipe_and_a_seed_give_the_same_samples() -> None:
@@ -90,20 +90,20 @@ def test_rumble_is_heard_less_than_hiss_of_the_same_power() -> None:
 
 
 def test_level_stage_sets_the_active_level() -> None:
-    samples, cause = degrade("level", level_dbov=-41.0)
+    samples, degradation = degrade("level", level_dbov=-41.0)
     assert active_level(samples) == pytest.approx(-41, abs=0.2)
-    assert cause.measure == -41
+    assert degradation.measure == -41
 
 
 def test_loss_hits_the_share_it_reports_and_only_whole_packets() -> None:
     speech = talk(20.0)
-    lossy, (cause,) = apply(speech, ({"stage": "loss", "kind": "silence", "rate": 0.2, "burst": 2.0},), NONE, 1)
+    lossy, (degradation,) = apply(speech, ({"stage": "loss", "kind": "silence", "rate": 0.2, "burst": 2.0},), NONE, 1)
     frames = np.flatnonzero((speech != lossy)[: speech.size // FRAME * FRAME].reshape(-1, FRAME).any(1))
     assert not lossy[: speech.size // FRAME * FRAME].reshape(-1, FRAME)[frames].any()
-    assert 0.1 < cause.measure < 0.3
+    assert 0.1 < degradation.measure < 0.3
     hit, active = np.isin(np.arange(speech.size // FRAME), frames), active_frames(speech)
-    assert cause.measure == pytest.approx(hit[active].mean()), "of the speech, not of the pauses"
-    assert hit.mean() != pytest.approx(cause.measure)
+    assert degradation.measure == pytest.approx(hit[active].mean()), "of the speech, not of the pauses"
+    assert hit.mean() != pytest.approx(degradation.measure)
 
 
 def test_packets_are_lost_as_often_and_as_long_as_asked() -> None:
@@ -130,8 +130,8 @@ def test_codecs_really_code(kind: str) -> None:
     speech = talk()
     coded = transcode(speech, kind, 8_000 if kind in ("opus", "mp3") else None)
     assert abs(coded.size - speech.size) < 0.3 * SAMPLE_RATE
-    _, cause = degrade("codec", kind=kind)
-    assert 0 < cause.measure < 12
+    _, degradation = degrade("codec", kind=kind)
+    assert 0 < degradation.measure < 12
 
 
 def test_a_lower_bit_rate_distorts_more() -> None:
@@ -190,10 +190,10 @@ def test_crackle_is_short_bursts_and_hum_is_steady() -> None:
 
 def test_pumping_moves_the_level_and_keeps_its_mean() -> None:
     speech = talk(8.0, level=0.01)
-    pumped, (cause,) = apply(speech, ({"stage": "pumping", "depth_db": 10.0},), NONE, 3)
+    pumped, (degradation,) = apply(speech, ({"stage": "pumping", "depth_db": 10.0},), NONE, 3)
     active = active_frames(speech)
     gain = 10 * np.log10(frame_power(pumped)[active] / frame_power(speech)[active])
-    assert np.std(gain) == pytest.approx(cause.measure, rel=0.35)
+    assert np.std(gain) == pytest.approx(degradation.measure, rel=0.35)
     assert active_level(pumped) == pytest.approx(active_level(speech), abs=0.2)
 
 
@@ -210,18 +210,17 @@ def test_suppression_clears_pauses_and_says_by_how_much() -> None:
     speech = talk(8.0)
     noisy = speech + (0.004 * np.random.default_rng(0).standard_normal(speech.size)).astype(np.float32)
     recipe = ({"stage": "suppress", "over": 4.0, "depth_db": 25.0, "floor_db": -40.0},)
-    cleaned, (cause,) = apply(noisy, recipe, NONE, 0)
-    assert a_weighted_gap(cleaned) > a_weighted_gap(noisy) + 0.5 * cause.reduction_db
-    assert cause.reduction_db > 5
+    cleaned, (degradation,) = apply(noisy, recipe, NONE, 0)
+    assert a_weighted_gap(cleaned) > a_weighted_gap(noisy) + 0.5 * degradation.reduction_db
+    assert degradation.reduction_db > 5
 
 
 def test_a_level_beyond_full_scale_is_recorded_as_clipping() -> None:
-    samples, causes = apply(talk(), ({"stage": "level", "level_dbov": -3.0},), NONE, 0)
-    assert [cause.name for cause in causes] == ["high level", "clipping"]
+    samples, degradations = apply(talk(), ({"stage": "level", "level_dbov": -3.0},), NONE, 0)
+    assert [degradation.name for degradation in degradations] == ["high level", "clipping"]
     assert np.abs(samples).max() <= 1
-    assert [cause.name for cause in apply(talk(), ({"stage": "level", "level_dbov": -26.0},), NONE, 0)[1]] == [
-        "low level"
-    ]
+    _, (degradation,) = apply(talk(), ({"stage": "level", "level_dbov": -26.0},), NONE, 0)
+    assert degradation.name == "low level"
 
 
 def test_spectral_distance_is_that_of_the_speech() -> None:
@@ -254,12 +253,12 @@ def test_the_trace_is_what_apply_does_step_by_step() -> None:
         {"stage": "codec", "kind": "opus", "bit_rate": 8_000},
         {"stage": "level", "level_dbov": -30.0},
     )
-    steps = trace(talk(), recipe, NONE, 5)
-    assert [step.cause.stage for step in steps] == ["noise", "codec", "level"]
+    steps = run_stages(talk(), recipe, NONE, 5)
+    assert [step.degradation.stage for step in steps] == ["noise", "codec", "level"]
     assert all(later.before is earlier.after for earlier, later in pairwise(steps))
     assert np.array_equal(steps[-1].after, apply(talk(), recipe, NONE, 5)[0])
 
 
 def test_a_cause_nobody_knows_is_refused() -> None:
     with pytest.raises(ValueError, match="no cause"):
-        Cause("noise", "white", "sunspots", 10.0)
+        Degradation("noise", "white", "sunspots", 10.0)
