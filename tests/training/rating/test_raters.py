@@ -103,17 +103,17 @@ def test_the_worst_dimension_counts_twice() -> None:
 
 def test_what_acts_on_two_dimensions_costs_in_both() -> None:
     """Noise colors, grain is heard as noise too, and a band may lack its bass."""
-    assert rated(Cause("noise", "white", "steady noise", 5.0))["coloration"] < rated()["coloration"] - 0.3
-    assert rated(Cause("mnru", "modulated", "grain", 8.0))["noisiness"] < rated()["noisiness"] - 0.2
-    bass = Cause("band", "missing bass", "missing bass", 8000, low=1000)
-    both = Cause("band", "telephone band", "telephone band", 3400, low=1000, high=3400)
-    assert rate_cause(both, None) + 0.3 < rate_cause(bass, None) < 2.5
+    assert rated(Degradation("noise", "white", "steady noise", 5.0))["coloration"] < rated()["coloration"] - 0.3
+    assert rated(Degradation("mnru", "modulated", "grain", 8.0))["noisiness"] < rated()["noisiness"] - 0.2
+    bass = Degradation("band", "missing bass", "missing bass", 8000, low=1000)
+    both = Degradation("band", "telephone band", "telephone band", 3400, low=1000, high=3400)
+    assert rate_degradation(both, None) + 0.3 < rate_degradation(bass, None) < 2.5
 
 
 def test_noises_add_up_by_their_powers() -> None:
     """Two equal noises are one that is 3 dB stronger, not one of them, nor one of twice the decibels."""
     once, twice, stronger = (
-        rated(*[Cause("noise", "white", "steady noise", snr)] * times)["noisiness"]
+        rated(*[Degradation("noise", "white", "steady noise", snr)] * times)["noisiness"]
         for snr, times in ((20.0, 1), (20.0, 2), (16.99, 1))
     )
     assert twice == pytest.approx(stronger, abs=0.02)
@@ -121,8 +121,8 @@ def test_noises_add_up_by_their_powers() -> None:
 
 
 def test_what_is_concealed_costs_less_than_silence() -> None:
-    lost = {kind: Cause("loss", kind, "packet loss", 0.1) for kind in ("silence", "repeat", "pitch")}
-    silent, repeated, guessed = (rate_cause(cause, None) for cause in lost.values())
+    lost = {kind: Degradation("loss", kind, "packet loss", 0.1) for kind in ("silence", "repeat", "pitch")}
+    silent, repeated, guessed = (rate_degradation(degradation, None) for degradation in lost.values())
     assert silent + 0.2 < repeated < guessed
 
 

@@ -66,7 +66,7 @@ def test_modulated_noise_lies_q_below_the_speech() -> None:
 
 def test_each_stage_draws_from_a_stream_of_its_own() -> None:
     """Two noises in a row that are one noise, twice as loud."""
-    first, second = trace(talk(), [{"stage": "noise", "kind": "white", "snr_db": 10.0}] * 2, NONE, 5)
+    first, second = run_stages(talk(), [{"stage": "noise", "kind": "white", "snr_db": 10.0}] * 2, NONE, 5)
     added = [step.after - step.before for step in (first, second)]
     assert abs(np.corrcoef(*added)[0, 1]) < 0.05
 
@@ -75,13 +75,13 @@ def test_each_stage_draws_from_a_stream_of_its_own() -> None:
 def test_a_band_keeps_what_lies_within_it(low: int, high: int, kept: str) -> None:
     """Bass cut for treble; each is named by what is missing."""
     noise = np.random.default_rng(0).standard_normal(4 * SAMPLE_RATE).astype(np.float32) * 0.05
-    filtered, (cause,) = apply(noise, ({"stage": "band", "low_hz": low, "high_hz": high},), NONE, 0)
+    filtered, (degradation,) = apply(noise, ({"stage": "band", "low_hz": low, "high_hz": high},), NONE, 0)
     power = np.abs(np.fft.rfft(filtered)) ** 2
     hertz = np.fft.rfftfreq(noise.size, 1 / SAMPLE_RATE)
     inside = (hertz > 1.3 * low) & (hertz < 0.9 * high)
     outside = (hertz < low / 2) | (hertz > 1.5 * high)
     assert power[inside].mean() > 1000 * power[outside].mean()
-    assert cause.name == {"lower": "missing treble", "upper": "missing bass", "middle": "telephone band"}[kept]
+    assert degradation.name == {"lower": "missing treble", "upper": "missing bass", "middle": "telephone band"}[kept]
 
 
 def test_rumble_is_heard_less_than_hiss_of_the_same_power() -> None:
@@ -119,7 +119,7 @@ def test_a_stutter_is_what_was_just_heard() -> None:
     """A piece that is played again in its own place changes nothing, whatever share the stage reports."""
     rising = np.arange(4 * SAMPLE_RATE, dtype=np.float32) / (4 * SAMPLE_RATE)
     recipe = ({"stage": "stutter", "piece_s": 0.1, "per_second": 2.0},)
-    steps = trace(rising, recipe, NONE, 1)
+    steps = run_stages(rising, recipe, NONE, 1)
     moved = np.round((steps[0].after - rising) * 4 * SAMPLE_RATE)
     assert set(moved) == {0, -0.1 * SAMPLE_RATE}
     assert 0.05 < (moved != 0).mean() < 0.25
