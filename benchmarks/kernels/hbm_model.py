@@ -1,6 +1,6 @@
 """How many bytes the fused linear KL moves between a GPU and its memory, by count: no GPU was asked.
 
-The walk of `sqe_fast.kernels.tiles` is gone through with the tiles that it would cut, for half precision, and every
+The walk of `sqe_fast.kernels.kl.tiles` is gone through with the tiles that it would cut, for half precision, and every
 operand of every step is looked up in a cache of the size of the GPU's L2. Assumed:
 
 - the L2 keeps what was used last (LRU), an operand is in it as a whole or not at all, and writing is done when an
@@ -26,7 +26,7 @@ from itertools import chain
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from sqe_fast.kernels.tiles import Cut, LinearModel, slices
+from sqe_fast.kernels.kl.tiles import Cut, LinearModel, slices
 
 L2_BYTES = 32 << 20
 """To be on the safe side: an A100 has 40 MB, an H100 50 MB."""

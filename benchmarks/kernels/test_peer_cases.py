@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from benchmarks.peers.losses import Case, case
 from sqe_fast.kernels import reference
-from sqe_fast.kernels.fused_kl import Direction, fused_linear_kl
+from sqe_fast.kernels.kl.fused_kl import Direction, fused_linear_kl
 
 POSITIONS, VOCABULARY, WIDTH = 24, 1_000, 32
 IGNORED = -100

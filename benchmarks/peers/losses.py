@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sqe_fast.kernels.fused_kl import fused_linear_kl
+from sqe_fast.kernels.kl.fused_kl import fused_linear_kl
 
 
 class Case(NamedTuple):

@@ -29,7 +29,7 @@ def select(name: str) -> Operators:
 
         return cast(Operators, reference)
     if name == "triton":
-        from sqe_fast.kernels import triton_operators
+        from sqe_fast.kernels import triton
 
-        return cast(Operators, triton_operators)
+        return cast(Operators, triton)
     raise ValueError(f"operators {name!r} are unknown; choose one of {', '.join(OPERATORS)}")

@@ -110,9 +110,9 @@ COUNTING = r"""
 #include <vector>
 
 #define power_spectrum uncounted_power_spectrum
-#include "real_fft.cpp"
+#include "log_mel/real_fft.cpp"
 #undef power_spectrum
-#include "log_mel.h"
+#include "log_mel/log_mel.h"
 
 std::atomic<int> allocations, blocks;
 
@@ -188,7 +188,7 @@ def count(tmp_path_factory: pytest.TempPathFactory) -> Count:
         pytest.skip("no C++ compiler on the path")
     folder = tmp_path_factory.mktemp("counting")
     (folder / "counting.cpp").write_text(COUNTING)
-    sources = [folder / "counting.cpp", SOURCES / "log_mel.cpp"]
+    sources = [folder / "counting.cpp", SOURCES / "log_mel" / "log_mel.cpp"]
     command = [compiler, "-std=c++20", "-O1", "-pthread", f"-I{SOURCES}", *sources, "-o", folder / "counting"]
     built = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert built.returncode == 0, built.stderr

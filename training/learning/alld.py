@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sqe_fast.answer.template import PromptBuilder
-from sqe_fast.kernels.fused_kl import Direction, TokenKL, fused_linear_kl
+from sqe_fast.kernels.kl.fused_kl import Direction, TokenKL, fused_linear_kl
 from training.corpora.corpus import Clips
 from training.learning import sft
 from training.learning.answer_loss import Losses, total, weighted_mean

@@ -65,3 +65,13 @@ def addresses_lie_in_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreter.GridExecutor, "__call__", noted)
     monkeypatch.setattr(interpreter.InterpreterBuilder, "create_masked_load", checked_load)
     monkeypatch.setattr(interpreter.InterpreterBuilder, "create_masked_store", checked_store)
+
+
+@pytest.fixture
+def no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails a test whose operators launch a kernel. An empty grid is an error on a GPU, and not here."""
+
+    def refuse(self: Any, *arguments: Any, **named: Any) -> None:
+        raise AssertionError(f"{self.fn.__name__} was launched")
+
+    monkeypatch.setattr(interpreter.GridExecutor, "__call__", refuse)

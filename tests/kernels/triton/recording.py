@@ -23,7 +23,7 @@ from triton.runtime.driver import driver
 from triton.runtime.jit import JITFunction
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from sqe_fast.kernels import launch
+from sqe_fast.kernels.triton import device
 
 WARP = 32
 
@@ -127,7 +127,7 @@ def recording(architecture: int) -> Iterator[list[Launch]]:
         with (
             mock.patch.object(JITFunction, "run", note),
             mock.patch.object(triton.knobs.runtime, "jit_cache_hook", instead_of_compiling),
-            mock.patch.object(launch, "DRY", architecture),
+            mock.patch.object(device, "DRY", architecture),
         ):
             yield launches
     finally:

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sqe_fast.kernels import cached_attention, reference
-from sqe_fast.kernels.cached_attention import CHUNK, decode_attention, prefill_attention
-from tests.kernels.triton.matmul_cases import DTYPES, assert_close, normal
+from sqe_fast.kernels import reference
+from sqe_fast.kernels.triton import cached_attention
+from sqe_fast.kernels.triton.cached_attention import CHUNK, decode_attention, prefill_attention
+from tests.kernels.triton.cases import DTYPES, assert_close, normal
 
 NAN = float("nan")
 HEADS = [(2, 2, 16), (4, 2, 48), (7, 1, 32), (2, 1, 128)]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from sqe_fast.kernels import reference
-from sqe_fast.kernels.conv_stem import conv_stem
-from tests.kernels.triton.matmul_cases import DTYPES, assert_close, normal
+from sqe_fast.kernels.triton.conv_stem import conv_stem
+from tests.kernels.triton.cases import DTYPES, assert_close, normal
 
 N_MELS, WIDTH = 20, 40
 POSITIONS = 40
@@ -69,9 +69,8 @@ def test_weights_and_mel_may_lie_otherwise() -> None:
     assert torch.equal(conv_stem(longer[:, : mel.shape[1]], valid, columns, steps, *usual), expected)
 
 
-def test_no_rows_and_no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sqe_fast.kernels.conv_stem._conv1", None)
-    monkeypatch.setattr("sqe_fast.kernels.conv_stem._conv2", None)
+@pytest.mark.usefixtures("no_launch")
+def test_no_rows_and_no_launch() -> None:
     mel, valid, columns, steps, *rest = [*packed([12], torch.float32), *weights(torch.float32)]
     assert conv_stem(mel, valid, columns[:0], steps[:0], *rest).shape == (0, WIDTH)
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from sqe_fast.kernels import reference
-from sqe_fast.kernels.packed_attention import packed_attention
-from tests.kernels.triton.matmul_cases import DTYPES, assert_close, normal
+from sqe_fast.kernels.triton.packed_attention import packed_attention
+from tests.kernels.triton.cases import DTYPES, assert_close, normal
 
 CLIPS = [(2, 16, (33, 1, 46)), (1, 48, (70,)), (2, 64, (129, 17)), (2, 64, (1,)), (1, 32, (64, 32))]
 """(heads, head_dim, lengths): ragged; a head of no power of two; more queries than a tile; one position; no rest."""

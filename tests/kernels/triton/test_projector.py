@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from sqe_fast.kernels import reference
-from sqe_fast.kernels.projector import pool_norm_linear
-from tests.kernels.triton.matmul_cases import DTYPES, SHAPES, assert_close, normal, strided
+from sqe_fast.kernels.triton.projector import pool_norm_linear
+from tests.kernels.triton.cases import DTYPES, SHAPES, assert_close, normal, strided
 
 EPS = 1e-5
 SLOTS = 90
@@ -42,9 +42,8 @@ def test_as_the_reference(pairs: int, inputs: int, outputs: int, dtype: torch.dt
     assert (found[untouched] == 7).all()
 
 
-def test_no_pairs_no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sqe_fast.kernels.row_norm._normalise", None)
-    monkeypatch.setattr("sqe_fast.kernels.matmul._linear", None)
+@pytest.mark.usefixtures("no_launch")
+def test_no_pairs_no_launch() -> None:
     none, out = torch.empty(0, dtype=torch.int32), torch.full((3, 24), 7.0)
     pool_norm_linear(normal(4, 40, dtype=torch.float32), none, *weights(40, 24, torch.float32), out, none)
     assert (out == 7).all()

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from sqe_fast.kernels import reference
-from sqe_fast.kernels.read_out import read_out
-from tests.kernels.triton.matmul_cases import DTYPES, assert_close, normal, strided
+from sqe_fast.kernels.triton.read_out import read_out
+from tests.kernels.triton.cases import DTYPES, assert_close, normal, strided
 
 EPS = 1e-6
 SHAPES = [(3, 40, 50, 5), (2, 300, 500, 41), (1, 512, 200, 128)]

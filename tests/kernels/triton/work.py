@@ -99,8 +99,8 @@ def _taps(launch: Launch, call: Call, held: int) -> tuple[int, int]:
 COUNTS = {
     "conv_stem._conv1": _taps,
     "conv_stem._conv2": _taps,
-    "matmul._linear": _linear,
-    "matmul._swiglu": _linear,
+    "linear._linear": _linear,
+    "linear._swiglu": _linear,
     "packed_attention._packed": _packed,
     "prefill_kernels.prefill": _prefill,
     "decode_kernels.attend_chunks": _attend_chunks,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sqe_fast.answer.template import PromptBuilder
-from sqe_fast.kernels.fused_kl import TokenKL
+from sqe_fast.kernels.kl.fused_kl import TokenKL
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
 from tests.support.training_rows import FakeClips

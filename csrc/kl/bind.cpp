@@ -1,0 +1,168 @@
+#include <pybind11/numpy.h>
+
+#include <cstdint>
+#include <string>
+#include <type_traits>
+
+#include "bindings.h"
+#include "kl/fused_kl.h"
+
+namespace py = pybind11;
+
+namespace {
+
+// Tiles of logits [rows, columns], float32 or float64, columns next to each other.
+template <typename Value>
+sqe::Tile<Value> tile(const py::array& array, const char* name) {
+    using Plain = std::remove_const_t<Value>;
+    if (!py::isinstance<py::array_t<Plain>>(array) || array.ndim() != 2)
+        throw py::value_error(std::string(name) + " must be two-dimensional and of the same type as its fellow");
+    if (array.shape(1) > 1 && array.strides(1) != static_cast<py::ssize_t>(sizeof(Plain)))
+        throw py::value_error(std::string(name) + "'s columns must lie next to each other");
+    Plain* values;
+    if constexpr (std::is_const_v<Value>) {
+        values = const_cast<Plain*>(static_cast<const Plain*>(array.data()));
+    } else {
+        values = static_cast<Plain*>(const_cast<py::array&>(array).mutable_data());
+    }
+    return {values, static_cast<std::size_t>(array.shape(0)), static_cast<std::size_t>(array.shape(1)),
+            static_cast<std::size_t>(array.strides(0)) / sizeof(Plain)};
+}
+
+double* per_row(py::array_t<double, py::array::c_style>& array, std::size_t rows, int width, bool written) {
+    if (array.ndim() != 2 || array.shape(0) != static_cast<py::ssize_t>(rows) || array.shape(1) != width)
+        throw py::value_error("a row's figures must be [" + std::to_string(rows) + ", " + std::to_string(width) + "]");
+    return written ? array.mutable_data() : const_cast<double*>(array.data());
+}
+
+void check_pair(const auto& student, const auto& teacher) {
+    if (student.rows != teacher.rows || student.columns != teacher.columns)
+        throw py::value_error("student and teacher must be tiles of one shape");
+}
+
+sqe::Direction direction(bool reverse) { return reverse ? sqe::Direction::kReverse : sqe::Direction::kForward; }
+
+// Calls `work` with a value of the array's type.
+void by_type(const py::array& array, const auto& work) {
+    if (py::isinstance<py::array_t<float>>(array)) {
+        work(float{});
+    } else if (py::isinstance<py::array_t<double>>(array)) {
+        work(double{});
+    } else {
+        throw py::value_error("logits must be float32 or float64, not " + py::str(array.dtype()).cast<std::string>());
+    }
+}
+
+using Figures = py::array_t<double, py::array::c_style>;
+
+void kl_accumulate_pair(const py::array& student, const py::array& teacher, double temperature, bool reverse, Figures sums,
+                        int threads) {
+    by_type(student, [&]<typename Value>(Value) {
+        const auto s = tile<const Value>(student, "student"), t = tile<const Value>(teacher, "teacher");
+        check_pair(s, t);
+        double* figures = per_row(sums, s.rows, sqe::kPairSums, true);
+        const py::gil_scoped_release release;
+        sqe::cpu::accumulate_pair(s, t, temperature, direction(reverse), figures, threads);
+    });
+}
+
+void kl_accumulate_one(const py::array& logits, double temperature, Figures sums, int threads) {
+    by_type(logits, [&]<typename Value>(Value) {
+        const auto x = tile<const Value>(logits, "logits");
+        double* figures = per_row(sums, x.rows, sqe::kOneSums, true);
+        const py::gil_scoped_release release;
+        sqe::cpu::accumulate_one(x, temperature, figures, threads);
+    });
+}
+
+void kl_gradient_pair(const py::array& student, const py::array& teacher, double temperature, bool reverse, Figures scales,
+                      int threads) {
+    by_type(student, [&]<typename Value>(Value) {
+        const auto s = tile<Value>(student, "student");
+        const auto t = tile<const Value>(teacher, "teacher");
+        check_pair(s, t);
+        const double* figures = per_row(scales, s.rows, sqe::kPairScales, false);
+        const py::gil_scoped_release release;
+        sqe::cpu::gradient_pair(s, t, temperature, direction(reverse), figures, threads);
+    });
+}
+
+void kl_gradient_one(const py::array& logits, double temperature, Figures scales, int threads) {
+    by_type(logits, [&]<typename Value>(Value) {
+        const auto x = tile<Value>(logits, "logits");
+        const double* figures = per_row(scales, x.rows, sqe::kOneScales, false);
+        const py::gil_scoped_release release;
+        sqe::cpu::gradient_one(x, temperature, figures, threads);
+    });
+}
+
+#ifdef SQE_CUDA
+// Tiles, sums, scales and the stream as addresses: tensors of a GPU are no arrays. The caller answers for shapes and types.
+using Address = std::uintptr_t;
+
+template <typename Value>
+sqe::Tile<Value> tile_at(Address address, std::size_t rows, std::size_t columns, std::size_t stride) {
+    return {reinterpret_cast<Value*>(address), rows, columns, stride};
+}
+
+void kl_cuda_accumulate_pair(Address student, Address teacher, std::size_t rows, std::size_t columns,
+                             std::size_t student_stride, std::size_t teacher_stride, double temperature, bool reverse,
+                             Address sums, Address stream) {
+    sqe::cuda::accumulate_pair(tile_at<const float>(student, rows, columns, student_stride),
+                               tile_at<const float>(teacher, rows, columns, teacher_stride), temperature, direction(reverse),
+                               reinterpret_cast<double*>(sums), reinterpret_cast<void*>(stream));
+}
+
+void kl_cuda_accumulate_one(Address logits, std::size_t rows, std::size_t columns, std::size_t stride, double temperature,
+                            Address sums, Address stream) {
+    sqe::cuda::accumulate_one(tile_at<const float>(logits, rows, columns, stride), temperature,
+                              reinterpret_cast<double*>(sums), reinterpret_cast<void*>(stream));
+}
+
+void kl_cuda_gradient_pair(Address student, Address teacher, std::size_t rows, std::size_t columns,
+                           std::size_t student_stride, std::size_t teacher_stride, double temperature, bool reverse,
+                           Address scales, Address stream) {
+    sqe::cuda::gradient_pair(tile_at<float>(student, rows, columns, student_stride),
+                             tile_at<const float>(teacher, rows, columns, teacher_stride), temperature, direction(reverse),
+                             reinterpret_cast<const double*>(scales), reinterpret_cast<void*>(stream));
+}
+
+void kl_cuda_gradient_one(Address logits, std::size_t rows, std::size_t columns, std::size_t stride, double temperature,
+                          Address scales, Address stream) {
+    sqe::cuda::gradient_one(tile_at<float>(logits, rows, columns, stride), temperature,
+                            reinterpret_cast<const double*>(scales), reinterpret_cast<void*>(stream));
+}
+
+void bind_cuda(py::module_& m) {
+    m.def("kl_cuda_accumulate_pair", &kl_cuda_accumulate_pair, py::arg("student"), py::arg("teacher"), py::arg("rows"),
+          py::arg("columns"), py::arg("student_stride"), py::arg("teacher_stride"), py::arg("temperature"),
+          py::arg("reverse"), py::arg("sums"), py::arg("stream"));
+    m.def("kl_cuda_accumulate_one", &kl_cuda_accumulate_one, py::arg("logits"), py::arg("rows"), py::arg("columns"),
+          py::arg("stride"), py::arg("temperature"), py::arg("sums"), py::arg("stream"));
+    m.def("kl_cuda_gradient_pair", &kl_cuda_gradient_pair, py::arg("student"), py::arg("teacher"), py::arg("rows"),
+          py::arg("columns"), py::arg("student_stride"), py::arg("teacher_stride"), py::arg("temperature"),
+          py::arg("reverse"), py::arg("scales"), py::arg("stream"));
+    m.def("kl_cuda_gradient_one", &kl_cuda_gradient_one, py::arg("logits"), py::arg("rows"), py::arg("columns"),
+          py::arg("stride"), py::arg("temperature"), py::arg("scales"), py::arg("stream"));
+}
+#endif
+
+}  // namespace
+
+void sqe::bind_fused_kl(py::module_& m) {
+    // What they compute stands in fused_kl.h; sums and scales are written and read in place.
+    m.def("kl_accumulate_pair", &kl_accumulate_pair, py::arg("student"), py::arg("teacher"), py::arg("temperature"),
+          py::arg("reverse"), py::arg("sums").noconvert(), py::arg("threads"));
+    m.def("kl_accumulate_one", &kl_accumulate_one, py::arg("logits"), py::arg("temperature"), py::arg("sums").noconvert(),
+          py::arg("threads"));
+    m.def("kl_gradient_pair", &kl_gradient_pair, py::arg("student"), py::arg("teacher"), py::arg("temperature"),
+          py::arg("reverse"), py::arg("scales").noconvert(), py::arg("threads"));
+    m.def("kl_gradient_one", &kl_gradient_one, py::arg("logits"), py::arg("temperature"), py::arg("scales").noconvert(),
+          py::arg("threads"));
+#ifdef SQE_CUDA
+    m.attr("CUDA") = true;  // whether the module was built with kernels; not whether there is a GPU
+    bind_cuda(m);
+#else
+    m.attr("CUDA") = false;
+#endif
+}

@@ -1,0 +1,236 @@
+"""Fused linear KL: the divergence between two language models, straight from their hidden states.
+
+For N response positions it gives the KL divergence and both log-probabilities of the target, differentiable towards the
+student's hidden states and head, while nothing of size [N, vocabulary] ever exists. The vocabulary is gone through in
+tiles: a matrix product makes a tile of logits of either model, `_native` folds it into a few sums a row, and the next
+one overwrites it. The backward pass makes the tiles again. Matrix products are torch's; float16 and bfloat16 are
+multiplied in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from sqe_fast.kernels.kl import tile_ops
+from sqe_fast.kernels.kl.tiles import Cut, Gradients, LinearModel, walk
+
+Direction = Literal["forward", "reverse"]
+"""forward: KL(teacher ‖ student). reverse: KL(student ‖ teacher), as ALLD has it."""
+
+
+@dataclass(frozen=True)
+class TokenKL:
+    """Per position, float32 (float64 of float64); 0 where the target is ignored. Differentiable towards the student."""
+
+    kl: Tensor  # [T]
+    student_logprob: Tensor  # [T]
+    teacher_logprob: Tensor  # [T]
+
+
+def fused_linear_kl(
+    student_hidden: Tensor,  # [T, D]
+    student_head: Tensor,  # [V, D]
+    teacher_hidden: Tensor,  # [T, E]
+    teacher_head: Tensor,  # [W, E]
+    targets: Tensor,  # [T] int64
+    temperature: float = 1.0,
+    direction: Direction = "forward",
+    ignore_index: int = -100,
+) -> TokenKL:
+    """Where V and W differ, the KL is between the distributions over the shared ids 0 … min(V, W) − 1, renormalised;
+    each log-probability is over its model's full vocabulary, −inf for a target that the teacher does not know.
+
+    `temperature` divides the logits of the KL alone; nothing is rescaled by its square. Raises ValueError for shapes
+    that do not fit, and for a target that the student does not know.
+    """
+    student, teacher = LinearModel(student_hidden, student_head), LinearModel(teacher_hidden, teacher_head)
+    _check(student, teacher, targets, temperature, direction)
+    kept, ids = _known_targets(student, targets, ignore_index)
+    whole = len(ids) == len(targets)
+    if not whole:
+        student, teacher = student.at(kept), teacher.at(kept)
+    models = student.hidden, student.head, teacher.hidden, teacher.head
+    *found, _ = _linear_kl(*models, ids, temperature, direction == "reverse")
+    return TokenKL(*found) if whole else _spread(found, kept, len(targets))
+
+
+def _known_targets(student: LinearModel, targets: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Which positions count, and their targets. Raises ValueError for one that the student does not know."""
+    kept = (targets != ignore_index).nonzero()[:, 0]
+    ids = targets[kept]
+    if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < student.vocabulary:
+        raise ValueError(f"targets must be {ignore_index} or an id of the student's {student.vocabulary}")
+    return kept, ids
+
+
+def _spread(parts: Sequence[Tensor], kept: Tensor, length: int) -> TokenKL:
+    """`parts` at the positions `kept` of `length`, 0 elsewhere."""
+    return TokenKL(*(part.new_zeros(length).index_put((kept,), part) for part in parts))
+
+
+def _check(student: LinearModel, teacher: LinearModel, targets: Tensor, temperature: float, direction: str) -> None:
+    if direction not in ("forward", "reverse"):
+        raise ValueError(f"direction is 'forward' or 'reverse', not {direction!r}")
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
+    for hidden, head in ((student.hidden, student.head), (teacher.hidden, teacher.head)):
+        if hidden.dim() != 2:
+            raise ValueError(f"hidden states are [T, D], not {list(hidden.shape)}")
+        if head.dim() != 2 or head.shape[1] != hidden.shape[1]:
+            raise ValueError(f"the head of hidden states {list(hidden.shape)} is [V, D], not {list(head.shape)}")
+    lengths = {len(student.hidden), len(teacher.hidden), len(targets)}
+    if targets.dim() != 1 or len(lengths) > 1:
+        raise ValueError(f"one target for each position of both models, not {sorted(lengths)} of them")
+
+
+# --- forward ----------------------------------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("sqe_fast::linear_kl", mutates_args=())
+def _linear_kl(
+    student_hidden: Tensor,
+    student_head: Tensor,
+    teacher_hidden: Tensor,
+    teacher_head: Tensor,
+    targets: Tensor,
+    temperature: float,
+    reverse: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """KL and both log-probabilities [N]; and, for the backward pass, [N, 4]: the logarithms of the student's and the
+    teacher's sums over the shared ids, the KL, and the logarithm of the student's sum over all ids at temperature 1."""
+    with torch.autocast(student_hidden.device.type, enabled=False):
+        own, other = LinearModel(student_hidden, student_head), LinearModel(teacher_hidden, teacher_head)
+        cut, shared = Cut.of(own, other), min(own.vocabulary, other.vocabulary)
+        pair, ones = _sum_up(own, other, cut, temperature, reverse)
+        own_lse, other_lse = pair[:, 0] + pair[:, 1].log(), pair[:, 2] + pair[:, 3].log()
+        cross = pair[:, 4] / (pair[:, 1] if reverse else pair[:, 3])
+        kl = cross - own_lse + other_lse if reverse else cross - other_lse + own_lse
+        own_full, other_full = (
+            torch.logaddexp(one[:, 0] + one[:, 1].log(), _log_sums(model, cut, shared, model.vocabulary))
+            for one, model in ((ones[:, :2], own), (ones[:, 2:], other))
+        )
+        logprob = _target_logits(own, targets, cut) - own_full
+        other_logprob = _target_logits(other, targets, cut) - other_full
+        kept = torch.stack([own_lse, other_lse, kl, own_full], 1)
+        return kl.to(cut.dtype), logprob.to(cut.dtype), other_logprob.to(cut.dtype), kept
+
+
+def _sum_up(own: LinearModel, other: LinearModel, cut: Cut, temperature: float, reverse: bool) -> tuple[Tensor, Tensor]:
+    """What `_native` keeps of each row over the shared ids: of both models at the temperature, [N, 5], and of each at
+    temperature 1, [N, 2 · 2]."""
+    count, shared = len(own.hidden), min(own.vocabulary, other.vocabulary)
+    pair = tile_ops.pair_sums(count, cut.device)
+    ones = [tile_ops.one_sums(count, cut.device) for _ in range(2)]
+    for place in walk((own, other), cut, 0, shared):
+        s, t = place.tiles
+        tile_ops.accumulate_pair(s, t, temperature, reverse, pair[place.rows])
+        if temperature != 1:
+            for tile, sums in zip((s, t), ones, strict=True):
+                tile_ops.accumulate_one(tile, 1.0, sums[place.rows])
+    return pair, pair[:, :4] if temperature == 1 else torch.cat(ones, 1)
+
+
+def _log_sums(model: LinearModel, cut: Cut, start: int, stop: int) -> Tensor:
+    """ln Σ e^logit over the ids from `start` to `stop`, [N] float64."""
+    sums = tile_ops.one_sums(len(model.hidden), cut.device)
+    for place in walk([model], cut, start, stop):
+        tile_ops.accumulate_one(place.tiles[0], 1.0, sums[place.rows])
+    return sums[:, 0] + sums[:, 1].log()
+
+
+def _target_logits(model: LinearModel, targets: Tensor, cut: Cut) -> Tensor:
+    """[N] float64; −inf for a target that the model does not know."""
+    known = targets < model.vocabulary
+    ids = targets.where(known, 0)
+    found = torch.empty(len(targets), dtype=torch.float64, device=cut.device)
+    for rows in cut.rows:
+        found[rows] = (model.hidden[rows].to(cut.dtype) * model.head[ids[rows]].to(cut.dtype)).sum(1).double()
+    return found.where(known, float("-inf"))
+
+
+# --- backward ---------------------------------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("sqe_fast::linear_kl_backward", mutates_args=())
+def _linear_kl_backward(
+    student_hidden: Tensor,
+    student_head: Tensor,
+    teacher_hidden: Tensor,
+    teacher_head: Tensor,
+    targets: Tensor,
+    sums: Tensor,  # [N, 4], of `_linear_kl`
+    kl_gradient: Tensor,  # [N]
+    logprob_gradient: Tensor,  # [N]
+    temperature: float,
+    reverse: bool,
+    of_head: bool,
+) -> tuple[Tensor, Tensor]:
+    """Gradients of the student's hidden states [N, D] and head [V, D]; the latter is empty unless `of_head`."""
+    with torch.autocast(student_hidden.device.type, enabled=False):
+        own, other = LinearModel(student_hidden, student_head), LinearModel(teacher_hidden, teacher_head)
+        cut = Cut.of(own, other, gradients=True)
+        shared = min(own.vocabulary, other.vocabulary)
+        of_kl, of_logprob = kl_gradient.double(), logprob_gradient.double()
+        gradients = Gradients(own, cut, targets, of_logprob, of_head)
+        pair_scales = torch.cat([sums[:, :3], of_kl[:, None], sums[:, 3:], of_logprob[:, None]], 1).contiguous()
+        one_scales = torch.stack([sums[:, 3], -of_logprob], 1)
+        for place in gradients.walk([other], 0, shared):
+            s, t = place.tiles
+            tile_ops.gradient_pair(s, t, temperature, reverse, pair_scales[place.rows])
+        for place in gradients.walk([], shared, own.vocabulary):
+            tile_ops.gradient_one(place.tiles[0], 1.0, one_scales[place.rows])
+        return gradients.hidden.to(student_hidden.dtype), gradients.head
+
+
+@_linear_kl.register_fake
+def _(
+    student_hidden: Tensor,
+    student_head: Tensor,
+    teacher_hidden: Tensor,
+    teacher_head: Tensor,
+    targets: Tensor,
+    temperature: float,
+    reverse: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    dtype = torch.promote_types(torch.promote_types(student_hidden.dtype, teacher_hidden.dtype), torch.float32)
+    kl, logprob, other_logprob = (targets.new_empty(targets.shape, dtype=dtype) for _ in range(3))
+    return kl, logprob, other_logprob, targets.new_empty((len(targets), 4), dtype=torch.float64)
+
+
+@_linear_kl_backward.register_fake
+def _(
+    student_hidden: Tensor,
+    student_head: Tensor,
+    teacher_hidden: Tensor,
+    teacher_head: Tensor,
+    targets: Tensor,
+    sums: Tensor,
+    kl_gradient: Tensor,
+    logprob_gradient: Tensor,
+    temperature: float,
+    reverse: bool,
+    of_head: bool,
+) -> tuple[Tensor, Tensor]:
+    hidden = student_hidden.new_empty(student_hidden.shape)
+    return hidden, student_head.new_empty(student_head.shape) if of_head else student_head.new_empty(0)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    *tensors, temperature, reverse = inputs
+    ctx.mark_non_differentiable(output[2], output[3])
+    ctx.save_for_backward(*tensors, output[3])
+    ctx.options = temperature, reverse
+
+
+def _backward(ctx: Any, kl: Tensor, logprob: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    of_hidden, of_head, *rest = ctx.needs_input_grad
+    hidden, head = _linear_kl_backward(*ctx.saved_tensors, kl, logprob, *ctx.options, of_head)
+    return hidden if of_hidden else None, head if of_head else None, *(None for _ in rest)
+
+
+_linear_kl.register_autograd(_backward, setup_context=_keep)

@@ -1,0 +1,28 @@
+"""The operators as Triton kernels; forward only."""
+
+from __future__ import annotations
+
+from sqe_fast.kernels.triton.cached_attention import decode_attention, prefill_attention
+from sqe_fast.kernels.triton.conv_stem import conv_stem
+from sqe_fast.kernels.triton.linear import layer_norm_linear, linear_residual, rms_norm_linear, rms_norm_swiglu
+from sqe_fast.kernels.triton.packed_attention import packed_attention
+from sqe_fast.kernels.triton.projector import pool_norm_linear
+from sqe_fast.kernels.triton.read_out import read_out
+
+NAME = "triton"
+CAPTURABLE = True
+
+__all__ = [
+    "CAPTURABLE",
+    "NAME",
+    "conv_stem",
+    "decode_attention",
+    "layer_norm_linear",
+    "linear_residual",
+    "packed_attention",
+    "pool_norm_linear",
+    "prefill_attention",
+    "read_out",
+    "rms_norm_linear",
+    "rms_norm_swiglu",
+]

@@ -1,0 +1,260 @@
+"""Linear layers as Triton kernels, with what stands around them: norm before; bias, GELU, residual or SwiGLU after.
+
+Forward only. A row's result does not depend on its batch: sums over K run in the same steps whatever the tile, and all
+tiles of an architecture use the same tensor core instruction.
+"""
+
+# mypy: disallow-untyped-decorators=False, disallow-untyped-defs=False, disallow-incomplete-defs=False
+# What a kernel takes has no types that a checker knows.
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import triton
+import triton.language as tl
+from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from sqe_fast.kernels.triton.device import architecture, fits_tma
+from sqe_fast.kernels.triton.epilogue import finish
+from sqe_fast.kernels.triton.matmul_tiles import GROUP, choose, programs, step
+from sqe_fast.kernels.triton.row_norm import normalise
+
+MOST_WEIGHTS = 3
+
+
+@triton.jit
+def place(tiles_m, tiles_n, GROUP: tl.constexpr):
+    """This program's tile, (row, column) of tiles_m × tiles_n: GROUP rows at a time, column by column."""
+    program = tl.program_id(0)
+    above = program // (GROUP * tiles_n) * GROUP
+    height = tl.minimum(tiles_m - above, GROUP)
+    within = program - above * tiles_n
+    return above + within % height, within // height
+
+
+@triton.jit
+def _load(source, row, k, rows, K, stride, TMA: tl.constexpr, BLOCK: tl.constexpr, BLOCK_K: tl.constexpr):
+    """[BLOCK, BLOCK_K] of a matrix [rows, K], zeros beyond it. `source` is its address or, for TMA, its descriptor."""
+    if TMA:
+        tile = source.load([row, k])
+    else:
+        r = tl.arange(0, BLOCK)
+        c = k + tl.arange(0, BLOCK_K)
+        inside = (row + r < rows)[:, None] & (c < K)[None, :]
+        # 64 bit up to the tile, 32 bit within: an address for each thread and row costs twice the registers.
+        tile = tl.load(source + row.to(tl.int64) * stride + (r[:, None] * stride + c[None, :]), mask=inside, other=0.0)
+    return tile
+
+
+@triton.jit
+def _product(
+    x,
+    weight,
+    bias,
+    out,
+    M,
+    residual,
+    rows,
+    row,
+    column,
+    N,
+    K,
+    stride,
+    stride_residual,
+    GELU: tl.constexpr,
+    TMA: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for k in range(0, K, BLOCK_K):
+        a = _load(x, row, k, N, K, stride, TMA, BLOCK_M, BLOCK_K)
+        b = _load(weight, column, k, M, K, K, TMA, BLOCK_N, BLOCK_K)
+        acc = tl.dot(a.to(b.dtype), b.T, acc, input_precision="ieee")
+    finish(acc, bias, residual, None, out, rows, row, column, N, M, stride_residual, GELU, BLOCK_M, BLOCK_N)
+
+
+@triton.jit(do_not_specialize=["N"])
+def _linear(
+    x,  # [N, K]; where TMA its descriptor, as the weights
+    weight0,  # [M0, K]
+    bias0,  # [M0] or None
+    out0,  # [N, M0]; with rows [slots, M0]
+    M0,
+    weight1,  # None where there are fewer weights
+    bias1,
+    out1,
+    M1,
+    weight2,
+    bias2,
+    out2,
+    M2,
+    residual,  # [N, M0] or None
+    rows,  # [N]: where in out0 each row goes; None: in order
+    N,
+    K,
+    stride,
+    stride_residual,
+    GELU: tl.constexpr,
+    TMA: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    GROUP: tl.constexpr,
+):
+    """x · weightᵀ and what follows, for up to three weights side by side. Each has code of its own, so that nothing is
+    lost of what the compiler knows about its address.
+
+    By TMA, as far as the compiler tells, an H100 spills nothing at 128 × 256 (154–230 registers) and no thread computes
+    an address; from an A100's addresses the same tile spills 40–56 bytes, so 128 × 128 is its largest (136–184)."""
+    end0 = tl.cdiv(M0, BLOCK_N)
+    end1 = end0
+    end2 = end0
+    if weight1 is not None:
+        end1 = end0 + tl.cdiv(M1, BLOCK_N)
+        end2 = end1
+    if weight2 is not None:
+        end2 = end1 + tl.cdiv(M2, BLOCK_N)
+    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), end2, GROUP)
+    row = tile_m * BLOCK_M
+    if tile_n < end0:
+        _product(
+            x, weight0, bias0, out0, M0, residual, rows, row, tile_n * BLOCK_N, N, K, stride, stride_residual,
+            GELU, TMA, BLOCK_M, BLOCK_N, BLOCK_K,
+        )  # fmt: skip
+    if weight1 is not None:
+        if (tile_n >= end0) & (tile_n < end1):
+            column = (tile_n - end0) * BLOCK_N
+            _product(
+                x, weight1, bias1, out1, M1, None, None, row, column, N, K, stride, 0,
+                GELU, TMA, BLOCK_M, BLOCK_N, BLOCK_K,
+            )  # fmt: skip
+    if weight2 is not None:
+        if tile_n >= end1:
+            column = (tile_n - end1) * BLOCK_N
+            _product(
+                x, weight2, bias2, out2, M2, None, None, row, column, N, K, stride, 0,
+                GELU, TMA, BLOCK_M, BLOCK_N, BLOCK_K,
+            )  # fmt: skip
+
+
+@triton.jit(do_not_specialize=["N"])
+def _swiglu(
+    x,  # [N, K]; where TMA its descriptor, as the weights
+    gate,  # [M, K]
+    up,  # [M, K]
+    out,  # [N, M]
+    N,
+    M,
+    K,
+    TMA: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    GROUP: tl.constexpr,
+):
+    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP)
+    row, column = tile_m * BLOCK_M, tile_n * BLOCK_N
+    gated = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    passed = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for k in range(0, K, BLOCK_K):
+        a = _load(x, row, k, N, K, K, TMA, BLOCK_M, BLOCK_K)
+        b = _load(gate, column, k, M, K, K, TMA, BLOCK_N, BLOCK_K)
+        c = _load(up, column, k, M, K, K, TMA, BLOCK_N, BLOCK_K)
+        gated = tl.dot(a, b.T, gated, input_precision="ieee")
+        passed = tl.dot(a, c.T, passed, input_precision="ieee")
+    acc = gated * tl.sigmoid(gated) * passed
+    finish(acc, None, None, None, out, None, row, column, N, M, 0, False, BLOCK_M, BLOCK_N)
+
+
+def layer_norm_linear(
+    x: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    eps: float,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    gelu: bool = False,
+) -> tuple[Tensor, ...]:
+    outs = tuple(x.new_empty(len(x), len(weight)) for weight in weights)
+    linear_into(outs, normalise(x, norm_weight, norm_bias, eps, weights[0].dtype), weights, biases, gelu=gelu)
+    return outs
+
+
+def rms_norm_linear(
+    x: Tensor, norm_weight: Tensor, eps: float, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
+) -> tuple[Tensor, ...]:
+    outs = tuple(x.new_empty(len(x), len(weight)) for weight in weights)
+    linear_into(outs, normalise(x, norm_weight, None, eps, weights[0].dtype), weights, biases)
+    return outs
+
+
+def linear_residual(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor) -> Tensor:
+    out = x.new_empty(len(x), len(weight))
+    linear_into((out,), x, (weight,), (bias,), residual=residual)
+    return out
+
+
+def rms_norm_swiglu(x: Tensor, norm_weight: Tensor, eps: float, gate: Tensor, up: Tensor) -> Tensor:
+    (N, K), M = x.shape, len(gate)
+    assert gate.is_contiguous()
+    assert up.is_contiguous()
+    out = x.new_empty(N, M)
+    if N:
+        normed = normalise(x, norm_weight, None, eps, gate.dtype)
+        tile = choose(N, (2 * M,), gate.dtype, architecture(x))
+        tile = tile._replace(n=tile.n // 2)  # of each of the two
+        k = step(gate.dtype)
+        tma = fits_tma(normed, gate, up)
+        sources = _described(tma, (normed, tile.m, k), (gate, tile.n, k), (up, tile.n, k))
+        _swiglu[(programs(tile, N, (M,)),)](
+            *sources, out, N, M, K, TMA=tma, BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP=GROUP,
+            num_warps=tile.warps, num_stages=tile.stages,
+        )  # fmt: skip
+    return out
+
+
+def linear_into(
+    outs: Sequence[Tensor],  # one to three of [N, M], each with its own M; with rows [slots, M]
+    x: Tensor,  # [N, K]
+    weights: Sequence[Tensor],  # [M, K]
+    biases: Sequence[Tensor | None],  # [M]
+    *,
+    gelu: bool = False,
+    residual: Tensor | None = None,  # [N, M], for one weight
+    rows: Tensor | None = None,  # [N] int32, for one weight: where in the output each row goes
+) -> None:
+    """x · weightᵀ + bias, then GELU, then + residual, written to `outs`: one launch."""
+    assert 1 <= len(weights) == len(biases) == len(outs) <= MOST_WEIGHTS
+    assert x.stride(1) == 1
+    assert all(tensor.is_contiguous() for tensor in (*weights, *outs))
+    N, K = x.shape
+    if not N:
+        return
+    dtype, sizes = weights[0].dtype, [len(weight) for weight in weights]
+    gpu = architecture(x)
+    # 256 outputs are 128 registers of sums: with GELU, or with addresses in place of descriptors, others would spill.
+    tile = choose(N, sizes, dtype, gpu, widest=128 if gelu or gpu < 90 else 256)
+    k = step(dtype)
+    tma = x.dtype == dtype and fits_tma(x, *weights)
+    a, *b = _described(tma, (x, tile.m, k), *((weight, tile.n, k) for weight in weights))
+    columns: list[Any] = [part for column in zip(b, biases, outs, sizes, strict=True) for part in column]
+    columns += [None, None, None, 0] * (MOST_WEIGHTS - len(weights))
+    if residual is not None:
+        assert residual.stride(1) == 1
+    _linear[(programs(tile, N, sizes),)](
+        a, *columns, residual, rows, N, K, x.stride(0), 0 if residual is None else residual.stride(0),
+        GELU=gelu, TMA=tma, BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP=GROUP,
+        num_warps=tile.warps, num_stages=tile.stages,
+    )  # fmt: skip
+
+
+def _described(tma: bool, *tiled: tuple[Tensor, int, int]) -> list[Tensor | TensorDescriptor]:
+    """Of each (matrix, rows, columns of a tile) the matrix, or its descriptor."""
+    if not tma:
+        return [matrix for matrix, _, _ in tiled]
+    return [TensorDescriptor.from_tensor(matrix, [rows, columns]) for matrix, rows, columns in tiled]

@@ -1,0 +1,205 @@
+"""Norm, linear layers, GELU, residual and SwiGLU as Triton kernels, against the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from sqe_fast.kernels import reference
+from sqe_fast.kernels.triton import device, linear, matmul_tiles
+from sqe_fast.kernels.triton.matmul_tiles import A100, H100, Tile
+from tests.kernels.triton.cases import DTYPES, SHAPES, assert_close, normal, strided
+
+EPS = 1e-5
+
+
+Case = tuple[str, list[Any]]
+"""An operator and its arguments, in float64."""
+
+
+def layer_normed(rows: int, inputs: int, outputs: list[int], *, gelu: bool = False, bias: bool = True) -> Case:
+    x = normal(rows, inputs, seed=7) + 3
+    biases = [normal(count, seed=i) if bias else None for i, count in enumerate(outputs)]
+    norm = 1 + normal(inputs, scale=0.1), normal(inputs, seed=3)
+    return "layer_norm_linear", [x, *norm, EPS, weights(inputs, outputs), biases, gelu]
+
+
+def rms_normed(rows: int, inputs: int, outputs: list[int]) -> Case:
+    biases = [normal(count, seed=i) if i % 2 == 0 else None for i, count in enumerate(outputs)]
+    norm_weight = 1 + normal(inputs, scale=0.1)
+    return "rms_norm_linear", [normal(rows, inputs, seed=7), norm_weight, EPS, weights(inputs, outputs), biases]
+
+
+def residual(rows: int, inputs: int, outputs: int, *, bias: bool = True) -> Case:
+    (weight,) = weights(inputs, [outputs])
+    added = normal(rows, outputs, seed=2)
+    return "linear_residual", [normal(rows, inputs), weight, normal(outputs, seed=1) if bias else None, added]
+
+
+def swiglu(rows: int, inputs: int, outputs: int) -> Case:
+    norm_weight = 1 + normal(inputs, scale=0.1)
+    return "rms_norm_swiglu", [normal(rows, inputs, seed=7), norm_weight, EPS, *weights(inputs, [outputs, outputs])]
+
+
+def weights(inputs: int, outputs: list[int]) -> list[Tensor]:
+    return [normal(count, inputs, seed=i, scale=inputs**-0.5) for i, count in enumerate(outputs)]
+
+
+def cast(arguments: Any, dtype: torch.dtype) -> Any:
+    if isinstance(arguments, list):
+        return [cast(argument, dtype) for argument in arguments]
+    return arguments.to(dtype) if isinstance(arguments, Tensor) else arguments
+
+
+def results(module: Any, name: str, arguments: list[Any]) -> tuple[Tensor, ...]:
+    found = getattr(module, name)(*arguments)
+    return (found,) if isinstance(found, Tensor) else found
+
+
+def check(case: Case, dtype: torch.dtype, rearrange: Callable[[Tensor], Tensor] | None = None) -> None:
+    name, arguments = case[0], cast(case[1], dtype)
+    expected = results(reference, name, arguments)
+    exact = results(reference, name, cast(arguments, torch.float64))
+    if rearrange is not None:
+        arguments[0] = rearrange(arguments[0])
+    found = results(linear, name, arguments)
+    for triple in zip(found, expected, exact, strict=True):
+        assert_close(*triple)
+
+
+CASES = [
+    *(layer_normed(rows, inputs, [outputs]) for rows, inputs, outputs in SHAPES),
+    *(rms_normed(rows, inputs, [outputs]) for rows, inputs, outputs in SHAPES),
+    *(residual(*shape) for shape in SHAPES),
+    *(swiglu(*shape) for shape in SHAPES),
+    layer_normed(5, 72, [40, 88, 56]),
+    layer_normed(37, 72, [40], gelu=True, bias=False),
+    rms_normed(5, 72, [40, 88]),
+    rms_normed(5, 72, [40, 88, 200]),
+    residual(5, 72, 40, bias=False),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+def test_as_the_reference(case: Case, dtype: torch.dtype) -> None:
+    check(case, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", [CASES[1], CASES[4], CASES[7], CASES[10]], ids=lambda case: case[0])
+def test_rows_may_lie_apart(case: Case, dtype: torch.dtype) -> None:
+    check(case, dtype, strided)
+
+
+def test_the_last_rows_and_their_residual_may_be_views() -> None:
+    """As after prefill, where only the last row goes on."""
+    _, (x, weight, bias, added) = residual(9, 72, 40)
+    x, weight, bias, added = cast([x, weight, bias, added], torch.float32)
+    x, added = strided(x)[-3:], strided(added)[-3:]
+    torch.testing.assert_close(
+        linear.linear_residual(x, weight, bias, added), reference.linear_residual(x, weight, bias, added)
+    )
+
+
+@pytest.mark.parametrize(
+    "case",
+    [layer_normed(0, 40, [24, 16]), rms_normed(0, 40, [8]), residual(0, 40, 8), swiglu(0, 40, 8)],
+    ids=lambda case: case[0],
+)
+@pytest.mark.usefixtures("no_launch")
+def test_no_rows_and_no_launch(case: Case) -> None:
+    found = results(linear, case[0], case[1])
+    assert [out.shape for out in found] == [out.shape for out in results(reference, case[0], case[1])]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        layer_normed(150, 136, [40, 72], gelu=True),
+        rms_normed(150, 136, [40]),
+        residual(150, 136, 40),
+        swiglu(150, 136, 40),
+    ],
+    ids=lambda case: case[0],
+)
+def test_a_row_is_the_same_alone(case: Case, dtype: torch.dtype) -> None:
+    """Bit for bit: of a batch of several tiles, of a few rows, and alone."""
+    name, arguments = case[0], cast(case[1], dtype)
+    whole = results(linear, name, arguments)
+    for rows in (slice(69, 70), slice(60, 67)):
+        few = [*arguments]
+        few[0] = arguments[0][rows]
+        if name == "linear_residual":
+            few[3] = arguments[3][rows]
+        for part, out in zip(results(linear, name, few), whole, strict=True):
+            assert torch.equal(part, out[rows])
+
+
+@pytest.mark.parametrize(("architecture", "tiles"), [(80, A100.tiles), (90, H100.tiles)])
+@pytest.mark.parametrize(
+    "case", [rms_normed(18, 72, [40, 24]), swiglu(18, 72, 40), residual(18, 72, 40)], ids=lambda case: case[0]
+)
+def test_all_tiles_of_a_gpu_agree(
+    case: Case, architecture: int, tiles: tuple[Tile, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit: which tile is taken depends on the batch, what a row gives does not."""
+    name, arguments = case[0], cast(case[1], torch.float16)
+    monkeypatch.setattr(device, "DRY", architecture)
+    expected = results(linear, name, arguments)
+    for tile in tiles:
+        monkeypatch.setattr(linear, "choose", lambda *_, tile=tile, **__: tile)
+        for found, out in zip(results(linear, name, arguments), expected, strict=True):
+            assert torch.equal(found, out)
+
+
+def test_layer_norm_does_not_see_a_shift() -> None:
+    """By 300 deviations: the difference of two sums of squares would lose 17 bits of 24."""
+    _, (x, weight, bias, _, weights, biases, _) = layer_normed(9, 104, [40])
+    x, weight, bias, weights, biases = cast([x, weight, bias, weights, biases], torch.float32)
+    x = x.round(decimals=1).mul(64).round().div(64)  # so that adding 300 is exact
+    (plain,) = linear.layer_norm_linear(x, weight, bias, EPS, weights, biases)
+    (shifted,) = linear.layer_norm_linear(x + 300, weight, bias, EPS, weights, biases)
+    torch.testing.assert_close(shifted, plain, rtol=0, atol=1e-4)
+
+
+def test_rms_norm_does_not_see_a_scale_and_large_values_do_not_overflow() -> None:
+    """Squares of 60,000 are beyond float16."""
+    _, (x, weight, _, weights, biases) = rms_normed(9, 104, [40])
+    x = x / x.abs().max()
+    x, weight, weights, biases = cast([x, weight, weights, biases], torch.float16)
+    (small,) = linear.rms_norm_linear(x, weight, 0.0, weights, biases)
+    (large,) = linear.rms_norm_linear(x * 32768, weight, 0.0, weights, biases)
+    assert torch.equal(small, large)
+
+
+def test_without_weights_the_residual_remains() -> None:
+    x, weight, added = normal(9, 40, dtype=torch.float16), torch.zeros(24, 40), normal(9, 24, dtype=torch.float16)
+    assert torch.equal(linear.linear_residual(x, weight.half(), None, added), added)
+
+
+def test_swiglu_is_linear_in_up_and_closed_where_gate_is_zero() -> None:
+    _, (x, weight, _, gate, up) = cast(list(swiglu(9, 40, 24)), torch.float32)
+    found = linear.rms_norm_swiglu(x, weight, EPS, gate, up)
+    torch.testing.assert_close(linear.rms_norm_swiglu(x, weight, EPS, gate, -2 * up), -2 * found)
+    assert not linear.rms_norm_swiglu(x, weight, EPS, 0 * gate, up).any()
+
+
+@pytest.mark.parametrize(
+    ("rows", "outputs", "architecture", "tile"),
+    [
+        (1, (4096,), 90, H100.tiles[3]),  # 128 programs
+        (1, (4096, 4096, 4096), 90, H100.tiles[2]),
+        (1, (156032,), 80, A100.tiles[3]),
+        (12000, (1280,), 90, H100.tiles[0]),
+        (1500, (5120,), 90, H100.tiles[0]),
+        (1, (48,), 80, A100.tiles[4]),
+    ],
+)
+def test_tiles_fill_the_gpu(rows: int, outputs: tuple[int, ...], architecture: int, tile: Tile) -> None:
+    assert matmul_tiles.choose(rows, outputs, torch.float16, architecture) == tile
