@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.audio.features import log_mel
-from sqe_fast.model.encoder import Clip
+from sqe_fast.model.encoder import PackedClip
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 from sqe_fast.results import RATING_MAX, RATING_MIN, RATINGS
 from training.corpora.corpus import Clips
@@ -37,7 +37,7 @@ CAUSES_WEIGHT = 2.0
 CENTER = (RATING_MIN + RATING_MAX) / 2
 
 
-def heard(clips: Clips, rows: Sequence[Row], n_mels: int, device: torch.device) -> list[Clip]:
+def heard(clips: Clips, rows: Sequence[Row], n_mels: int, device: torch.device) -> list[PackedClip]:
     """The log-mels of `rows`, as an encoder takes them."""
     mels = (log_mel(clips.samples(row), n_mels) for row in rows)
     return [(torch.from_numpy(mel.data).to(device), mel.frames) for mel in mels]
@@ -84,7 +84,7 @@ class Ear(nn.Module):
         self.encoder, self.projector = model.encoder, model.projector
         self.head = PooledHead(model.config.text.hidden_size)
 
-    def forward(self, clips: Sequence[Clip]) -> tuple[Tensor, ...]:
+    def forward(self, clips: Sequence[PackedClip]) -> tuple[Tensor, ...]:
         """Audio embeddings [tokens, hidden] of each clip."""
         packed, tokens = self.encoder(clips)
         return torch.split(self.projector(packed), tokens)
