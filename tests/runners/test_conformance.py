@@ -384,8 +384,8 @@ def test_the_last_position_can_be_used(runner: Runner) -> None:
 @pytest.mark.parametrize(
     ("step", "audio", "message"),
     [
-        (SlotStep(SLOTS, 0, (1,)), 0, "slot 4"),
-        (SlotStep(-1, 0, (1,)), 0, "slot -1"),
+        (SlotStep(SLOTS, 0, (1,)), 0, "slots are 0 to 3, not 4"),
+        (SlotStep(-1, 0, (1,)), 0, "slots are 0 to 3, not -1"),
         (SlotStep(0, 0, ()), 0, "at least one token"),
         (SlotStep(0, -1, (1,)), 0, "past"),
         (SlotStep(0, 127, (1, 2)), 0, "do not fit"),
@@ -423,7 +423,7 @@ def test_a_decode_that_does_not_fit_is_refused(runner: Runner, steps: list[SlotS
 def test_a_move_or_mel_that_does_not_fit_is_refused(runner: Runner) -> None:
     with pytest.raises(ValueError, match="129 of 128"):
         runner.move(0, 1, 129)
-    with pytest.raises(ValueError, match="slot 9"):
+    with pytest.raises(ValueError, match="slots are 0 to 3, not 9"):
         runner.move(9, 1, 1)
     with pytest.raises(ValueError, match="log-mel of 51 frames"):
         runner.encode([(np.zeros((80, 51), np.float32), 51)])
