@@ -116,6 +116,18 @@ def test_first_come_first_served() -> None:
     assert [len(row.tokens) for row in runner.prefilled] == [9, 8, 7, 6]
 
 
+def test_an_alert_does_not_wait_for_others_to_be_prefilled() -> None:
+    """Seven long prompts taken up between an alert's own and its first pass."""
+    runner = FakeRunner(slots=4)
+    engine = Engine(runner)
+    for n in range(3):
+        engine.submit(rating(n / 10))
+    engine.submit(rating(0.9), Priority.ALERT)
+    engine.step()
+    assert runner.encoded == [[pytest.approx(0.9)]]
+    assert len(runner.decoded) == 1
+
+
 def test_a_request_that_does_not_fit_is_an_error_and_the_others_are_served() -> None:
     """A sequence that runs over its slot's memory would overwrite its neighbour or crash the batch."""
     fits = described(0.1, max_tokens=10, prompt=5)  # 9 + 5 + 1 + 10
