@@ -12,9 +12,9 @@ import pytest
 
 from sqe_fast.answer.program import Force, Program, Read
 from sqe_fast.engine.engine import MAX_RIDING, Engine, Priority
-from sqe_fast.engine.sequence import Request, Result
+from sqe_fast.engine.sequence import TOP_K, Request, Result
 from sqe_fast.errors import ErrorCode
-from sqe_fast.runners.base import Candidates
+from sqe_fast.runners.base import Candidates, Top
 from tests.support.fake_runner import AUDIO_TOKEN, FakeRunner, clip
 from tests.support.programs import NAMES, NUMBERS, STOP, VALUES, described, rating, reads, saying, write
 
@@ -33,6 +33,16 @@ def assert_same(left: Result, right: Result) -> None:
     for name, read in left.reads.items():
         assert read.mean == right.reads[name].mean
         assert np.array_equal(read.probabilities, right.reads[name].probabilities)
+
+
+def test_a_step_asks_for_what_its_sequence_takes() -> None:
+    """Candidates and best tokens both, of which one is thrown away; or either of them for a token that is only fed."""
+    runner = FakeRunner(script=saying(20, 21, STOP))
+    Engine(runner).run([described(0.3)])
+    read, write = Candidates(NUMBERS), Top(TOP_K)
+    assert [step.asks for step in runner.prefilled] == [read]
+    # The fifth rating is fed before the newline that is forced behind it.
+    assert [step.asks for [step] in runner.decoded] == [*[read] * 4, None, write, write, write]
 
 
 def test_five_ratings_cost_four_decode_passes() -> None:

@@ -10,6 +10,7 @@ from sqe_fast.answer.program import Program
 from sqe_fast.engine.engine import Engine
 from sqe_fast.engine.sequence import TOP_K, Request, Result
 from sqe_fast.errors import ErrorCode
+from sqe_fast.runners.base import Top
 from tests.support.fake_runner import FakeRunner, Script
 from tests.support.programs import MARKER, NAMES, NUMBERS, STOP, described, rating, saying, write
 
@@ -119,6 +120,17 @@ def test_sentences_begin_as_outlined_and_the_last_is_given_whole() -> None:
     assert result.error is None
     assert result.text_tokens == (20, 21, 23, DOT, 22, 24, 25, DOT, 26, DOT)
     assert outlined(9, outline=((26, DOT, STOP),)).text_tokens == (26, DOT)
+
+
+def test_what_the_outline_says_asks_for_nothing() -> None:
+    """The whole head multiplied for words that are given."""
+    runner = FakeRunner(script=saying(9, 9, 23, DOT, 9))
+    step = replace(write(max_tokens=16), outline=((20, 21), (26, DOT, STOP)), full_stop=DOT)
+    [result] = Engine(runner).run([Request(Program((1, 20, 7), (step,)), ())])
+    assert result.text_tokens == (20, 21, 23, DOT, 26, DOT)
+    assert [step.asks for step in runner.prefilled] == [None]
+    # After 21 and after 23 the model is heard.
+    assert [step.asks for [step] in runner.decoded] == [None, Top(TOP_K), Top(TOP_K), None, None, None]
 
 
 def test_an_outlined_text_cannot_end_before_its_last_sentence() -> None:

@@ -6,23 +6,20 @@ matrix products may choose another order of summation for another number of rows
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
 from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.export.graph import stored_tensors
-from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.options import Serving
-from sqe_fast.runners import onnx_cpu, open_runner
+from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import (
     Answer,
     Ask,
@@ -289,57 +286,6 @@ def poisoned(folder: Path, copy: Path) -> Path:
     path.write_bytes(content)
     write_hashes(copy, [entry.name for entry in copy.iterdir() if entry.name != "sqe_fast.json"])
     return copy
-
-
-@pytest.mark.parametrize("name", ["torch-cpu", "triton-cpu"])
-def test_only_writers_are_multiplied_with_the_whole_head(
-    name: str, exported: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A rating that costs the whole vocabulary."""
-    multiplied: list[int] = []
-    real = PackedModel.logits
-    monkeypatch.setattr(PackedModel, "logits", lambda model, x: (multiplied.append(len(x)), real(model, x))[1])
-    ask_all_ways(opened(name, exported))
-    assert multiplied == [1, 2]
-
-
-def test_only_writers_are_multiplied_with_the_whole_head_by_onnx_runtime(
-    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As above, by what ONNX Runtime's profiler saw leave its nodes."""
-
-    def profiling(threads: int) -> onnxruntime.SessionOptions:
-        options = real(threads)
-        options.enable_profiling = True
-        options.profile_file_prefix = str(tmp_path / "profile")
-        return options
-
-    real = onnx_cpu._options
-    monkeypatch.setattr(onnx_cpu, "_options", profiling)
-    runner = opened("onnx-cpu", exported)
-    assert isinstance(runner, onnx_cpu.OnnxRunner)
-    ask_all_ways(runner)
-    events = json.loads(Path(runner._decoder.end_profiling()).read_text())
-    shapes = [
-        shape
-        for event in events
-        for out in event.get("args", {}).get("output_type_shape", ())
-        for shape in out.values()
-    ]
-    vocabulary = runner.info.vocab_size
-    rows = [shape[0] for shape in shapes if len(shape) == 2 and shape[1] == vocabulary and shape[0]]
-    assert sorted(set(rows)) == [1, 2]
-    assert rows.count(1) == rows.count(2), "a write is a pass of its own here"
-
-
-def ask_all_ways(runner: Runner) -> None:
-    """Reads, and what is only fed; then one write; then two beside a read."""
-    for slot, text in enumerate(TEXTS):
-        runner.prefill(SlotStep(slot, 0, text, Candidates(CANDIDATES) if slot else None), ())
-    questions = [ASKS[1:] * 4, (None,) * 4, (None, Top(3), None, None), (*ASKS, Top(2), None)]
-    for past, asks in enumerate(questions):
-        pairs = zip(TEXTS, asks, strict=True)
-        runner.decode([SlotStep(slot, len(text) + past, (20,), ask) for slot, (text, ask) in enumerate(pairs)])
 
 
 def test_any_slot_answers_the_same(runner: Runner) -> None:
