@@ -7,7 +7,7 @@ matrix products may choose another order of summation for another number of rows
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -260,7 +260,7 @@ def test_some_read_some_write_and_some_ask_nothing(runner: Runner, turn: int) ->
 
 def test_a_read_reads_its_candidates_rows_of_the_head_alone(runner: Runner, exported: Path, tmp_path: Path) -> None:
     """The other rows of the head are poisoned: a write must meet them, a read must not."""
-    spoilt = opened(runner.info.name, poisoned(exported, tmp_path / "poisoned"))
+    spoilt = opened(runner.info.name, with_head(exported, tmp_path / "poisoned", poison))
     for each in (runner, spoilt):
         each.prefill(SlotStep(1, 0, TEXTS[1]), ())
     step = SlotStep(0, 0, TEXTS[0], Candidates(CANDIDATES))
@@ -273,19 +273,34 @@ def test_a_read_reads_its_candidates_rows_of_the_head_alone(runner: Runner, expo
     assert np.isnan(best.logprobs).any()
 
 
-def poisoned(folder: Path, copy: Path) -> Path:
-    """NaN in every row of the head but the candidates'; the graphs beside it still point at the right bytes."""
+def poison(head: np.ndarray) -> None:
+    others = np.ones(len(head), bool)
+    others[list(CANDIDATES)] = False
+    head[others] = np.nan
+
+
+def enlarge(head: np.ndarray) -> None:
+    head *= 1000
+
+
+def with_head(folder: Path, copy: Path, change: Callable[[np.ndarray], None]) -> Path:
+    """Another head in the same bytes of model.safetensors: the graphs beside it still point at the right ones."""
     shutil.copytree(folder, copy)
     where = stored_tensors(folder)["language_model.lm_head.weight"]
     path = copy / "model.safetensors"
     content = bytearray(path.read_bytes())
-    head = np.frombuffer(content, np.float16, offset=where.offset, count=where.length // 2).reshape(where.shape)
-    others = np.ones(len(head), bool)
-    others[list(CANDIDATES)] = False
-    head[others] = np.nan
+    change(np.frombuffer(content, np.float16, offset=where.offset, count=where.length // 2).reshape(where.shape))
     path.write_bytes(content)
     write_hashes(copy, [entry.name for entry in copy.iterdir() if entry.name != "sqe_fast.json"])
     return copy
+
+
+def test_large_logits_overflow_nowhere(runner: Runner, exported: Path, tmp_path: Path) -> None:
+    """Exponentials of logits that the largest was not taken off."""
+    seen = prefill(opened(runner.info.name, with_head(exported, tmp_path / "large", enlarge)), 0, TEXTS[0])
+    assert seen.probabilities.sum() == pytest.approx(1, abs=1e-6)
+    assert np.all(np.isfinite(seen.best.logprobs))
+    assert seen.probabilities.argmax() == prefill(runner, 0, TEXTS[0]).probabilities.argmax()
 
 
 def test_any_slot_answers_the_same(runner: Runner) -> None:
