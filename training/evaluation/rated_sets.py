@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqe_fast import audio
-from sqe_fast.engine.pipeline import Source
+from sqe_fast.audio import Source
 from sqe_fast.results import RATINGS
 from training.configs import Sets
 from training.corpora import nisqa, p835
