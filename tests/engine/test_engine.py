@@ -126,6 +126,19 @@ def test_first_come_first_served() -> None:
     assert [len(row.tokens) for row in runner.prefilled] == [9, 8, 7, 6]
 
 
+def test_who_has_left_leaves_the_slot_too() -> None:
+    """A description of 192 tokens written for a caller who no longer listens, and a slot that others wait for."""
+    runner = FakeRunner(slots=3, script=saying(*[20] * 5, STOP))
+    engine = Engine(runner)
+    gone, other = engine.submit(described(0.1)), engine.submit(described(0.2))
+    engine.step()
+    gone.cancel()
+    while engine.busy:
+        engine.step()
+    assert [len(steps) for steps in runner.decoded][:2] == [2, 1]
+    assert other.result().text_tokens == alone([described(0.2)], runner)[0].text_tokens
+
+
 def test_an_alert_does_not_wait_for_others_to_be_prefilled() -> None:
     """Seven long prompts taken up between an alert's own and its first pass."""
     runner = FakeRunner(slots=4)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import sqe_fast
+from sqe_fast.engine.engine import Priority
 from sqe_fast.errors import ErrorCode, UnusableError
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.results import RATINGS, Evaluation
@@ -202,6 +203,20 @@ def test_a_dropped_iterator_frees_its_slots() -> None:
     [evaluation] = evaluator.evaluate([sound(7)])
     assert len(runner.prefilled) == before + 1
     assert [evaluation] == fake_evaluator().evaluate([sound(7)])
+
+
+def test_what_is_under_way_in_a_batch_that_is_left_is_dropped() -> None:
+    """Requests in line for a model that nobody waits for any more."""
+    runner, go = fake_runner(), threading.Event()
+    runner.before_encoding = lambda: wait_until(go.is_set)
+    evaluator = fake_evaluator(runner)
+    with evaluator.batch(describe=False) as batch:
+        for seed in range(3):
+            batch.submit(sound(seed))
+        wait_until(lambda: evaluator._driver.engine.depth(Priority.BATCH) == 3)
+    go.set()
+    idle(evaluator)
+    assert len(runner.encoded) == 1  # the one that had begun
 
 
 def test_a_call_within_a_call() -> None:
