@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from sqe_fast.kernels.operators import Operators
 
 __all__ = ["OPERATORS", "Operators", "interpreted", "select"]
@@ -27,9 +25,9 @@ def select(name: str) -> Operators:
     if name == "torch":
         from sqe_fast.kernels import reference
 
-        return cast(Operators, reference)
+        return reference
     if name == "triton":
         from sqe_fast.kernels import triton
 
-        return cast(Operators, triton)
+        return triton
     raise ValueError(f"operators {name!r} are unknown; choose one of {', '.join(OPERATORS)}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqe_fast.kernels.triton.cached_attention import decode_attention, prefill_attention
 from sqe_fast.kernels.triton.conv_stem import conv_stem
+from sqe_fast.kernels.triton.decode_attention import decode_attention
 from sqe_fast.kernels.triton.linear import layer_norm_linear, linear_residual, rms_norm_linear, rms_norm_swiglu
 from sqe_fast.kernels.triton.packed_attention import packed_attention
+from sqe_fast.kernels.triton.prefill_attention import prefill_attention
 from sqe_fast.kernels.triton.projector import pool_norm_linear
 from sqe_fast.kernels.triton.read_out import read_out
 

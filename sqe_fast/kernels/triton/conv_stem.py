@@ -4,9 +4,6 @@ A convolution 3 wide is a product over (tap, channel). Its factors are read wher
 at a time if channels lie next to each other in memory, weights as [out, 3, in] and the mel as [columns, n_mels].
 """
 
-# mypy: disallow-untyped-decorators=False, disallow-untyped-defs=False, disallow-incomplete-defs=False
-# What a kernel takes has no types that a checker knows.
-
 from __future__ import annotations
 
 import triton
@@ -14,9 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from sqe_fast.kernels.triton.device import architecture
-from sqe_fast.kernels.triton.epilogue import finish, gelu
-from sqe_fast.kernels.triton.linear import place
-from sqe_fast.kernels.triton.matmul_tiles import GROUP, choose, programs, step
+from sqe_fast.kernels.triton.linear import GROUP_M, choose, finish, gelu, place, programs, step
 
 TAPS = 3
 
@@ -81,9 +76,9 @@ def _conv1(
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
-    GROUP: tl.constexpr,
+    GROUP_M: tl.constexpr,
 ):
-    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP)
+    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP_M)
     row, column = tile_m * BLOCK_M, tile_n * BLOCK_N
     r = row + tl.arange(0, BLOCK_M)
     acc = _convolved(
@@ -116,9 +111,9 @@ def _conv2(
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
-    GROUP: tl.constexpr,
+    GROUP_M: tl.constexpr,
 ):
-    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP)
+    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP_M)
     row, column = tile_m * BLOCK_M, tile_n * BLOCK_N
     r = row + tl.arange(0, BLOCK_M)
     centre = tl.load(centres + r, mask=r < N, other=-2)  # −2: all three taps lie outside
@@ -150,11 +145,11 @@ def conv_stem(
     tile, k = choose(count, (len(weight1),), mel.dtype, architecture(mel), widest=128), step(mel.dtype)
     _conv1[(programs(tile, count, (len(weight1),)),)](
         mel, valid, weight1, bias1, hidden, count, len(weight1), n_mels, *mel.stride(), *weight1.stride(),
-        BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP=GROUP, num_warps=tile.warps, num_stages=tile.stages,
+        BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP_M=GROUP_M, num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
     tile = choose(len(columns), (width,), mel.dtype, architecture(mel), widest=128)
     _conv2[(programs(tile, len(columns), (width,)),)](
         hidden, columns, weight2, bias2, table, steps, out, len(columns), width, len(weight1), count, *weight2.stride(),
-        BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP=GROUP, num_warps=tile.warps, num_stages=tile.stages,
+        BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP_M=GROUP_M, num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
     return out

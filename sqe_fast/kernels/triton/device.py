@@ -1,12 +1,23 @@
-"""Which GPU a Triton kernel is about to be launched on."""
+"""The GPU that a Triton kernel is launched on, and the size of what one of its programs computes."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 DRY = 90
 """Architecture whose tile sizes are taken where no GPU is: in Triton's interpreter, and when launches are recorded."""
+
+
+class Tile(NamedTuple):
+    """Of a kernel's result, what one program computes at a time."""
+
+    m: int  # rows: of x in a product, queries in attention
+    n: int  # columns: outputs of a product, keys in attention
+    warps: int
+    stages: int  # steps of the program's loop that shared memory holds at a time
 
 
 def architecture(tensor: Tensor) -> int:

@@ -1,38 +1,134 @@
 """Linear layers as Triton kernels, with what stands around them: norm before; bias, GELU, residual or SwiGLU after.
 
-Forward only. A row's result does not depend on its batch: sums over K run in the same steps whatever the tile, and all
-tiles of an architecture use the same tensor core instruction.
+Forward only. Each row's result is independent of the batch: sums over K run in the same steps whatever the tile, and
+all tiles of an architecture use the same tensor core instruction.
 """
-
-# mypy: disallow-untyped-decorators=False, disallow-untyped-defs=False, disallow-incomplete-defs=False
-# What a kernel takes has no types that a checker knows.
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from sqe_fast.kernels.triton.device import architecture, fits_tma
-from sqe_fast.kernels.triton.epilogue import finish
-from sqe_fast.kernels.triton.matmul_tiles import GROUP, choose, programs, step
+from sqe_fast.kernels.triton.device import Tile, architecture, fits_tma
 from sqe_fast.kernels.triton.row_norm import normalise
 
 MOST_WEIGHTS = 3
+GROUP_M = 8
+"""Tiles of rows that neighbouring programs share: the weights they read at one time stay in L2."""
+
+
+# --- tiles ------------------------------------------------------------------------------------------------------------
+
+
+class Gpu(NamedTuple):
+    processors: int
+    tiles: tuple[Tile, ...]  # largest first
+
+
+# The small tiles stream weights past few rows. What counts there is bytes in flight, hence many stages, and a program
+# on every processor, hence few outputs for each. All of an A100's run on mma.m16n8k16.
+A100 = Gpu(
+    108,
+    (Tile(128, 256, 8, 3), Tile(128, 128, 8, 3), Tile(64, 64, 8, 5), Tile(16, 64, 4, 6), Tile(16, 32, 4, 8)),
+)
+# wgmma has no fewer than 64 rows. For fewer there would be another instruction, which need not add in the same order: a
+# row's result would then depend on its batch. Rows that are not there cost no memory traffic.
+H100 = Gpu(132, (Tile(128, 256, 8, 4), Tile(128, 128, 8, 3), Tile(64, 64, 4, 6), Tile(64, 32, 4, 8)))
+
+FLOAT32 = Tile(64, 64, 4, 2)
+"""Without tensor cores, which would round the factors to 10 bits."""
+
+
+def gpu(architecture: int) -> Gpu:
+    return H100 if architecture >= 90 else A100
+
+
+def step(dtype: torch.dtype) -> int:
+    """Elements along K at a time: the same for all tiles, as it is part of the order of summation."""
+    return 32 if dtype == torch.float32 else 64
+
+
+def choose(rows: int, outputs: Sequence[int], dtype: torch.dtype, architecture: int, widest: int = 256) -> Tile:
+    """The largest tile that the rows fill and that leaves no processor idle, of at most `widest` outputs."""
+    if dtype == torch.float32:
+        return FLOAT32
+    processors, tiles = gpu(architecture)
+    fewest = tiles[-1].m
+    for tile in tiles:
+        if tile.m <= max(rows, fewest) and tile.n <= widest and programs(tile, rows, outputs) >= processors:
+            return tile
+    return tiles[-1]
+
+
+def programs(tile: Tile, rows: int, outputs: Sequence[int]) -> int:
+    return -(-rows // tile.m) * sum(-(-count // tile.n) for count in outputs)
+
+
+# --- kernels ----------------------------------------------------------------------------------------------------------
 
 
 @triton.jit
-def place(tiles_m, tiles_n, GROUP: tl.constexpr):
-    """This program's tile, (row, column) of tiles_m × tiles_n: GROUP rows at a time, column by column."""
+def place(tiles_m, tiles_n, GROUP_M: tl.constexpr):
+    """This program's tile, (row, column) of tiles_m × tiles_n: GROUP_M rows at a time, column by column."""
     program = tl.program_id(0)
-    above = program // (GROUP * tiles_n) * GROUP
-    height = tl.minimum(tiles_m - above, GROUP)
+    above = program // (GROUP_M * tiles_n) * GROUP_M
+    height = tl.minimum(tiles_m - above, GROUP_M)
     within = program - above * tiles_n
     return above + within % height, within // height
+
+
+@triton.jit
+def finish(
+    acc,  # [BLOCK_M, BLOCK_N] float32
+    bias,  # [M] or None
+    added,  # [rows, M] or None: what is added last
+    added_rows,  # [N]: which of its rows; None: each its own
+    out,  # [rows, M]
+    out_rows,  # [N]: where to write; None: each to its own
+    row,
+    column,
+    N,
+    M,
+    stride_added,
+    GELU: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+):
+    """Bias, GELU and addition in float32, then rounding to out's dtype."""
+    r = tl.arange(0, BLOCK_M)
+    c = column + tl.arange(0, BLOCK_N)
+    inside = (row + r < N)[:, None] & (c < M)[None, :]
+    if bias is not None:
+        acc += tl.load(bias + c, mask=c < M, other=0.0).to(tl.float32)[None, :]
+    if GELU:
+        acc = gelu(acc)
+    if added is not None:
+        cells = _cells(added, added_rows, row, r, c, N, stride_added)
+        acc += tl.load(cells, mask=inside, other=0.0).to(tl.float32)
+    tl.store(_cells(out, out_rows, row, r, c, N, M), acc.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _cells(matrix, rows, row, r, c, N, stride):
+    """Addresses of columns c of rows row + r, or of those that `rows` names in their place."""
+    if rows is None:
+        cells = matrix + row.to(tl.int64) * stride + (r[:, None] * stride + c[None, :])
+    else:
+        named = tl.load(rows + row + r, mask=row + r < N, other=0)
+        cells = matrix + named.to(tl.int64)[:, None] * stride + c[None, :]
+    return cells
+
+
+@triton.jit
+def gelu(x):
+    """Exact, by erf; 0.7071… is 1/√2."""
+    return 0.5 * x * (1.0 + tl.erf(x * 0.7071067811865476))
 
 
 @triton.jit
@@ -104,10 +200,10 @@ def _linear(
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
-    GROUP: tl.constexpr,
+    GROUP_M: tl.constexpr,
 ):
-    """x · weightᵀ and what follows, for up to three weights side by side. Each has code of its own, so that nothing is
-    lost of what the compiler knows about its address.
+    """x · weightᵀ and what follows, for up to three weights side by side. Each weight gets its own branch so
+    that the compiler keeps what it knows of its address.
 
     By TMA, as far as the compiler tells, an H100 spills nothing at 128 × 256 (154–230 registers) and no thread computes
     an address; from an A100's addresses the same tile spills 40–56 bytes, so 128 × 128 is its largest (136–184)."""
@@ -119,7 +215,7 @@ def _linear(
         end2 = end1
     if weight2 is not None:
         end2 = end1 + tl.cdiv(M2, BLOCK_N)
-    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), end2, GROUP)
+    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), end2, GROUP_M)
     row = tile_m * BLOCK_M
     if tile_n < end0:
         _product(
@@ -155,9 +251,9 @@ def _swiglu(
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
-    GROUP: tl.constexpr,
+    GROUP_M: tl.constexpr,
 ):
-    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP)
+    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP_M)
     row, column = tile_m * BLOCK_M, tile_n * BLOCK_N
     gated = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     passed = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
@@ -169,6 +265,9 @@ def _swiglu(
         passed = tl.dot(a, c.T, passed, input_precision="ieee")
     acc = gated * tl.sigmoid(gated) * passed
     finish(acc, None, None, None, out, None, row, column, N, M, 0, False, BLOCK_M, BLOCK_N)
+
+
+# --- operators --------------------------------------------------------------------------------------------------------
 
 
 def layer_norm_linear(
@@ -212,7 +311,7 @@ def rms_norm_swiglu(x: Tensor, norm_weight: Tensor, eps: float, gate: Tensor, up
         tma = fits_tma(normed, gate, up)
         sources = _described(tma, (normed, tile.m, k), (gate, tile.n, k), (up, tile.n, k))
         _swiglu[(programs(tile, N, (M,)),)](
-            *sources, out, N, M, K, TMA=tma, BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP=GROUP,
+            *sources, out, N, M, K, TMA=tma, BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP_M=GROUP_M,
             num_warps=tile.warps, num_stages=tile.stages,
         )  # fmt: skip
     return out
@@ -248,7 +347,7 @@ def linear_into(
         assert residual.stride(1) == 1
     _linear[(programs(tile, N, sizes),)](
         a, *columns, residual, rows, N, K, x.stride(0), 0 if residual is None else residual.stride(0),
-        GELU=gelu, TMA=tma, BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP=GROUP,
+        GELU=gelu, TMA=tma, BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP_M=GROUP_M,
         num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
 

@@ -1,17 +1,12 @@
-"""Attention of packed clips over themselves, as a Triton kernel: no clip is padded beyond its last tile. Forward only.
+"""Attention of packed clips over themselves, as a Triton kernel: no clip is padded beyond its last tile.
 
-Softmax runs along the keys in steps (FlashAttention-2, Dao 2023, algorithm 1); scores are never in memory.
+Forward only. Scores are never in memory: see `attention`.
 """
-
-# mypy: disallow-untyped-decorators=False, disallow-untyped-defs=False, disallow-incomplete-defs=False
-# What a kernel takes has no types that a checker knows.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 import triton
@@ -19,35 +14,12 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from sqe_fast.kernels.triton.device import architecture, fits_tma
-
-
-class Tile(NamedTuple):
-    m: int  # queries of a program
-    n: int  # keys at a time
-    warps: int
-    stages: int  # steps along the keys in shared memory at a time
-
+from sqe_fast.kernels.triton.attention import FLOAT32, LEAST_DIM, fold, scale_of
+from sqe_fast.kernels.triton.device import Tile, architecture, fits_tma
 
 # By architecture alone: sizes that depended on the batch would change in which steps a row is summed.
 # Registers decide: on H100 two programs share a processor at 112 a thread, on A100 three; there 128 rows would spill.
 TILES = {80: Tile(64, 64, 4, 2), 90: Tile(128, 64, 8, 3)}
-FLOAT32 = Tile(16, 32, 8, 1)
-"""Without tensor cores, which would round the factors to 10 bits."""
-LEAST_DIM = 16
-"""Fewest columns that a tensor core multiplies."""
-
-
-@triton.jit
-def fold(scores, v, scale, top, total, acc):
-    """One step of softmax along the keys: scores [M, N], −inf where masked, and values [N, D] into the largest scaled
-    score so far [M], the sum of weights relative to it [M], and the weighted sum of values [M, D]."""
-    highest = tl.maximum(top, tl.max(scores, 1) * scale)
-    weights = tl.exp2(scores * scale - highest[:, None])
-    shrink = tl.exp2(top - highest)
-    total = total * shrink + tl.sum(weights, 1)
-    acc = tl.dot(weights.to(v.dtype), v, acc * shrink[:, None], input_precision="ieee")
-    return highest, total, acc
 
 
 @triton.jit
@@ -158,8 +130,3 @@ def _schedule(lengths: tuple[int, ...], block: int, device: torch.device) -> Ten
     if device.type == "cuda":  # without waiting for the GPU's earlier work
         return schedule.pin_memory().to(device, non_blocking=True)
     return schedule.to(device)
-
-
-def scale_of(head_dim: int) -> float:
-    """By which scores are multiplied so that 2 to their power is what softmax needs."""
-    return math.log2(math.e) / math.sqrt(head_dim)

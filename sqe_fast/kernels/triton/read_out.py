@@ -3,9 +3,6 @@
 Only the candidates' rows of the head are read: 41 of Qwen2-Audio's 156,032.
 """
 
-# mypy: disallow-untyped-decorators=False, disallow-untyped-defs=False, disallow-incomplete-defs=False
-# What a kernel takes has no types that a checker knows.
-
 from __future__ import annotations
 
 import torch

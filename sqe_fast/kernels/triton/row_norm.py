@@ -5,9 +5,6 @@ their statistics before the first product can start: for 4096 wide rows that is 
 And a row of a program's own has its sums added in the same order, whichever tile sizes the product takes for the batch.
 """
 
-# mypy: disallow-untyped-decorators=False, disallow-untyped-defs=False, disallow-incomplete-defs=False
-# What a kernel takes has no types that a checker knows.
-
 from __future__ import annotations
 
 import torch

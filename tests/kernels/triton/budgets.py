@@ -19,13 +19,13 @@ TENSOR_CORES = {
     "linear._linear": {80: HMMA, 90: HGMMA},
     "linear._swiglu": {80: HMMA, 90: HGMMA},
     "packed_attention._packed": {80: HMMA, 90: HGMMA},
-    "prefill_kernels.prefill": {80: HMMA, 90: HGMMA},
+    "prefill_attention._prefill": {80: HMMA, 90: HGMMA},
     # 16 rows of queries: Hopper's own instruction has no fewer than 64, and this kernel waits for memory.
-    "decode_kernels.attend_chunks": {80: HMMA, 90: HMMA},
+    "decode_attention._attend_chunks": {80: HMMA, 90: HMMA},
 }
 """Kernel → the instructions that it must have, by architecture."""
 
-COPY_ENGINE = {"linear._linear", "linear._swiglu", "packed_attention._packed", "prefill_kernels.prefill"}
+COPY_ENGINE = {"linear._linear", "linear._swiglu", "packed_attention._packed", "prefill_attention._prefill"}
 """Kernels whose tiles Hopper's copy engine fetches (TMA). Of the others, and on Ampere, 16 bytes at a time."""
 
 BUDGETS = {
@@ -44,10 +44,10 @@ BUDGETS = {
     "linear._swiglu 16×32": {80: Budget(56, 51_200)},
     "packed_attention._packed 64×64": {80: Budget(168, 24_576)},
     "packed_attention._packed 128×64": {90: Budget(112, 65_560)},
-    "prefill_kernels.append 16": {80: Budget(40, 0), 90: Budget(40, 0)},
-    "prefill_kernels.prefill 64×64": {80: Budget(168, 57_344), 90: Budget(160, 81_968)},
-    "decode_kernels.attend_chunks 64": {80: Budget(128, 71_680), 90: Budget(104, 71_680)},
-    "decode_kernels.combine_chunks": {80: Budget(32, 2_048), 90: Budget(32, 2_048)},
+    "prefill_attention._append 16": {80: Budget(40, 0), 90: Budget(40, 0)},
+    "prefill_attention._prefill 64×64": {80: Budget(168, 57_344), 90: Budget(160, 81_968)},
+    "decode_attention._attend_chunks 64": {80: Budget(128, 71_680), 90: Budget(104, 71_680)},
+    "decode_attention._combine_chunks": {80: Budget(32, 2_048), 90: Budget(32, 2_048)},
     "read_out._read_out 64": {80: Budget(168, 66_560), 90: Budget(176, 66_560)},
 }
 """Kernel and tile → its budget, by architecture."""

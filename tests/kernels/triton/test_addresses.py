@@ -1,8 +1,5 @@
 """The watch over addresses (conftest.py) sees one element too far, before or behind, read or written."""
 
-# mypy: disallow-untyped-decorators=False, disallow-untyped-defs=False
-# What a kernel takes has no types that a checker knows.
-
 from __future__ import annotations
 
 import pytest

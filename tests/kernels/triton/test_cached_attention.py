@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from sqe_fast.kernels import reference
-from sqe_fast.kernels.triton import cached_attention
-from sqe_fast.kernels.triton.cached_attention import CHUNK, decode_attention, prefill_attention
+from sqe_fast.kernels.triton.decode_attention import CHUNK, decode_attention
+from sqe_fast.kernels.triton.prefill_attention import prefill_attention
 from tests.kernels.triton.cases import DTYPES, assert_close, normal
 
 NAN = float("nan")
@@ -150,7 +150,7 @@ def test_a_row_decodes_the_same_alone(heads: int, kv_heads: int, dtype: torch.dt
     beside = memory.to(dtype)
     together = decode_attention(*given, *turns, *beside, held)  # a program for each chunk
     for programs in (1, 2 * kv_heads):
-        monkeypatch.setattr(cached_attention, "MOST_PROGRAMS", programs)
+        monkeypatch.setitem(decode_attention.__globals__, "MOST_PROGRAMS", programs)
         for row in range(3):
             own = slice(row, row + 1)
             one = Memory(*(part[own].clone() for part in memory))

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from sqe_fast.kernels import reference
-from sqe_fast.kernels.triton import device, linear, matmul_tiles
-from sqe_fast.kernels.triton.matmul_tiles import A100, H100, Tile
+from sqe_fast.kernels.triton import device, linear
+from sqe_fast.kernels.triton.device import Tile
+from sqe_fast.kernels.triton.linear import A100, H100
 from tests.kernels.triton.cases import DTYPES, SHAPES, assert_close, normal, strided
 
 EPS = 1e-5
@@ -202,4 +203,4 @@ def test_swiglu_is_linear_in_up_and_closed_where_gate_is_zero() -> None:
     ],
 )
 def test_tiles_fill_the_gpu(rows: int, outputs: tuple[int, ...], architecture: int, tile: Tile) -> None:
-    assert matmul_tiles.choose(rows, outputs, torch.float16, architecture) == tile
+    assert linear.choose(rows, outputs, torch.float16, architecture) == tile

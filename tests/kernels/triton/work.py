@@ -102,8 +102,8 @@ COUNTS = {
     "linear._linear": _linear,
     "linear._swiglu": _linear,
     "packed_attention._packed": _packed,
-    "prefill_kernels.prefill": _prefill,
-    "decode_kernels.attend_chunks": _attend_chunks,
+    "prefill_attention._prefill": _prefill,
+    "decode_attention._attend_chunks": _attend_chunks,
     "read_out._read_out": _read_out,
 }
 """Kernels with products → (multiply-adds, bytes of tiles)."""
@@ -112,19 +112,19 @@ COUNTS = {
 def _used(launch: Launch, call: Call, held: int) -> dict[str, int]:
     """Bytes of those arguments that a launch reads or writes in part only."""
     a = launch.arguments
-    if launch.name in ("prefill_kernels.append", "prefill_kernels.prefill"):
+    if launch.name in ("prefill_attention._append", "prefill_attention._prefill"):
         T, past = a["T"], a["past"]
         turns = T * a["HEAD_DIM"] // 2 * 4
         heads = launch.grid[1]
         positions = T if launch.name.endswith("append") else past + T
         memory = heads * positions * a["HEAD_DIM"] * HALF
         return {"cos": turns, "sin": turns, "keys": memory, "values": memory}
-    if launch.name == "decode_kernels.attend_chunks":
+    if launch.name == "decode_attention._attend_chunks":
         heads, rows, _ = launch.grid
         turns = rows * a["HEAD_DIM"] // 2 * 4
         memory = heads * rows * (held + 1) * a["HEAD_DIM"] * HALF
         return {"cos": turns, "sin": turns, "keys": memory, "values": memory, **_partial(launch, held)}
-    if launch.name == "decode_kernels.combine_chunks":
+    if launch.name == "decode_attention._combine_chunks":
         return _partial(launch, held)
     if launch.name == "conv_stem._conv2":
         return {"table": a["N"] * a["M"] * HALF}

@@ -1,15 +1,26 @@
-"""Triton kernels behind `cached_attention.decode_attention`: attend chunk by chunk, then put chunks together."""
+"""One decode step over a KV cache, with rotary positions and grouped heads, as Triton kernels. Forward only.
 
-# mypy: disallow-untyped-decorators=False, disallow-untyped-defs=False, disallow-incomplete-defs=False
-# What a kernel takes has no types that a checker knows.
+One kernel rotates, appends and attends, by chunks of positions; one puts the chunks together. Chunks begin at fixed
+positions, so a row is summed alike in any batch.
+"""
 
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
-from sqe_fast.kernels.triton.packed_attention import fold
-from sqe_fast.kernels.triton.rotary import rotated
+from sqe_fast.kernels.triton.attention import FLOAT32, check_cached, fold, rotated, scale_of, widths
+from sqe_fast.kernels.triton.device import Tile
+
+CHUNK = 128
+"""Positions whose keys and values a program of decode reads before it has a result: 64 KiB of a 7B model's."""
+TILE = Tile(16, 64, 4, 3)
+"""Tensor cores take no fewer than 16 rows. Decode waits for memory: that most rows stay empty costs nothing."""
+MOST_PROGRAMS = 4096
+"""Of decode, by taking several chunks each: more than a GPU holds at a time, and most could find nothing to do."""
+COMBINE_WARPS = 4
 
 
 @triton.jit
@@ -55,7 +66,7 @@ def _chunk(
 
 
 @triton.jit
-def attend_chunks(
+def _attend_chunks(
     q,  # [B, heads · HEAD_DIM]
     k,  # [B, kv_heads · HEAD_DIM]
     v,
@@ -130,7 +141,7 @@ def attend_chunks(
 
 
 @triton.jit
-def combine_chunks(
+def _combine_chunks(
     partial,  # [B, heads, chunks, HEAD_DIM] float32
     weight,  # [B, heads, chunks] float32
     past,  # [B] int32
@@ -152,3 +163,39 @@ def combine_chunks(
     parts = tl.load(partial + cell * chunks * HEAD_DIM + (c[:, None] * HEAD_DIM + d[None, :]), mask=inside, other=0.0)
     result = tl.sum(parts * weights[:, None], 0) / tl.sum(weights, 0)
     tl.store(out + cell * HEAD_DIM + d, result.to(out.dtype.element_ty), mask=d < HEAD_DIM)
+
+
+def decode_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    past: Tensor,
+) -> Tensor:
+    _, kv_heads, max_length, head_dim = keys.shape
+    B, heads = len(q), q.shape[1] // head_dim
+    check_cached(q, k, v, cos, sin, keys, values)
+    out = q.new_empty(q.shape)
+    if not B:
+        return out
+    half, dim = widths(head_dim)
+    group, chunks = heads // kv_heads, triton.cdiv(max_length, CHUNK)
+    partial = q.new_empty(B, heads, chunks, head_dim, dtype=torch.float32)
+    weight = q.new_empty(B, heads, chunks, dtype=torch.float32)
+    # How many programs share the chunks changes no result: each chunk has its own.
+    programs = min(chunks, max(1, MOST_PROGRAMS // (B * kv_heads)))
+    tile = FLOAT32 if q.dtype == torch.float32 else TILE
+    _attend_chunks[(kv_heads, B, programs)](
+        q, k, v, cos, sin, keys, values, past, partial, weight, chunks, q.stride(0), k.stride(0), v.stride(0),
+        *keys.stride()[:2], *values.stride()[:2], scale_of(head_dim),
+        GROUP=group, ROWS=max(TILE.m, triton.next_power_of_2(group)), HEAD_DIM=head_dim, HALF=half, DIM=dim,
+        CHUNK=CHUNK, BLOCK_N=tile.n, num_warps=tile.warps, num_stages=tile.stages,
+    )  # fmt: skip
+    _combine_chunks[(heads, B)](
+        partial, weight, past, out, chunks,
+        CHUNKS=triton.next_power_of_2(chunks), HEAD_DIM=head_dim, DIM=dim, CHUNK=CHUNK, num_warps=COMBINE_WARPS,
+    )  # fmt: skip
+    return out
