@@ -54,7 +54,7 @@ def captions(config: configs.Captions) -> str:
     tallies = []
     for split in SPLITS:
         folder = config.split(split)
-        tally = captioning.write_captions(Clips.open(folder).rows, writer, folder, config.asking)
+        tally = captioning.write_captions(Clips.open(folder).annotations, writer, folder, config.asking)
         tallies.append(f"{split}: {tally}")
     return "\n".join(tallies)
 
@@ -86,7 +86,7 @@ def expert(config: configs.Expert) -> str:
 
 
 def encoder(config: configs.Encoder) -> str:
-    from training.learning import hearing as stage
+    from training.learning import encoder as stage
 
     schedule, folder = config.schedule, config.run / "encoder"
     stage.run(

@@ -36,12 +36,12 @@ class FakeClips:
     """What `corpus.Clips` offers, without a file."""
 
     def __init__(self, count: int, seed: int = 1) -> None:
-        self.rows = tuple(rows(count, seed))
+        self.annotations = tuple(rows(count, seed))
         self.heard = 0
 
-    def samples(self, row: dict[str, Any]) -> npt.NDArray[np.float32]:
+    def audio(self, clip: dict[str, Any]) -> npt.NDArray[np.float32]:
         self.heard += 1
-        return talk(row["samples"] / 16_000, seed=row["seed"], level=0.02 * row["mos"])
+        return talk(clip["samples"] / 16_000, seed=clip["seed"], level=0.02 * clip["mos"])
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.annotations)

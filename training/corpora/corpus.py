@@ -18,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from sqe_fast.jobs.lines import JsonLines
+from training.corpora.annotation import Annotation
 from training.progress import track
 from training.rating import labels, raters
 from training.simulation.measures import SAMPLE_RATE, Signal, a_weighted_gap, active_level
@@ -153,7 +154,7 @@ class SplitWriter:
     def count(self) -> int:
         return len(self.rows.entries)
 
-    def add(self, samples: Signal, row: dict[str, Any]) -> None:
+    def add(self, samples: Signal, row: Annotation) -> None:
         """`samples`: float32 [n] within ±1, 16 kHz. The row gains `offset` and `samples`."""
         place = {"offset": self._audio.tell() // 2, "samples": samples.size}
         self._audio.write(np.round(samples * 32767).astype(np.int16).tobytes())
@@ -170,21 +171,22 @@ class SplitWriter:
 
 @dataclass(frozen=True)
 class Clips:
-    """One built split in memory: rows, and samples on demand from the mapped file."""
+    """One built split: annotations in memory, audio on demand from the mapped file."""
 
-    rows: tuple[dict[str, Any], ...]
-    audio: np.memmap[Any, np.dtype[np.int16]]
+    annotations: tuple[Annotation, ...]
+    pcm: np.memmap[Any, np.dtype[np.int16]]
 
     @classmethod
     def open(cls, folder: Path) -> Clips:
-        rows = tuple(json.loads(line) for line in (folder / ROWS).open())
-        return cls(rows, np.memmap(folder / AUDIO, np.int16, "r"))
+        annotations = tuple(json.loads(line) for line in (folder / ROWS).open())
+        return cls(annotations, np.memmap(folder / AUDIO, np.int16, "r"))
 
-    def samples(self, row: dict[str, Any]) -> Signal:
-        return self.audio[row["offset"] : row["offset"] + row["samples"]].astype(np.float32) / 32767
+    def audio(self, clip: Annotation) -> Signal:
+        """Float32 [samples] at 16 kHz, within ±1."""
+        return self.pcm[clip["offset"] : clip["offset"] + clip["samples"]].astype(np.float32) / 32767
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self.rows)
+    def __iter__(self) -> Iterator[Annotation]:
+        return iter(self.annotations)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.annotations)

@@ -14,13 +14,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from sqe_fast import audio
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.results import RATING_MAX, RATING_MIN
+from training.corpora.annotation import Annotation
 from training.corpora.corpus import SplitWriter
 from training.progress import track
 from training.simulation.measures import Signal
@@ -40,8 +40,6 @@ COLUMNS = {"noi": "noisiness", "col": "coloration", "dis": "discontinuity", "lou
 REQUIRED = ("db", "con", "filename_deg", "votes", *COLUMNS)
 ERRORS_FILE = "errors.jsonl"
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Failure:
@@ -58,7 +56,7 @@ class Failure:
 class Listing:
     """What the tables hold of the databases that are there: rows that can be used, and those that cannot."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Annotation, ...]
     failures: tuple[Failure, ...]
     absent: tuple[str, ...]
     """Databases that the corpus table lists but whose folders are not there."""
@@ -102,7 +100,7 @@ def listing(folder: Path, split: str) -> Listing:
     return Listing(tuple(rows), tuple(failures), tuple(absent))
 
 
-def read(folder: Path, row: Row) -> Signal:
+def read(folder: Path, row: Annotation) -> Signal:
     """The clip at 16 kHz, mono, within ±1: resampling a clipped file overshoots full scale.
 
     Raises ClipError where it cannot be read or is longer than a model hears at once.
@@ -135,7 +133,7 @@ def build(folder: Path, output: Path, split: str) -> Report:
     return Report(split, writer.count, tuple(failures), listed.absent)
 
 
-def _row(cells: dict[str, str], split: str) -> Row:
+def _row(cells: dict[str, str], split: str) -> Annotation:
     file = _file(cells)
     return {
         "split": split,

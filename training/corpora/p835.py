@@ -13,6 +13,8 @@ from typing import Any
 
 from openpyxl import load_workbook
 
+from training.corpora.annotation import Annotation
+
 WORKBOOK = "CSP835_Ref_Conditions.xlsx"
 SHEET = "16KHzWB-results per file"
 FILE, CONDITION, VOTES = "short_file_name", "condition_num", "n votes"
@@ -25,10 +27,8 @@ UNTOUCHED_TALKERS = ("f2", "f3", "m2", "m3")
 
 _NAME = re.compile(r"c(\d+)_([fm]\d)\.wav")
 
-Row = dict[str, Any]
 
-
-def read(folder: Path, talkers: Sequence[str] = CALIBRATION_TALKERS) -> list[Row]:
+def read(folder: Path, talkers: Sequence[str] = CALIBRATION_TALKERS) -> list[Annotation]:
     """One row a file of these talkers: file, speaker, condition, votes, noisiness (BAK), coloration (SIG), mos (OVRL).
 
     `file` is the FLAC in `folder`. Raises ValueError where the workbook lacks a column, names a file otherwise than
@@ -47,7 +47,7 @@ def read(folder: Path, talkers: Sequence[str] = CALIBRATION_TALKERS) -> list[Row
     return sorted(rows, key=lambda row: (int(row["condition"][1:]), row["speaker"]))
 
 
-def _row(folder: Path, talker: str, cells: dict[str, Any]) -> Row:
+def _row(folder: Path, talker: str, cells: dict[str, Any]) -> Annotation:
     path = folder / Path(cells[FILE]).with_suffix(".flac").name
     if not path.is_file():
         raise FileNotFoundError(f"{path} is rated in {WORKBOOK} but is not there")

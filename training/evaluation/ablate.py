@@ -21,7 +21,7 @@ from training.configs import Ablate, Budget, Plan
 from training.corpora.corpus import Clips
 from training.evaluation import evaluate
 from training.evaluation.rated_sets import RatedSet, built
-from training.learning import alld, bundle, hearing, sft
+from training.learning import alld, bundle, encoder, sft
 from training.learning.loop import Schedule
 
 
@@ -67,7 +67,7 @@ def run(config: Ablate, clips: Clips, held_out: Clips, test: Clips, prompts: Pro
     A finished arm is not run again. Raises KeyError for an arm that is not in `ARMS`.
     """
     folder, arms = config.run / "ablation", config.arms or tuple(ARMS)
-    few = replace(clips, rows=clips.rows[: config.budget.clips])
+    few = replace(clips, annotations=clips.annotations[: config.budget.clips])
     order = sorted(arms, key=lambda name: ARMS[name].aligns)  # the warm-up first
     for seed in config.seeds:
         for name in order:
@@ -110,7 +110,7 @@ def _train(
     else:
         encoder_folder = target.parent / f"encoder-{arm.encoder_layers}-{seed}" if arm.hears else None
         if encoder_folder:
-            hearing.run(
+            encoder.run(
                 clips,
                 held_out,
                 prompts,

@@ -20,8 +20,9 @@ from sqe_fast.answer.template import conclusion
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
 from training.configs import Evaluate, Plan
+from training.corpora.annotation import Annotation
 from training.evaluation import ladder, plots, prose_scores, scores
-from training.evaluation.rated_sets import RatedSet, Row, accuracy, gather
+from training.evaluation.rated_sets import RatedSet, accuracy, gather
 from training.evaluation.report import markdown
 from training.language import captions, reading, validator
 from training.language.agreement import spelt
@@ -143,7 +144,7 @@ def claimed_causes(text: str) -> set[str]:
     return {name for name, claimed, _ in reading.read(spelt(text)).causes if claimed}
 
 
-def said(row: Row, ratings: Ratings) -> Row:
+def said(row: Annotation, ratings: Ratings) -> Annotation:
     """The row as the model rated it: what its words must agree with. The causes are still those recorded."""
     return {**row, **{name: ratings[name] for name in RATINGS}}
 
@@ -204,7 +205,7 @@ def argument_scores(rated: RatedSet, asked: Sequence[tuple[int, int, Comparison]
     }
 
 
-def argument(a: Row, b: Row, writer: Writer, rng: np.random.Generator) -> str:
+def argument(a: Annotation, b: Annotation, writer: Writer, rng: np.random.Generator) -> str:
     """What the corpus holds for a pair: the conclusion, which the engine forces, and the writer's reasons."""
     mos = shown(a)["mos"], shown(b)["mos"]
     return f"{conclusion(verdict(*mos), *mos)} {writer.argue(a, b, rng)}"

@@ -6,7 +6,7 @@ BLEU alone does not show that a description is right, so whether words, numbers 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU
 
+from training.corpora.annotation import Annotation
 from training.evaluation.scores import Figure, Share, bootstrap
 from training.language import causes
 from training.language.validator import Problem
 from training.streams import Stream, stream
 
-Row = Mapping[str, Any]
 Counts = npt.NDArray[np.int64]
 """[sentences, 10]: matched n-grams of order 1–4, all n-grams of order 1–4, length of the text, of its reference."""
 
@@ -160,7 +160,7 @@ class CauseScores:
         return {**shares, "confusion": self.confusion}
 
 
-def cause_scores(rows: Sequence[Row], named: Sequence[Iterable[str]]) -> CauseScores:
+def cause_scores(rows: Sequence[Annotation], named: Sequence[Iterable[str]]) -> CauseScores:
     """`named` [n] holds the names (keys of causes.KINDS) that each description claims of its row."""
     claimed = recorded = expected = hit = 0
     confusion: dict[str, Counter[str]] = {}
@@ -175,7 +175,7 @@ def cause_scores(rows: Sequence[Row], named: Sequence[Iterable[str]]) -> CauseSc
     return CauseScores(Share(recorded, claimed), Share(hit, expected), ordered)
 
 
-def expected_names(row: Row) -> list[str]:
+def expected_names(row: Annotation) -> list[str]:
     """The worst audible cause of each dimension, where it is bad enough that silence about it would be an omission."""
     worst = (causes.audible(row, dimension)[:1] for dimension in sorted({k.dimension for k in causes.KINDS.values()}))
     return [cause["name"] for found in worst for cause in found if cause["rating"] <= TO_BE_NAMED]

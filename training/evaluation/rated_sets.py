@@ -15,12 +15,12 @@ from sqe_fast.audio import Source
 from sqe_fast.results import RATINGS
 from training.configs import Sets
 from training.corpora import nisqa, p835
+from training.corpora.annotation import Annotation
 from training.corpora.corpus import Clips
 from training.evaluation import scores
 from training.simulation.measures import SAMPLE_RATE, Signal
 
 Domain = Literal["in-domain", "out-of-domain"]
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class RatedSet:
 
     name: str
     domain: Domain
-    rows: Sequence[Row]
+    rows: Sequence[Annotation]
     sources: Sequence[Source]
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class RatedSet:
         return (clip.samples for clip in audio.load(self.sources[index]).windows())
 
     @staticmethod
-    def _held(row: Row) -> tuple[str, ...]:
+    def _held(row: Annotation) -> tuple[str, ...]:
         return tuple(name for name in RATINGS if name in row)
 
 
@@ -70,7 +70,7 @@ class ClipSources(Sequence[Source]):
     """The recordings of a built split, read when they are asked for."""
 
     clips: Clips
-    rows: Sequence[Row]
+    rows: Sequence[Annotation]
 
     @overload
     def __getitem__(self, index: int) -> Source: ...
@@ -79,7 +79,7 @@ class ClipSources(Sequence[Source]):
     def __getitem__(self, index: int | slice) -> Source | Sequence[Source]:
         if isinstance(index, slice):
             return ClipSources(self.clips, self.rows[index])
-        return self.clips.samples(self.rows[index]), SAMPLE_RATE
+        return self.clips.audio(self.rows[index]), SAMPLE_RATE
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -105,7 +105,7 @@ def accuracy(rated: RatedSet, read: Mapping[str, scores.Values], answered: Seque
 
 def built(clips: Clips, name: str, domain: Domain = "in-domain", limit: int | None = None) -> RatedSet:
     """A built split, or its first `limit` clips."""
-    rows = clips.rows[:limit]
+    rows = clips.annotations[:limit]
     return RatedSet(name, domain, rows, ClipSources(clips, rows))
 
 
@@ -131,7 +131,7 @@ def gather(test: Path, sets: Sets) -> list[RatedSet]:
     found = []
     if sets.corpus:
         clips = Clips.open(test)
-        rated_by = clips.rows[0]["rated_by"]
+        rated_by = clips.annotations[0]["rated_by"]
         # NISQA's own test databases share neither talkers nor conditions with what it trains on.
         found.append(built(clips, f"{rated_by} test", "in-domain" if rated_by == "simulated" else "out-of-domain"))
     if sets.p835:

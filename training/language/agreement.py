@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterator
 
 from sqe_fast.results import DIMENSIONS
+from training.corpora.annotation import Annotation
 from training.language import lexicon as lex
 from training.language.causes import KINDS
 from training.language.degree_words import any_of
 from training.language.marks import scan
 from training.language.reading import Claim, Reading
-from training.language.scale import LABELS, SLACK, Row
+from training.language.scale import LABELS, SLACK
 from training.language.segments import sentences
 
 ORDER_SLACK = 0.4
@@ -31,7 +32,7 @@ HALF_STEP = 0.05 + 1e-6
 # --- words --------------------------------------------------------------------------------------------------------
 
 
-def agrees(claim: Claim, row: Row) -> bool:
+def agrees(claim: Claim, row: Annotation) -> bool:
     """Whether the rating, or what the named cause alone would be rated, lies in the claimed categories."""
     low, high = claim.interval
     ratings = [row[claim.dimension], *(c["rating"] for c in row["causes"] if c["name"] == claim.cause)]
@@ -44,7 +45,7 @@ def excludes(claim: Claim, other: Claim) -> bool:
     return claim.dimension == other.dimension and (high < least or most < (low + high) / 2)
 
 
-def word_problems(found: Reading, row: Row, *, mos_stated: bool = False) -> Iterator[str]:
+def word_problems(found: Reading, row: Annotation, *, mos_stated: bool = False) -> Iterator[str]:
     """`mos_stated` says that the text gives the MOS in figures, and rightly."""
     right = [claim for claim in found.claims if agrees(claim, row)]
     for claim in found.claims:
@@ -56,7 +57,7 @@ def word_problems(found: Reading, row: Row, *, mos_stated: bool = False) -> Iter
             yield f'"{claim.words}" says {fits} of {claim.dimension}, which is {row[claim.dimension]:.1f}'
 
 
-def order_problems(found: Reading, row: Row) -> Iterator[str]:
+def order_problems(found: Reading, row: Annotation) -> Iterator[str]:
     """Claims that one dimension is the worst, or is not."""
     for dimension, is_worst, words in found.worst:
         others = min(row[name] for name in DIMENSIONS if name != dimension)
@@ -65,7 +66,7 @@ def order_problems(found: Reading, row: Row) -> Iterator[str]:
             yield f'"{words}" {"makes" if is_worst else "does not make"} {dimension} the worst, against its ratings'
 
 
-def cause_problems(found: Reading, row: Row) -> Iterator[str]:
+def cause_problems(found: Reading, row: Annotation) -> Iterator[str]:
     recorded = {cause["name"]: cause["rating"] for cause in row["causes"]}
     for name, claimed, words in found.causes:
         if claimed and name not in recorded and not _own_words(name, row):
@@ -74,7 +75,7 @@ def cause_problems(found: Reading, row: Row) -> Iterator[str]:
             yield f'"{words}" is denied, but {name} is recorded'
 
 
-def _own_words(name: str, row: Row) -> bool:
+def _own_words(name: str, row: Annotation) -> bool:
     """ "Too quiet" is what a low rating of loudness means, cause or not, unless another cause of it is recorded."""
     others = any(KINDS[cause["name"]].dimension == "loudness" for cause in row["causes"])
     return name == "low level" and not others and bool(row["loudness"] < DENIED + SLACK)
@@ -88,7 +89,7 @@ def sweeping(text: str) -> Iterator[tuple[str, bool]]:
                 yield match[0], scope == "all" and not re.search(lex.EXCEPT, text, re.IGNORECASE)
 
 
-def sweeping_problems(text: str, found: Reading, row: Row) -> Iterator[str]:
+def sweeping_problems(text: str, found: Reading, row: Annotation) -> Iterator[str]:
     """ "A flawless clip" speaks of all dimensions, "the only flaw" of those that no other clause finds fault with."""
     faulted = {claim.dimension for claim in found.claims if claim.interval[1] < 4}
     faulted |= {KINDS[name].dimension for name, claimed, _ in found.causes if claimed}
@@ -170,7 +171,7 @@ def ratings_in(text: str) -> Iterator[re.Match[str]]:
             yield match
 
 
-def number_problems(text: str, row: Row) -> Iterator[str]:
+def number_problems(text: str, row: Annotation) -> Iterator[str]:
     for sentence in sentences(text):
         for match in ratings_in(sentence):
             name, cause = linked(sentence, match)
@@ -179,7 +180,7 @@ def number_problems(text: str, row: Row) -> Iterator[str]:
                 yield f"{match[0]} is stated of {name}, which is {row[name]:.1f}"
 
 
-def states_mos(text: str, row: Row) -> bool:
+def states_mos(text: str, row: Annotation) -> bool:
     """Whether a number of a text is the MOS."""
     found = ((sentence, match) for sentence in sentences(text) for match in ratings_in(sentence))
     return any(linked(*each)[0] == "mos" and same(*each, row["mos"]) for each in found)

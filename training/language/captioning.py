@@ -23,8 +23,9 @@ from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import conclusion
 from sqe_fast.jobs.lines import JsonLines
 from training.configs import Asking
+from training.corpora.annotation import Annotation
 from training.corpora.corpus import Clips
-from training.language.scale import Row, shown
+from training.language.scale import shown
 from training.language.validator import Problem, argument_problems, problems
 from training.language.writers import Unusable, Writer
 from training.progress import CONSOLE
@@ -84,7 +85,7 @@ def ask(write: Callable[[], str], check: Callable[[str], list[Problem]], tries: 
     return Asked(None, tuple(rejected))
 
 
-def description_problems(text: str, row: Row) -> list[Problem]:
+def description_problems(text: str, row: Annotation) -> list[Problem]:
     """The validator's, and those of the answer template: the MOS is the only figure, with a space before it."""
     numbers = re.findall(r"(?<![^ ])\d+\.\d(?!\d)|\d+", text)
     found = problems(text, row)
@@ -93,7 +94,7 @@ def description_problems(text: str, row: Row) -> list[Problem]:
     return found
 
 
-def reasons_problems(text: str, a: Row, b: Row) -> list[Problem]:
+def reasons_problems(text: str, a: Annotation, b: Annotation) -> list[Problem]:
     """The validator's for conclusion and reasons together; reasons hold no figures."""
     one, other = shown(a), shown(b)
     opening = conclusion(verdict(one["mos"], other["mos"]), one["mos"], other["mos"])
@@ -106,7 +107,7 @@ def reasons_problems(text: str, a: Row, b: Row) -> list[Problem]:
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def write_captions(rows: Sequence[Row], writer: Writer, folder: Path, plan: Asking) -> Tally:
+def write_captions(rows: Sequence[Annotation], writer: Writer, folder: Path, plan: Asking) -> Tally:
     """Write descriptions of each row, and arguments for pairs of them, into FOLDER; goes on where a run stopped.
 
     What is asked of a clip depends on the plan's seed and the clip alone, not on threads or on where a run stopped.
@@ -117,13 +118,13 @@ def write_captions(rows: Sequence[Row], writer: Writer, folder: Path, plan: Aski
         raise ValueError("pairs need at least two clips")
     tally = Tally()
 
-    def describe(row: Row) -> tuple[Row, list[Asked]]:
+    def describe(row: Annotation) -> tuple[dict[str, Any], list[Asked]]:
         streams = [stream(Stream.CAPTION, plan.seed, row["seed"], k) for k in range(plan.per_clip)]
         check = partial(description_problems, row=row)
         asked = [ask(partial(writer.describe, row, rng), check, plan.tries) for rng in streams]
         return {"seed": row["seed"], "texts": [each.text for each in asked if each.text is not None]}, asked
 
-    def argue(pair: tuple[Row, Row]) -> tuple[Row, list[Asked]]:
+    def argue(pair: tuple[Annotation, Annotation]) -> tuple[dict[str, Any], list[Asked]]:
         a, b = pair
         rng = stream(Stream.ARGUMENT, plan.seed, a["seed"], b["seed"])
         asked = ask(partial(writer.argue, a, b, rng), partial(reasons_problems, a=a, b=b), plan.tries)
@@ -156,15 +157,15 @@ def write_captions(rows: Sequence[Row], writer: Writer, folder: Path, plan: Aski
 
 
 def _answered(
-    work: Callable[[Any], tuple[Row, list[Asked]]], jobs: Sequence[Any], workers: int
-) -> Iterator[tuple[Row, list[Asked]]]:
+    work: Callable[[Any], tuple[dict[str, Any], list[Asked]]], jobs: Sequence[Any], workers: int
+) -> Iterator[tuple[dict[str, Any], list[Asked]]]:
     """What comes of each job, in their order; some are asked ahead, no more than are soon kept."""
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(jobs), batch := 8 * workers):
             yield from pool.map(work, jobs[start : start + batch])
 
 
-def _keep(entry: Row, asked: Sequence[Asked], kept: JsonLines, rejected: JsonLines) -> None:
+def _keep(entry: dict[str, Any], asked: Sequence[Asked], kept: JsonLines, rejected: JsonLines) -> None:
     """What was turned down goes first: an entry that is there is not asked again."""
     about = {key: entry[key] for key in ("seed", "a", "b") if key in entry}
     for rejection in (rejection for one in asked for rejection in one.rejected):
@@ -188,7 +189,7 @@ def draw_pairs(clips: int, pairs: int, seed: int) -> list[tuple[int, int]]:
 def open_clips(folder: Path) -> Clips:
     """A built split, its rows with what was written of them."""
     clips = Clips.open(folder)
-    return replace(clips, rows=attach(clips.rows, folder))
+    return replace(clips, annotations=attach(clips.annotations, folder))
 
 
 def attach(rows: Sequence[Mapping[str, Any]], folder: Path) -> tuple[dict[str, Any], ...]:

@@ -20,11 +20,12 @@ from sqe_fast.answer import argument
 from sqe_fast.answer.argument import ASPECTS
 from sqe_fast.answer.scale import verdict
 from sqe_fast.results import DIMENSIONS
+from training.corpora.annotation import Annotation
 from training.language import composition
 from training.language.causes import KINDS, audible
 from training.language.composition import mentioned_causes
 from training.language.demonstrations import VOICES, stock
-from training.language.scale import Row, fitting, shown
+from training.language.scale import fitting, shown
 
 __all__ = ["argue", "claims", "describe", "mentioned_causes", "preferences"]
 
@@ -47,7 +48,7 @@ SHAPES = {2: ((1, 1),), 3: ((1, 2), (2, 1), (1, 1, 1)), 4: ((1, 1, 2), (1, 2, 1)
 """Clauses a sentence, by the number of clauses."""
 
 
-def describe(row: Row, rng: np.random.Generator) -> str:
+def describe(row: Annotation, rng: np.random.Generator) -> str:
     """A description of one clip. `row` holds the five ratings by name and `causes`, a list of cause rows."""
     row, text = shown(row), ""
     while len(text.split()) not in WORDS:  # about one in ten is too short
@@ -55,7 +56,7 @@ def describe(row: Row, rng: np.random.Generator) -> str:
     return text
 
 
-def _described(row: Row, rng: np.random.Generator) -> str:
+def _described(row: Annotation, rng: np.random.Generator) -> str:
     categories = _categories(row, rng)
     voice = _pick(rng, VOICES)
     joined = _joined(row, categories, rng)
@@ -70,7 +71,7 @@ def _described(row: Row, rng: np.random.Generator) -> str:
     return composition.finished(" ".join(sentences).format(**slots))
 
 
-def argue(a: Row, b: Row, rng: np.random.Generator) -> str:
+def argue(a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
     """The reasons that follow the conclusion: one to three dimensions with an obvious gap, the better clip first, then
     how they weigh against each other."""
     a, b = shown(a), shown(b)
@@ -144,7 +145,7 @@ def _either(phrases: Iterable[str]) -> str:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def _categories(row: Row, rng: np.random.Generator) -> dict[str, int]:
+def _categories(row: Annotation, rng: np.random.Generator) -> dict[str, int]:
     """What the clauses will claim: any category whose words fit, but never a better one for a worse rating."""
     categories: dict[str, int] = {}
     least = 0
@@ -153,7 +154,7 @@ def _categories(row: Row, rng: np.random.Generator) -> dict[str, int]:
     return categories
 
 
-def _joined(row: Row, categories: Mapping[str, int], rng: np.random.Generator) -> list[str]:
+def _joined(row: Annotation, categories: Mapping[str, int], rng: np.random.Generator) -> list[str]:
     """The best dimensions that one clause tells together: two or three, good or excellent; often none."""
     rest = composition.ranked(row)[1:]
     alike = [name for name in rest if categories[name] == categories[rest[-1]] >= 3]
@@ -162,7 +163,7 @@ def _joined(row: Row, categories: Mapping[str, int], rng: np.random.Generator) -
     return alike[-int(rng.integers(2, len(alike) + 1)) :]
 
 
-def _told(row: Row, categories: Mapping[str, int], joined: Sequence[str], rng: np.random.Generator) -> list[str]:
+def _told(row: Annotation, categories: Mapping[str, int], joined: Sequence[str], rng: np.random.Generator) -> list[str]:
     """Sentences on the four dimensions, the worst first; {dimensions} is left open."""
     alone = [name for name in composition.ranked(row) if name not in joined]
     clauses = [(categories[name], _clause(row, name, categories[name], rng)) for name in alone]
@@ -192,7 +193,7 @@ def _conjunction(before: int, category: int, rng: np.random.Generator) -> str:
     return _pick(rng, (", and ", "; ", ", and ") if alike else (", while ", ", but "))
 
 
-def _clause(row: Row, name: str, category: int, rng: np.random.Generator) -> str:
+def _clause(row: Annotation, name: str, category: int, rng: np.random.Generator) -> str:
     """What is said of one dimension. The worst one always carries its cause, where one is known."""
     worst = name == composition.ranked(row)[0]
     named = category < 4 and (worst or rng.random() < NAMED_LATER)
@@ -201,7 +202,7 @@ def _clause(row: Row, name: str, category: int, rng: np.random.Generator) -> str
     return _pick(rng, clauses).replace("{cause}", cause)
 
 
-def _cause(row: Row, name: str, rng: np.random.Generator) -> str:
+def _cause(row: Annotation, name: str, rng: np.random.Generator) -> str:
     """One or two recorded causes that explain a dimension's rating, as a noun phrase; "" where none does."""
     explaining = [cause for cause in audible(row, name) if cause["rating"] <= row[name] + EXPLAINS]
     kinds = list(dict.fromkeys(cause["name"] for cause in explaining))

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from sqe_fast.answer.argument import ASPECTS, listed
 from sqe_fast.results import DIMENSIONS
+from training.corpora.annotation import Annotation
 from training.language.causes import KINDS
-from training.language.scale import LABELS, Row, label
+from training.language.scale import LABELS, label
 
 BELOW = 0.25
 """A MOS this far below the worst dimension does not follow from it; several faults explain it."""
@@ -31,12 +32,12 @@ def mentioned_causes(text: str) -> list[str]:
 # `categories` are those that a description claims, by dimension: near a border, words of either category fit.
 
 
-def ranked(row: Row) -> list[str]:
+def ranked(row: Annotation) -> list[str]:
     """The dimensions, the worst first."""
     return sorted(DIMENSIONS, key=lambda name: float(row[name]))
 
 
-def faulty(row: Row, categories: Mapping[str, int]) -> list[str]:
+def faulty(row: Annotation, categories: Mapping[str, int]) -> list[str]:
     """The dimensions that are fair at best, the worst first."""
     return [name for name in ranked(row) if categories[name] <= 2]
 
@@ -56,7 +57,7 @@ def link(before: int, category: int) -> str:
     return "rest" if before <= 2 else "also"
 
 
-def situation(row: Row, categories: Mapping[str, int]) -> str:
+def situation(row: Annotation, categories: Mapping[str, int]) -> str:
     """How the dimensions combine into the MOS: the key of the sentence that says so."""
     faults = len(faulty(row, categories))
     if faults > 1:
@@ -73,7 +74,7 @@ def disagree(categories: Mapping[str, int]) -> bool:
     return min(categories.values()) <= 1 and sum(category <= 2 for category in categories.values()) == 1
 
 
-def slots(row: Row, categories: Mapping[str, int], joined: Sequence[str] = ()) -> dict[str, str]:
+def slots(row: Annotation, categories: Mapping[str, int], joined: Sequence[str] = ()) -> dict[str, str]:
     """What fills the slots of a description's phrases. `joined` are the dimensions that one clause tells together."""
     nouns = [FAULTS[name] for name in faulty(row, categories) or ranked(row)]
     return {

@@ -24,10 +24,11 @@ from pathlib import Path
 from sqe_fast.answer import argument
 from sqe_fast.answer.scale import verdict
 from sqe_fast.results import DIMENSIONS, RATINGS
+from training.corpora.annotation import Annotation
 from training.language import composition
 from training.language.causes import KINDS, audible
 from training.language.composition import mentioned_causes
-from training.language.scale import Row, fits
+from training.language.scale import fits
 
 FOLDER = Path(__file__).parent / "demonstrations"
 VOICES = ("engineer", "listener", "support")
@@ -62,7 +63,7 @@ class Demonstration:
     """One description: the ratings and causes of a clip, and the finished text."""
 
     voice: str
-    row: Row
+    row: Annotation
     text: str
 
 
@@ -70,8 +71,8 @@ class Demonstration:
 class Argument:
     """Why one clip is preferred: the reasons that follow `prompt.conclusion`."""
 
-    a: Row
-    b: Row
+    a: Annotation
+    b: Annotation
     text: str
 
 
@@ -157,7 +158,7 @@ def _blocks(folder: Path, name: str) -> Iterator[Block]:
             block = []
 
 
-def _row(header: str, block: Block) -> Row:
+def _row(header: str, block: Block) -> Annotation:
     rated, _, recorded = header.partition(";")
     ratings = {SHORT.get(name, name): float(value) for name, value in _RATING.findall(rated)}
     if set(ratings) != set(RATINGS) or max(ratings.values()) > 5 or _RATING.sub("", rated).strip():
@@ -210,7 +211,7 @@ def _check_link(kind: str, around: Sequence[int | None], block: Block) -> None:
             raise block.error(f"[{kind}] has to stand between two clauses")
 
 
-def _categories(marks: Sequence[tuple[str, str]], row: Row, block: Block) -> dict[str, int]:
+def _categories(marks: Sequence[tuple[str, str]], row: Annotation, block: Block) -> dict[str, int]:
     """The category that each dimension is said to have. Words have to fit the ratings, and the worst comes first."""
     said: list[tuple[str, int]] = []
     for key, _ in marks:
@@ -229,7 +230,7 @@ def _categories(marks: Sequence[tuple[str, str]], row: Row, block: Block) -> dic
     return dict(said)
 
 
-def _clause(key: str, phrase: str, row: Row, block: Block, found: Found) -> str:
+def _clause(key: str, phrase: str, row: Annotation, block: Block, found: Found) -> str:
     """A clause without its braces; what they hold has to name recorded, audible causes of the clause's dimension."""
     dimension = key.split()[0].removeprefix("worse:")
     inside = _BRACES.findall(phrase)

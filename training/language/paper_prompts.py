@@ -14,8 +14,9 @@ from sqe_fast.answer.argument import ASPECTS, CLEAR_GAP
 from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import VERDICTS
 from sqe_fast.results import DIMENSIONS
+from training.corpora.annotation import Annotation
 from training.language.causes import KINDS
-from training.language.scale import LABELS, Row, shown
+from training.language.scale import LABELS, shown
 
 Message = dict[str, str]
 """{"role": "system" | "user" | "assistant", "content": …}, as chat endpoints and chat templates take it."""
@@ -35,7 +36,7 @@ class Demonstration(Protocol):
     """A description written by hand for one row."""
 
     @property
-    def row(self) -> Row: ...
+    def row(self) -> Annotation: ...
     @property
     def text(self) -> str: ...
 
@@ -44,9 +45,9 @@ class PairDemonstration(Protocol):
     """Reasons written by hand for two rows."""
 
     @property
-    def a(self) -> Row: ...
+    def a(self) -> Annotation: ...
     @property
-    def b(self) -> Row: ...
+    def b(self) -> Annotation: ...
     @property
     def text(self) -> str: ...
 
@@ -95,7 +96,7 @@ You are given a comparison of two recordings. Answer with the preference it stat
 {VERDICTS["A"]} if it prefers Speech A, {VERDICTS["B"]} if it prefers Speech B, {VERDICTS["tie"]} if neither."""
 
 
-def tuple_text(row: Row) -> str:
+def tuple_text(row: Annotation) -> str:
     """Ratings to 0.1 and causes, as one line."""
     row = shown(row)
     ratings = ", ".join(f"{name} {row[name]:.1f}" for name in DIMENSIONS)
@@ -103,7 +104,7 @@ def tuple_text(row: Row) -> str:
     return f"Ratings: {ratings}, overall MOS {row['mos']:.1f}. Causes: {causes or 'none listed'}."
 
 
-def describe_messages(row: Row, demonstrations: Sequence[Demonstration]) -> list[Message]:
+def describe_messages(row: Annotation, demonstrations: Sequence[Demonstration]) -> list[Message]:
     """The prompt for a description; demonstrations stand as earlier turns of the same conversation."""
     messages = [_message("system", DESCRIBE_SYSTEM)]
     for shown_before in demonstrations:
@@ -111,7 +112,7 @@ def describe_messages(row: Row, demonstrations: Sequence[Demonstration]) -> list
     return [*messages, _message("user", tuple_text(row))]
 
 
-def argue_messages(a: Row, b: Row, demonstrations: Sequence[PairDemonstration]) -> list[Message]:
+def argue_messages(a: Annotation, b: Annotation, demonstrations: Sequence[PairDemonstration]) -> list[Message]:
     """The prompt for an A/B text; demonstrations stand as earlier turns, each with the preference it leads to."""
     messages = [_message("system", ARGUE_SYSTEM)]
     for shown_before in demonstrations:
@@ -121,7 +122,7 @@ def argue_messages(a: Row, b: Row, demonstrations: Sequence[PairDemonstration]) 
     return [*messages, _message("user", pair_text(a, b))]
 
 
-def pair_text(a: Row, b: Row) -> str:
+def pair_text(a: Annotation, b: Annotation) -> str:
     """Both tuples, and which MOS is the higher."""
     return f"Speech A. {tuple_text(a)}\nSpeech B. {tuple_text(b)}\n{HIGHER[verdict(a['mos'], b['mos'])]}"
 

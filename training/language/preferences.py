@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from sqe_fast.answer.argument import CLEAR_GAP
 from sqe_fast.answer.scale import verdict
 from sqe_fast.results import RATINGS
+from training.corpora.annotation import Annotation
 from training.language import comparative_words as cw
 from training.language import lexicon as lex
 from training.language.agreement import cause_problems, linked, ratings_in, same, word_problems
@@ -24,7 +25,6 @@ from training.language.comparative_words import Comparison, comparisons, taken_b
 from training.language.marks import Mark, scan
 from training.language.mentions import CLIP, OPENED, OTHER, REFERENCE, Clip, Mention, Piece, mentions, owns, split
 from training.language.reading import Claim, Reading, claims_of
-from training.language.scale import Row
 from training.language.segments import Segment, headed, read_segment
 
 AHEAD = 0.05
@@ -108,7 +108,7 @@ COMPARING = re.compile(
 )
 
 
-def comparison_problems(heard: Heard, rows: Mapping[str, Row]) -> Iterator[str]:
+def comparison_problems(heard: Heard, rows: Mapping[str, Annotation]) -> Iterator[str]:
     for clip, claims in heard.claims.items():
         found = Reading(tuple(claims), (), ())
         yield from (f"{clip}: {problem}" for problem in word_problems(found, rows[clip]))
@@ -119,7 +119,7 @@ def comparison_problems(heard: Heard, rows: Mapping[str, Row]) -> Iterator[str]:
             yield from found
 
 
-def clip_cause_problems(heard: Heard, rows: Mapping[str, Row]) -> Iterator[str]:
+def clip_cause_problems(heard: Heard, rows: Mapping[str, Annotation]) -> Iterator[str]:
     """Causes named of a clip that has others."""
     either = {
         "causes": [*rows["A"]["causes"], *rows["B"]["causes"]],
@@ -130,7 +130,7 @@ def clip_cause_problems(heard: Heard, rows: Mapping[str, Row]) -> Iterator[str]:
         yield from (f"{clip}: {problem}" if clip else problem for problem in found)
 
 
-def _compared(found: Comparison, subject: Clip | None, rows: Mapping[str, Row]) -> Iterator[str]:
+def _compared(found: Comparison, subject: Clip | None, rows: Mapping[str, Annotation]) -> Iterator[str]:
     gap = rows["A"][found.dimension] - rows["B"][found.dimension]
     ahead = gap if subject != "B" else -gap
     if found.sign == 0:
@@ -249,7 +249,7 @@ def _object(text: str) -> Clip | None:
     return None
 
 
-def verdict_problems(text: str, rows: Mapping[str, Row]) -> Iterator[str]:
+def verdict_problems(text: str, rows: Mapping[str, Annotation]) -> Iterator[str]:
     right = verdict(rows["A"]["mos"], rows["B"]["mos"])
     stated = verdicts(text)
     rightly = any(found.firm and found.claimed and found.said == right for found in stated)
@@ -263,7 +263,7 @@ def verdict_problems(text: str, rows: Mapping[str, Row]) -> Iterator[str]:
 # --- numbers ------------------------------------------------------------------------------------------------------
 
 
-def _numbers(sentence: str, parts: list[Piece], rows: Mapping[str, Row]) -> Iterator[str]:
+def _numbers(sentence: str, parts: list[Piece], rows: Mapping[str, Annotation]) -> Iterator[str]:
     """Each number is the named clip's; of two that are set against each other without names, one is each clip's."""
     numbers = list(ratings_in(sentence))
     named = mentions(sentence)
@@ -301,7 +301,7 @@ def _numbers(sentence: str, parts: list[Piece], rows: Mapping[str, Row]) -> Iter
             yield f"{number[0]} is stated of {name} in {clip or 'either clip'}, which is not so"
 
 
-def _pair_of(name: str, one: re.Match[str], other: re.Match[str], rows: Mapping[str, Row]) -> bool:
+def _pair_of(name: str, one: re.Match[str], other: re.Match[str], rows: Mapping[str, Annotation]) -> bool:
     stated = sorted(float(number[0].replace(",", ".")) for number in (one, other))
     return stated == sorted(round(rows[clip][name], 1) for clip in "AB")
 
@@ -347,7 +347,7 @@ def _owner(sentence: str, number: re.Match[str], named: list[Mention]) -> Clip |
     return None
 
 
-def number_problems(text: str, rows: Mapping[str, Row]) -> Iterator[str]:
+def number_problems(text: str, rows: Mapping[str, Annotation]) -> Iterator[str]:
     """Numbers that are not the ratings, or the gap of ratings, that they are stated to be."""
     for sentence, parts in split(text):
         yield from _numbers(sentence, parts, rows)

@@ -5,15 +5,12 @@ The corpus, its validator and the evaluation share these rules, so that "words a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from sqe_fast.answer import template
-
-Row = Mapping[str, Any]
-"""A clip: the five ratings by name, and `causes`, a list of mappings as in a corpus row."""
+from sqe_fast.answer import scale
+from training.corpora.annotation import Annotation
 
 LABELS = ("bad", "poor", "fair", "good", "excellent")
 """The absolute category rating scale, ITU-T P.800."""
@@ -21,9 +18,9 @@ SLACK = 0.15
 """How far over the border between two categories the words of the other one still fit: 2.6 is fair, nearly poor."""
 
 
-def shown(row: Row) -> dict[str, Any]:
+def shown(row: Annotation) -> dict[str, Any]:
     """The row with its ratings as a line states them, to 0.1: words follow from the numbers that stand beside them."""
-    return {**row, **template.shown(row)}
+    return {**row, **scale.shown(row)}
 
 
 def label(rating: float) -> int:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from training.corpora.annotation import Annotation
 from training.language import agreement, preferences
 from training.language.agreement import listener_problems, spelt
 from training.language.reading import read
-from training.language.scale import Row, shown
+from training.language.scale import shown
 
 
 class Problem(str):
@@ -33,7 +34,7 @@ def collected(found: Mapping[str, Iterator[str]]) -> list[Problem]:
     return list(listed.values())
 
 
-def problems(text: str, row: Row) -> list[Problem]:
+def problems(text: str, row: Annotation) -> list[Problem]:
     """What in a description disagrees with its row; empty where nothing does.
 
     `row` holds the five ratings by name and `causes`, as in the corpus. Raises KeyError where one is missing.
@@ -52,7 +53,7 @@ def problems(text: str, row: Row) -> list[Problem]:
     )
 
 
-def argument_problems(text: str, a: Row, b: Row) -> list[Problem]:
+def argument_problems(text: str, a: Annotation, b: Annotation) -> list[Problem]:
     """What in an A/B text disagrees with its rows; empty where nothing does.
 
     The text must state the preference, or the tie: reasons alone are checked after their conclusion

@@ -21,10 +21,10 @@ from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import VERDICTS
 from sqe_fast.checkpoint.files import CONFIG_FILE
 from training.configs import Captions
+from training.corpora.annotation import Annotation
 from training.language import paper_prompts as prompts
 from training.language.demonstrations import arguments, plain
 from training.language.paper_prompts import Demonstration, Message, PairDemonstration
-from training.language.scale import Row
 
 T = TypeVar("T")
 
@@ -43,20 +43,20 @@ class Writer(Protocol):
     Raises Unusable for an answer that is no text, WriterError where asking again is of no use.
     """
 
-    def describe(self, row: Row, rng: np.random.Generator) -> str: ...
+    def describe(self, row: Annotation, rng: np.random.Generator) -> str: ...
 
-    def argue(self, a: Row, b: Row, rng: np.random.Generator) -> str: ...
+    def argue(self, a: Annotation, b: Annotation, rng: np.random.Generator) -> str: ...
 
 
 class GrammarWriter:
     """The offline writer."""
 
-    def describe(self, row: Row, rng: np.random.Generator) -> str:
+    def describe(self, row: Annotation, rng: np.random.Generator) -> str:
         from training.language import captions
 
         return captions.describe(row, rng)
 
-    def argue(self, a: Row, b: Row, rng: np.random.Generator) -> str:
+    def argue(self, a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
         from training.language import captions
 
         return captions.argue(a, b, rng)
@@ -113,11 +113,11 @@ class PromptedWriter:
         self.demonstrations = demonstrations
         self.sampling = sampling or Sampling()
 
-    def describe(self, row: Row, rng: np.random.Generator) -> str:
+    def describe(self, row: Annotation, rng: np.random.Generator) -> str:
         messages = prompts.describe_messages(row, _some(self.demonstrations.descriptions, rng))
         return one_paragraph(self.chat.complete(messages, self.sampling.draw(rng)))
 
-    def argue(self, a: Row, b: Row, rng: np.random.Generator) -> str:
+    def argue(self, a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
         messages = prompts.argue_messages(a, b, _some(self.demonstrations.arguments, rng))
         text = one_paragraph(self.chat.complete(messages, self.sampling.draw(rng)))
         answer = self.chat.complete(prompts.verdict_messages(text), self.sampling.greedy())

@@ -1,7 +1,7 @@
 """Alignment with LLM distillation (ALLD, arXiv 2501.17202): the audio model learns from a text expert.
 
 The expert reads ratings and causes (x_text), the audio model hears the clip (x_audio), and both are scored on the same
-response tokens. y_t is the corpus text, y_a what the warmed-up model said itself (`sampling.py`). With
+response tokens. y_t is the corpus text, y_a what the warmed-up model answers itself (`sampling.py`). With
 log π(y|x) the sum over the response's scored tokens,
 
     preference = −log σ( β [log π_θ(y_t|x_audio) − log π_ref(y_t|x_text)]
@@ -11,7 +11,7 @@ is the paper's loss; sums as in the formula, so a longer response weighs more. B
 between student and expert over the whole vocabulary at every scored token of both responses, and the warm-up's loss on
 y_t as an anchor. All come from one pass through both models.
 
-Positions are aligned on the response (`pairs.py`): prompts differ in length, answers do not.
+Positions are aligned on the response (`preference.py`): prompts differ in length, answers do not.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from torch.nn import functional as F
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.kernels.kl.fused_kl import Direction, TokenKL, fused_linear_kl
 from training.corpora.corpus import Clips
-from training.learning import sft
 from training.learning.answer_loss import Losses, total, weighted_mean
 from training.learning.examples import IGNORED, Batch
 from training.learning.expert import Expert, open_expert
 from training.learning.loop import Schedule, device_of, join, train
-from training.learning.pairs import Pairs, PairSampler, make_jobs
+from training.learning.policy import Policy
+from training.learning.preference import PreferenceBatch, PreferenceSampler, draw_questions
 from training.learning.sampling import Settings, sample
-from training.learning.sft import Listener
+from training.learning.stage import parameter_groups, start_model, write_checkpoint
 from training.streams import Stream, torch_seed
 
 RATE = 0.25
@@ -60,17 +60,17 @@ def response_terms(
     student_head: Tensor,  # [V, D]
     teacher_hidden: Tensor,  # [2B, U, E]
     teacher_head: Tensor,  # [W, E]
-    pairs: Pairs,
+    batch: PreferenceBatch,
     direction: Direction,
 ) -> TokenKL:
     """KL and both log-probabilities at the N scored tokens of all rows, in order; the two sides meet token by token."""
-    ours, theirs = pairs.student.targets != IGNORED, pairs.teacher.targets != IGNORED
+    ours, theirs = batch.student.targets != IGNORED, batch.teacher.targets != IGNORED
     return fused_linear_kl(
         student_hidden[ours],
         student_head,
         teacher_hidden[theirs],
         teacher_head,
-        pairs.student.targets[ours],
+        batch.student.targets[ours],
         direction=direction,
     )
 
@@ -80,65 +80,65 @@ def margins(terms: TokenKL, targets: Tensor) -> Tensor:
     row_of = (targets != IGNORED).nonzero()[:, 0]
     ratios = terms.student_logprob - terms.teacher_logprob
     summed = ratios.new_zeros(len(targets)).index_add(0, row_of, ratios)
-    told, said = summed.chunk(2)
-    return told - said
+    preferred, rejected = summed.chunk(2)
+    return preferred - rejected
 
 
-class Aligner(nn.Module):
-    """The audio model in training beside the frozen expert. Called with pairs it gives the losses."""
+class AlldObjective(nn.Module):
+    """The audio model in training beside the frozen expert. Called with a batch it gives the losses."""
 
-    def __init__(self, listener: Listener, expert: Expert, weights: Weights) -> None:
+    def __init__(self, policy: Policy, expert: Expert, weights: Weights) -> None:
         super().__init__()
-        self.model = listener.model
-        self.listener = listener
+        self.model = policy.model
+        self.policy = policy
         self.expert = expert
         self.weights = weights
 
-    def train(self, mode: bool = True) -> Aligner:
+    def train(self, mode: bool = True) -> AlldObjective:
         super().train(mode)
         self.expert.eval()
         return self
 
-    def forward(self, pairs: Pairs) -> Losses:
+    def forward(self, batch: PreferenceBatch) -> Losses:
         """ "preference", "kl" and "anchor" unweighted, their weighted sum "loss", and of the preference also the mean
         "margin" (without β) and the share of questions where it is positive ("preferred")."""
-        pairs = pairs.to(self.listener.device)
-        hidden = self._listen(pairs.student)
+        batch = batch.to(self.policy.device)
+        hidden = self._hidden(batch.student)
         with torch.no_grad():
-            read = self.expert(pairs.teacher.tokens)
+            reference = self.expert(batch.teacher.tokens)
         terms = response_terms(
-            hidden, self.model.decoder.head.weight, read, self.expert.head, pairs, self.weights.direction
+            hidden, self.model.decoder.head.weight, reference, self.expert.head, batch, self.weights.direction
         )
-        margin = margins(terms, pairs.student.targets)
+        margin = margins(terms, batch.student.targets)
         losses = {
             "preference": -F.logsigmoid(self.weights.beta * margin).mean(),
             "kl": terms.kl.mean(),
-            "anchor": self._anchor(hidden, terms, pairs.student),
+            "anchor": self._anchor(hidden, terms, batch.student),
         }
         weights = {"preference": self.weights.preference, "kl": self.weights.kl, "anchor": self.weights.anchor}
         loss = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
         return {**losses, "margin": margin.mean(), "preferred": (margin > 0).float().mean(), "loss": loss}
 
-    def _listen(self, batch: Batch) -> Tensor:
+    def _hidden(self, batch: Batch) -> Tensor:
         """Each clip is encoded once, for both of its responses."""
-        audio = self.listener.encode(batch.rows)
+        audio = self.policy.encode(batch.clips)
         hidden: Tensor = self.model(batch.tokens, audio + audio)
         return hidden
 
     def _anchor(self, hidden: Tensor, terms: TokenKL, batch: Batch) -> Tensor:
         """The warm-up's loss on y_t: its line spread over neighbours, its prose from the log-probabilities at hand."""
-        answer_loss, half = self.listener.answer_loss, len(batch.targets) // 2
+        answer_loss, half = self.policy.answer_loss, len(batch.targets) // 2
         at = batch.targets != IGNORED
-        told = (at & batch.ratings.isnan())[at]
-        told[int(at[:half].sum()) :] = False  # the second half answers with y_a
-        losses = {"prose": weighted_mean(-terms.student_logprob[told], batch.named[at][told])}
+        prose = (at & batch.ratings.isnan())[at]
+        prose[int(at[:half].sum()) :] = False  # the second half answers with y_a
+        losses = {"prose": weighted_mean(-terms.student_logprob[prose], batch.named[at][prose])}
         rated = ~batch.ratings.isnan()
         if rated.any():
             losses |= answer_loss.line(self.model.logits(hidden[rated]).float(), batch.ratings[rated])
         return total(losses)
 
     @torch.inference_mode()
-    def validate(self, sampler: PairSampler) -> dict[str, float]:
+    def validate(self, sampler: PreferenceSampler) -> dict[str, float]:
         """Means over the batches of an epoch."""
         self.eval()
         seen = [self(sampler(index)) for index in range(len(sampler.epochs.of(0)))]
@@ -177,26 +177,33 @@ def run(
     """
     torch.manual_seed(torch_seed(Stream.ALLD_WEIGHTS, seed))
     world = join(schedule)
-    model = sft.start_model(sft_folder).to(device_of(schedule))
-    listener, watcher = Listener(model, clips, prompts), Listener(model, held_out, prompts)
+    model = start_model(sft_folder).to(device_of(schedule))
+    policy, watched = Policy(model, clips, prompts), Policy(model, held_out, prompts)
     settings = Settings(temperature, top_p, seed)
     files = (sft_folder / "sampled.jsonl", sft_folder / "sampled_held_out.jsonl")
-    lists = (make_jobs(clips, seed, limit), make_jobs(held_out, seed, VALIDATED))
-    for listens, jobs, file in zip((listener, watcher), lists, files, strict=True):
+    lists = (draw_questions(clips, seed, limit), draw_questions(held_out, seed, VALIDATED))
+    for one, questions, file in zip((policy, watched), lists, files, strict=True):
         if world.leads:
-            sample(listens.to(listens.device), prompts, jobs, settings, file, sft_folder.name)
+            sample(one.to(one.device), prompts, questions, settings, file, sft_folder.name)
     world.wait()
     drawn, unseen = (
-        PairSampler(prompts, jobs, sample(listens, prompts, jobs, settings, file, sft_folder.name), size, seed, diverse)
-        for listens, jobs, file, size in zip((listener, watcher), lists, files, (batch_size, 16), strict=True)
+        PreferenceSampler(
+            prompts,
+            questions,
+            sample(one, prompts, questions, settings, file, sft_folder.name),
+            size,
+            seed,
+            diverse,
+        )
+        for one, questions, file, size in zip((policy, watched), lists, files, (batch_size, 16), strict=True)
     )
-    groups = sft.parameter_groups(model, rate, lora_rank, train_encoder)
+    groups = parameter_groups(model, rate, lora_rank, train_encoder)
     weights = Weights(beta, preference_weight, kl_weight, anchor_weight, direction)
     expert = open_expert(expert_folder, prompts)
-    objective, watching = Aligner(listener, expert, weights), Aligner(watcher, expert, weights)
+    objective, watched_objective = AlldObjective(policy, expert, weights), AlldObjective(watched, expert, weights)
 
     def validate() -> dict[str, float]:
-        return {**watcher.validate(), **watching.to(listener.device).validate(unseen)}
+        return {**watched.validate(), **watched_objective.to(policy.device).validate(unseen)}
 
     train(objective, groups, drawn, folder, schedule, validate)
     if world.leads:
@@ -207,4 +214,4 @@ def run(
             "sampling": vars(settings),
             "weights": vars(weights),
         }
-        sft.write_checkpoint(model, prompts, folder, schedule, batch_size, seed, facts)
+        write_checkpoint(model, prompts, folder, schedule, batch_size, seed, facts)

@@ -41,13 +41,13 @@ class AnswerLoss(nn.Module):
     def forward(self, logits_of: Callable[[Tensor], Tensor], hidden: Tensor, batch: Batch) -> Losses:
         """hidden [B, T, H]; `logits_of` is the model's head. The parts that the batch has, and "loss"."""
         rated = ~batch.ratings.isnan()
-        told = (batch.targets != IGNORED) & ~rated
+        prose = (batch.targets != IGNORED) & ~rated
         losses: Losses = {}
         if rated.any():
             losses |= self.line(logits_of(hidden[rated]).float(), batch.ratings[rated])
-        if told.any():
-            each = F.cross_entropy(logits_of(hidden[told]).float(), batch.targets[told], reduction="none")
-            losses["prose"] = weighted_mean(each, batch.named[told])
+        if prose.any():
+            each = F.cross_entropy(logits_of(hidden[prose]).float(), batch.targets[prose], reduction="none")
+            losses["prose"] = weighted_mean(each, batch.named[prose])
         return {**losses, "loss": total(losses)}
 
     def line(self, logits: Tensor, ratings: Tensor) -> Losses:

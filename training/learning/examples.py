@@ -1,4 +1,4 @@
-"""Rows → training examples → batches. A batch follows from (seed, index) alone, so a run can resume anywhere.
+"""Clips → training examples → batches. A batch follows from (seed, index) alone, so a run can resume anywhere.
 
 Five tasks. "line": the five ratings; "describe": ratings, then prose; "compare": two clips, verdict and argument. Two
 short ones ask for what prose rests on: "aspect" for one dimension's rating and the worst of its causes, "which" for the
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,14 +22,14 @@ from sqe_fast.answer.template import IM_END, PromptBuilder
 from sqe_fast.audio.features import frame_count
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import DIMENSIONS, RATINGS
+from training.corpora.annotation import Annotation
 from training.language import captions, causes
 from training.learning import expert_text
 from training.learning.batches import Epochs, cut
 from training.streams import Stream, stream
 
 Task = Literal["describe", "line", "compare", "aspect", "which"]
-Row = dict[str, Any]
-PAIRS: tuple[Task, ...] = ("compare", "which")
+PAIR_TASKS: tuple[Task, ...] = ("compare", "which")
 IGNORED = -100
 ASPECT_TASKS = {
     "noisiness": "Rate the noise.",
@@ -52,8 +52,8 @@ class Example:
     """Answer tokens that are trained, as opposed to forced by inference; empty: all."""
     named: tuple[bool, ...] = ()
     """Answer tokens that name a cause; empty: none."""
-    rows: tuple[Row, ...] = ()
-    """The clips heard in the prompt, in order."""
+    clips: tuple[Annotation, ...] = ()
+    """Whose audio the prompt holds, in order."""
 
     def __post_init__(self) -> None:
         for marks in (self.scored, self.named):
@@ -67,88 +67,102 @@ class Batch:
     targets: Tensor  # [B, T] int64: the next token where it is part of the answer, else IGNORED
     ratings: Tensor  # [B, T] float32: the exact rating where the next token states one, else NaN
     named: Tensor  # [B, T] bool: the next token is part of a cause's name
-    rows: tuple[Row, ...]
+    clips: tuple[Annotation, ...]
+    """Whose audio the prompts hold, in order."""
 
     def to(self, device: torch.device) -> Batch:
         moved = (tensor.to(device) for tensor in (self.tokens, self.targets, self.ratings, self.named))
-        return Batch(*moved, rows=self.rows)
+        return Batch(*moved, clips=self.clips)
 
 
 # --- examples ------------------------------------------------------------------------------------------------------
 
 
 def audio_example(
-    prompts: PromptBuilder, task: Task, rows: Sequence[Row], rng: np.random.Generator, *, diverse: bool = True
+    prompts: PromptBuilder, task: Task, clips: Sequence[Annotation], rng: np.random.Generator, *, diverse: bool = True
 ) -> Example:
-    """What the audio model learns from `rows` (two of them for "compare" and "which").
+    """What the audio model learns from `clips` (two of them for "compare" and "which").
 
     Unless `diverse`, a clip's caption is the same every time.
     """
-    words = rng if diverse else fixed_rng(rows)
+    words = rng if diverse else fixed_rng(clips)
     match task:
         case "aspect":
-            return _aspect(prompts, rows[0], rng)
+            return _aspect(prompts, clips[0], rng)
         case "which":
-            return _which(prompts, rows)
+            return _which(prompts, clips)
         case "compare":
-            return _compared(prompts, audio_prompt(prompts, rows), rows, words, heard=True)
-    return _rated(prompts, task, audio_prompt(prompts, rows), rows[0], words, heard=True)
+            return _compared(prompts, audio_prompt(prompts, clips), clips, words, with_audio=True)
+    return _rated(prompts, task, audio_prompt(prompts, clips), clips[0], words, with_audio=True)
 
 
 def text_example(
-    prompts: PromptBuilder, task: Task, rows: Sequence[Row], rng: np.random.Generator, *, diverse: bool = True
+    prompts: PromptBuilder, task: Task, clips: Sequence[Annotation], rng: np.random.Generator, *, diverse: bool = True
 ) -> Example:
     """The answers to "line", "describe" and "compare" for the text expert, which reads ratings and causes instead."""
-    words = rng if diverse else fixed_rng(rows)
+    words = rng if diverse else fixed_rng(clips)
     if task == "compare":
-        return _compared(prompts, text_prompt(prompts, rows), rows, words, heard=False)
+        return _compared(prompts, text_prompt(prompts, clips), clips, words, with_audio=False)
     if task in ("line", "describe"):
-        return _rated(prompts, task, text_prompt(prompts, rows), rows[0], words, heard=False)
+        return _rated(prompts, task, text_prompt(prompts, clips), clips[0], words, with_audio=False)
     raise ValueError(f"the text expert has no task {task!r}")
 
 
-def audio_prompt(prompts: PromptBuilder, rows: Sequence[Row]) -> tuple[int, ...]:
-    """x_audio: the prompt that holds the clips of one row, or of two to be compared."""
-    counts = [audio_tokens(frame_count(row["samples"])) for row in rows]
-    return prompts.rate_prompt(*counts) if len(rows) == 1 else prompts.compare_prompt(*counts)
+def audio_prompt(prompts: PromptBuilder, clips: Sequence[Annotation]) -> tuple[int, ...]:
+    """x_audio: the prompt that holds one clip, or two to be compared."""
+    counts = [audio_tokens(frame_count(clip["samples"])) for clip in clips]
+    return prompts.rate_prompt(*counts) if len(clips) == 1 else prompts.compare_prompt(*counts)
 
 
-def text_prompt(prompts: PromptBuilder, rows: Sequence[Row]) -> tuple[int, ...]:
+def text_prompt(prompts: PromptBuilder, clips: Sequence[Annotation]) -> tuple[int, ...]:
     """x_text: the same question, with ratings and causes in the place of the clips."""
-    return expert_text.rate_prompt(prompts, rows[0]) if len(rows) == 1 else expert_text.compare_prompt(prompts, *rows)
+    return (
+        expert_text.rate_prompt(prompts, clips[0]) if len(clips) == 1 else expert_text.compare_prompt(prompts, *clips)
+    )
 
 
-def fixed_rng(rows: Sequence[Row]) -> np.random.Generator:
+def fixed_rng(clips: Sequence[Annotation]) -> np.random.Generator:
     """From which one clip, or one pair, always gets the same caption."""
-    return stream(Stream.FIXED_CAPTION, 0, *(row["seed"] for row in rows))
+    return stream(Stream.FIXED_CAPTION, 0, *(clip["seed"] for clip in clips))
 
 
-def description(row: Row, rng: np.random.Generator) -> str:
-    """One of the row's stored texts where a language model wrote some, else the grammar's."""
-    stored = row.get("descriptions")
-    return str(stored[int(rng.integers(len(stored)))]) if stored else captions.describe(row, rng)
+def description(clip: Annotation, rng: np.random.Generator) -> str:
+    """One of the clip's stored texts where a language model wrote some, else the grammar's."""
+    stored = clip.get("descriptions")
+    return str(stored[int(rng.integers(len(stored)))]) if stored else captions.describe(clip, rng)
 
 
-def argument(a: Row, b: Row, rng: np.random.Generator) -> str:
+def argument(a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
     """The stored reasons of this pair where a language model wrote them, else the grammar's."""
     stored: dict[int, str] = a.get("arguments", {})
     return stored[b["seed"]] if b["seed"] in stored else captions.argue(a, b, rng)
 
 
 def _rated(
-    prompts: PromptBuilder, task: Task, prompt: tuple[int, ...], row: Row, words: np.random.Generator, *, heard: bool
+    prompts: PromptBuilder,
+    task: Task,
+    prompt: tuple[int, ...],
+    clip: Annotation,
+    words: np.random.Generator,
+    *,
+    with_audio: bool,
 ) -> Example:
-    ratings = tuple(float(row[name]) for name in RATINGS)
-    rows = (row,) if heard else ()
+    ratings = tuple(float(clip[name]) for name in RATINGS)
+    clips = (clip,) if with_audio else ()
     if task == "line":
-        return Example(prompt, prompts.line(row), ratings, rows=rows)
-    text = description(row, words)
-    answer = prompts.rate_answer(row, text)
-    return Example(prompt, answer, ratings, named=_named(prompts, answer, f"\n{text}{IM_END}", (row,)), rows=rows)
+        return Example(prompt, prompts.line(clip), ratings, clips=clips)
+    text = description(clip, words)
+    answer = prompts.rate_answer(clip, text)
+    return Example(prompt, answer, ratings, named=_named(prompts, answer, f"\n{text}{IM_END}", (clip,)), clips=clips)
 
 
 def _compared(
-    prompts: PromptBuilder, prompt: tuple[int, ...], pair: Sequence[Row], words: np.random.Generator, *, heard: bool
+    prompts: PromptBuilder,
+    prompt: tuple[int, ...],
+    pair: Sequence[Annotation],
+    words: np.random.Generator,
+    *,
+    with_audio: bool,
 ) -> Example:
     a, b = pair
     reasons = argument(a, b, words)
@@ -156,24 +170,24 @@ def _compared(
     head = len(prompts.compare_head(a, b))
     scored = (False,) * head + (True,) * (len(answer) - head)
     named = _named(prompts, answer, f" {reasons}{IM_END}", pair)
-    return Example(prompt, answer, scored=scored, named=named, rows=tuple(pair) if heard else ())
+    return Example(prompt, answer, scored=scored, named=named, clips=tuple(pair) if with_audio else ())
 
 
-def _aspect(prompts: PromptBuilder, row: Row, rng: np.random.Generator) -> Example:
+def _aspect(prompts: PromptBuilder, clip: Annotation, rng: np.random.Generator) -> Example:
     """ " 2.3 hum": a rating, and what alone lowers it most. What a human-rated clip suffers from was not recorded: of
     it the rating alone is scored."""
     name = str(rng.choice(list(ASPECT_TASKS)))
-    prompt = prompts.turn((*_slot(prompts, row), *prompts.encode(f"\n{ASPECT_TASKS[name]}")))
-    heard = causes.audible(row, *([name] if name in DIMENSIONS else []))
-    number, cause = prompts.number_id(row[name]), prompts.encode(f" {heard[0]['name'] if heard else NO_CAUSE}")
+    prompt = prompts.turn((*_slot(prompts, clip), *prompts.encode(f"\n{ASPECT_TASKS[name]}")))
+    found = causes.audible(clip, *([name] if name in DIMENSIONS else []))
+    number, cause = prompts.number_id(clip[name]), prompts.encode(f" {found[0]['name'] if found else NO_CAUSE}")
     answer = (number, *cause, prompts.stop)
-    known = row.get("rated_by") != "human"
+    known = clip.get("rated_by") != "human"
     scored = (True, *(known for _ in answer[1:]))
     named = (False, *(known for _ in cause), False)
-    return Example(prompt, answer, (float(row[name]),), scored, named, (row,))
+    return Example(prompt, answer, (float(clip[name]),), scored, named, (clip,))
 
 
-def _which(prompts: PromptBuilder, pair: Sequence[Row]) -> Example:
+def _which(prompts: PromptBuilder, pair: Sequence[Annotation]) -> Example:
     a, b = pair
     user = (
         *prompts.encode("A:"),
@@ -183,16 +197,16 @@ def _which(prompts: PromptBuilder, pair: Sequence[Row]) -> Example:
         *prompts.encode(f"\n{WHICH_TASK}"),
     )
     better = prompts.verdict_ids[verdict(a["mos"], b["mos"])]
-    return Example(prompts.turn(user), (better,), rows=tuple(pair))
+    return Example(prompts.turn(user), (better,), clips=tuple(pair))
 
 
-def _slot(prompts: PromptBuilder, row: Row) -> tuple[int, ...]:
-    return prompts.slot(audio_tokens(frame_count(row["samples"])))
+def _slot(prompts: PromptBuilder, clip: Annotation) -> tuple[int, ...]:
+    return prompts.slot(audio_tokens(frame_count(clip["samples"])))
 
 
-def _named(prompts: PromptBuilder, answer: Sequence[int], text: str, rows: Sequence[Row]) -> tuple[bool, ...]:
-    """Which answer tokens name a recorded cause of `rows`; `text` is what the answer's last tokens were made from."""
-    names = {cause["name"] for row in rows for cause in causes.audible(row)}
+def _named(prompts: PromptBuilder, answer: Sequence[int], text: str, clips: Sequence[Annotation]) -> tuple[bool, ...]:
+    """Which answer tokens name a recorded cause of `clips`; `text` is what the answer's last tokens were made from."""
+    names = {cause["name"] for clip in clips for cause in causes.audible(clip)}
     spans = [found.span() for name in names for found in re.finditer(causes.KINDS[name].pattern, text, re.IGNORECASE)]
     offsets = prompts.tokenizer.encode(text, add_special_tokens=False).offsets
     marks = tuple(any(first < end and start < last for start, end in spans) for first, last in offsets)
@@ -201,7 +215,7 @@ def _named(prompts: PromptBuilder, answer: Sequence[int], text: str, rows: Seque
 
 # --- batches -------------------------------------------------------------------------------------------------------
 
-MakeExample = Callable[[PromptBuilder, Task, Sequence[Row], np.random.Generator], Example]
+MakeExample = Callable[[PromptBuilder, Task, Sequence[Annotation], np.random.Generator], Example]
 
 
 @dataclass(frozen=True)
@@ -209,7 +223,7 @@ class Draw:
     """What a batch is made of: its task, the clips of each example, and the generator that its words come from."""
 
     task: Task
-    groups: tuple[tuple[Row, ...], ...]
+    groups: tuple[tuple[Annotation, ...], ...]
     rng: np.random.Generator
 
 
@@ -217,7 +231,7 @@ class Draw:
 class Sampler:
     """Batches of one task each, of clips of similar length: `batch_size` of them, fewer where they are long."""
 
-    rows: Sequence[Row]
+    clips: Sequence[Annotation]
     prompts: PromptBuilder
     make: MakeExample
     tasks: dict[Task, float]
@@ -235,20 +249,20 @@ class Sampler:
     def draw(self, index: int) -> Draw:
         rng = stream(self.content, self.seed, index)
         task: Task = rng.choice(list(self.tasks), p=list(self.tasks.values()))
-        rows = [self.rows[i] for i in self.epochs[index].items]
-        groups = self._pairs(rows, rng) if task in PAIRS else [(row,) for row in rows]
+        clips = [self.clips[i] for i in self.epochs[index].items]
+        groups = self._pairs(clips, rng) if task in PAIR_TASKS else [(clip,) for clip in clips]
         return Draw(task, tuple(groups), rng)
 
-    def _pairs(self, rows: Sequence[Row], rng: np.random.Generator) -> list[tuple[Row, Row]]:
-        """Of `rows` two and two; or half as many of the pairs that a language model argued, where there are any."""
+    def _pairs(self, clips: Sequence[Annotation], rng: np.random.Generator) -> list[tuple[Annotation, Annotation]]:
+        """Of `clips` two and two; or half as many of the pairs that a language model argued, where there are any."""
         if self.argued:
-            return [self.argued[int(i)] for i in rng.integers(len(self.argued), size=len(rows) // 2)]
-        mixed = [rows[int(i)] for i in rng.permutation(len(rows) // 2 * 2)]
+            return [self.argued[int(i)] for i in rng.integers(len(self.argued), size=len(clips) // 2)]
+        mixed = [clips[int(i)] for i in rng.permutation(len(clips) // 2 * 2)]
         return list(zip(mixed[::2], mixed[1::2], strict=True))
 
     @cached_property
-    def argued(self) -> list[tuple[Row, Row]]:
-        return argued_pairs(self.rows)
+    def argued(self) -> list[tuple[Annotation, Annotation]]:
+        return argued_pairs(self.clips)
 
     @cached_property
     def epochs(self) -> Epochs:
@@ -256,13 +270,13 @@ class Sampler:
 
     def _epoch(self, epoch: int) -> list[list[int]]:
         rng = stream(self.order, self.seed, epoch)
-        batches = cut([int(row["samples"]) for row in self.rows], self.batch_size, rng)
+        batches = cut([int(clip["samples"]) for clip in self.clips], self.batch_size, rng)
         return [batch for batch in batches if len(batch) > 1]
 
 
-def argued_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """The pairs among `rows` with stored arguments."""
-    by_seed = {row["seed"]: row for row in rows if "arguments" in row}
+def argued_pairs(clips: Sequence[Annotation]) -> list[tuple[Annotation, Annotation]]:
+    """The pairs among `clips` with stored arguments."""
+    by_seed = {clip["seed"]: clip for clip in clips if "arguments" in clip}
     return [(a, by_seed[b]) for a in by_seed.values() for b in a["arguments"] if b in by_seed]
 
 
@@ -284,4 +298,4 @@ def collate(examples: Sequence[Example]) -> Batch:
         if example.ratings:
             first = answer.start + int(scored.nonzero()[0])
             ratings[i, first : first + len(example.ratings)] = torch.tensor(example.ratings)
-    return Batch(tokens, targets, ratings, named, tuple(row for example in examples for row in example.rows))
+    return Batch(tokens, targets, ratings, named, tuple(clip for example in examples for clip in example.clips))

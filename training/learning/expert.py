@@ -19,10 +19,11 @@ from sqe_fast.answer.template import IM_END, IM_START, VERDICTS, PromptBuilder
 from sqe_fast.checkpoint.files import CONFIG_FILE, TOKENIZER_FILE
 from sqe_fast.model.decoder import Qwen2Decoder
 from training.corpora.corpus import Clips
-from training.learning import architecture, tokenizer
+from training.learning import tokenizer
 from training.learning.answer_loss import AnswerLoss, Losses
 from training.learning.examples import Batch, Sampler, Task, text_example
 from training.learning.loop import Schedule, join, train
+from training.learning.stage import tiny_config
 from training.streams import Stream, torch_seed
 
 LEARNING_RATE = 1e-3
@@ -33,7 +34,7 @@ REQUIRED = frozenset((IM_START, IM_END, *VERDICTS.values(), *NUMBER_TOKENS))
 """Tokens that an expert cannot do without."""
 
 
-class Reader(nn.Module):
+class ExpertObjective(nn.Module):
     """The decoder in training. Called with a batch it gives the batch's losses."""
 
     def __init__(self, decoder: Qwen2Decoder, prompts: PromptBuilder) -> None:
@@ -59,14 +60,14 @@ def run(
 ) -> None:
     """Train into FOLDER: the decoder's weights end up in state.pt, beside the tokenizer they belong to."""
     torch.manual_seed(torch_seed(Stream.EXPERT_WEIGHTS, seed))
-    decoder = Qwen2Decoder(architecture.tiny(prompts.tokenizer).text)
+    decoder = Qwen2Decoder(tiny_config(prompts.tokenizer).text)
     make = partial(text_example, diverse=diverse)
     streams = Stream.EXPERT_ORDER, Stream.EXPERT_BATCH
-    sampler = Sampler(clips.rows[:CLIPS], prompts, make, TASKS, batch_size, seed, *streams)
+    sampler = Sampler(clips.annotations[:CLIPS], prompts, make, TASKS, batch_size, seed, *streams)
     groups = [{"params": list(decoder.parameters()), "lr": LEARNING_RATE}]
     if join(schedule).leads:
         tokenizer.save(prompts.tokenizer, folder)
-    train(Reader(decoder, prompts), groups, sampler, folder, schedule)
+    train(ExpertObjective(decoder, prompts), groups, sampler, folder, schedule)
 
 
 def load(folder: Path, decoder: Qwen2Decoder) -> None:
@@ -132,7 +133,7 @@ def open_expert(folder: Path, prompts: PromptBuilder) -> Expert:
     check_tokenizer(prompts.tokenizer, Tokenizer.from_file(str(folder / TOKENIZER_FILE)), folder)
     opened: Expert
     if (folder / "state.pt").exists():
-        decoder = Qwen2Decoder(architecture.tiny(prompts.tokenizer).text)
+        decoder = Qwen2Decoder(tiny_config(prompts.tokenizer).text)
         load(folder, decoder)
         opened = OwnExpert(decoder)
     elif (folder / CONFIG_FILE).exists():

@@ -18,10 +18,11 @@ from torch import Tensor
 from sqe_fast.answer.program import MAX_DESCRIPTION_TOKENS
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.results import RATINGS
+from training.corpora.annotation import Annotation
 from training.learning.batches import LONG_CLIP, cut
-from training.learning.examples import Row, Task, audio_prompt
+from training.learning.examples import Task, audio_prompt
 from training.learning.growing import Growing
-from training.learning.sft import Listener
+from training.learning.policy import Policy
 from training.progress import track
 from training.streams import Stream, stream
 
@@ -30,15 +31,15 @@ CONCLUSION = 64
 
 
 @dataclass(frozen=True)
-class Job:
+class Question:
     """One question to the audio model: a clip to describe, or two to compare."""
 
     task: Task
-    rows: tuple[Row, ...]
+    clips: tuple[Annotation, ...]
 
     @property
     def samples(self) -> int:
-        return sum(int(row["samples"]) for row in self.rows)
+        return sum(int(clip["samples"]) for clip in self.clips)
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,19 @@ class Settings:
 class _Answer:
     """One answer on its way: which tokens may come next, and what is forced."""
 
-    def __init__(self, prompts: PromptBuilder, job: Job, limit: int) -> None:
-        self._prompts, self._job, self._limit = prompts, job, limit
+    def __init__(self, prompts: PromptBuilder, question: Question, limit: int) -> None:
+        self._prompts, self._job, self._limit = prompts, question, limit
         self.tokens: list[int] = []
         self.done = False
-        self.kind = "number" if job.task == "describe" else "verdict"
+        self.kind = "number" if question.task == "describe" else "verdict"
         """The mask that holds for the next token."""
-        self.prompt = audio_prompt(prompts, job.rows)
+        self.prompt = audio_prompt(prompts, question.clips)
         self._forced: list[int] = []
         self._ahead: tuple[tuple[tuple[int, ...], int], ...] = ()
         self._writing = ""
         self._written = 0
-        if job.task == "compare":
-            self.tokens += prompts.compare_head(*job.rows)
+        if question.task == "compare":
+            self.tokens += prompts.compare_head(*question.clips)
 
     def take(self, drawn: int) -> None:
         """Append the forced token where there is one, else `drawn`."""
@@ -85,11 +86,11 @@ class _Answer:
         self.done = token == self._prompts.stop or self._written == self._limit
 
     def _read(self) -> None:
-        prompts, rows = self._prompts, self._job.rows
+        prompts, clips = self._prompts, self._job.clips
         if self.kind == "verdict":
             verdict = next(name for name, id in prompts.verdict_ids.items() if id == self.tokens[-1])
-            self._forced = list(prompts.argued_head(*rows, verdict)[len(self.tokens) :])  # type: ignore[arg-type]
-            self._ahead = prompts.ahead(*rows)
+            self._forced = list(prompts.argued_head(*clips, verdict)[len(self.tokens) :])  # type: ignore[arg-type]
+            self._ahead = prompts.ahead(*clips)
             self._writing = "reasons"
         elif len(self.tokens) == len(RATINGS):
             self._forced = list(prompts.encode("\n"))
@@ -105,24 +106,25 @@ class _Answer:
         return self.tokens[len(RATINGS) - 1] if drawn in self._prompts.number_ids else drawn
 
 
-class Speaker:
-    """Draws answers from the model of a `Listener`."""
+class AnswerSampler:
+    """Draws answers from the model of a `Policy`."""
 
-    def __init__(self, listener: Listener, prompts: PromptBuilder, settings: Settings) -> None:
-        self._listener, self._prompts, self._settings = listener, prompts, settings
-        self._masks = _masks(prompts, listener.model.config.text.vocab_size, listener.device)
+    def __init__(self, policy: Policy, prompts: PromptBuilder, settings: Settings) -> None:
+        self._policy, self._prompts, self._settings = policy, prompts, settings
+        self._masks = _masks(prompts, policy.model.config.text.vocab_size, policy.device)
 
     @torch.inference_mode()
-    def answers(self, jobs: Sequence[Job]) -> list[tuple[int, ...]]:
-        """The response of each job, drawn from a stream of its own."""
-        settings, model = self._settings, self._listener.model
-        drafts = [_Answer(self._prompts, job, settings.max_tokens) for job in jobs]
-        dice = [stream(Stream.ALLD_ANSWER, settings.seed, *(row["seed"] for row in job.rows)) for job in jobs]
-        audio = self._listener.encode(tuple(row for job in jobs for row in job.rows))
+    def answers(self, questions: Sequence[Question]) -> list[tuple[int, ...]]:
+        """The response of each question, drawn from a stream of its own."""
+        settings, model = self._settings, self._policy.model
+        drafts = [_Answer(self._prompts, question, settings.max_tokens) for question in questions]
+        seeds = [[clip["seed"] for clip in question.clips] for question in questions]
+        dice = [stream(Stream.ALLD_ANSWER, settings.seed, *of_clips) for of_clips in seeds]
+        audio = self._policy.encode(tuple(clip for question in questions for clip in question.clips))
         fed = [(*draft.prompt, *draft.tokens) for draft in drafts]
         growing = Growing(model, fed, audio, settings.max_tokens + CONCLUSION)
         last = growing.first
-        alive = list(range(len(jobs)))
+        alive = list(range(len(questions)))
         while True:
             dice_now = torch.tensor([dice[i].random() for i in alive], device=last.device)
             drawn = self._draw(model.logits(last).float(), [drafts[i].kind for i in alive], dice_now)
@@ -134,7 +136,7 @@ class Speaker:
             last = growing.step(alive, [drafts[i].tokens[-1] for i in alive])
 
     def _draw(self, logits: Tensor, kinds: Sequence[str], dice: Tensor) -> Tensor:
-        """One token of each row of logits [B, V]: the allowed ones, at the temperature, from the smallest set that
+        """One token of each clip of logits [B, V]: the allowed ones, at the temperature, from the smallest set that
         holds `top_p` of the probability. `dice` [B] are uniform random numbers."""
         allowed = torch.stack([self._masks[kind] for kind in kinds])
         logits = logits.masked_fill(~allowed, float("-inf")) / self._settings.temperature
@@ -166,38 +168,38 @@ def _masks(prompts: PromptBuilder, vocabulary: int, device: torch.device) -> dic
 
 
 def sample(
-    listener: Listener,
+    policy: Policy,
     prompts: PromptBuilder,
-    jobs: Sequence[Job],
+    questions: Sequence[Question],
     settings: Settings,
     file: Path,
     source: str,
     batch_size: int = 32,
 ) -> dict[int, tuple[int, ...]]:
-    """Responses of all `jobs` by index, kept in `file` (JSONL); goes on where an earlier run stopped.
+    """Responses of all `questions` by index, kept in `file` (JSONL); goes on where an earlier run stopped.
 
     `source` names the model. Raises ValueError where the file was sampled in another way.
     """
-    listener.eval()
-    about = {"source": source, "jobs": len(jobs), **vars(settings)}
+    policy.eval()
+    about = {"source": source, "questions": len(questions), **vars(settings)}
     done = _read(file, about)
-    speaker = Speaker(listener, prompts, settings)
-    missing = [i for i in range(len(jobs)) if i not in done]
-    batches = list(_batches(missing, jobs, batch_size))
+    sampler = AnswerSampler(policy, prompts, settings)
+    missing = [i for i in range(len(questions)) if i not in done]
+    batches = list(_batches(missing, questions, batch_size))
     with file.open("a") as out:
         for batch in track(batches, f"sampling {file.parent.name}", disable=not batches):
-            for i, tokens in zip(batch, speaker.answers([jobs[i] for i in batch]), strict=True):
+            for i, tokens in zip(batch, sampler.answers([questions[i] for i in batch]), strict=True):
                 done[i] = tokens
-                out.write(json.dumps({"job": i, "tokens": tokens}) + "\n")
+                out.write(json.dumps({"question": i, "tokens": tokens}) + "\n")
             out.flush()
     return done
 
 
-def _batches(missing: Sequence[int], jobs: Sequence[Job], batch_size: int) -> Iterator[list[int]]:
+def _batches(missing: Sequence[int], questions: Sequence[Question], batch_size: int) -> Iterator[list[int]]:
     for task in ("describe", "compare"):
-        indices = [i for i in missing if jobs[i].task == task]
+        indices = [i for i in missing if questions[i].task == task]
         rng = stream(Stream.ALLD_ORDER, 0, 0)  # in which order they are asked changes no answer
-        for batch in cut([jobs[i].samples for i in indices], batch_size, rng, long=LONG_CLIP * 2):
+        for batch in cut([questions[i].samples for i in indices], batch_size, rng, long=LONG_CLIP * 2):
             if batch:
                 yield [indices[k] for k in batch]
 
@@ -215,4 +217,4 @@ def _read(file: Path, about: dict[str, object]) -> dict[int, tuple[int, ...]]:
     first, *lines = (json.loads(line) for line in whole.splitlines())
     if first != about:
         raise ValueError(f"{file} was sampled otherwise ({first}, not {about}): remove it or use another folder")
-    return {line["job"]: tuple(line["tokens"]) for line in lines}
+    return {line["question"]: tuple(line["tokens"]) for line in lines}

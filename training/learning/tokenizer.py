@@ -54,13 +54,13 @@ def _texts(clips: Clips) -> Iterator[str]:
         "A:",
         "B:",
     )
-    rows = clips.rows[:CLIPS]
-    for row in rows:
-        other = rows[int(rng.integers(len(rows)))]
+    chosen = clips.annotations[:CLIPS]
+    for clip in chosen:
+        other = chosen[int(rng.integers(len(chosen)))]
         for _ in range(TEXTS_PER_CLIP):
-            yield captions.describe(row, rng)
-        yield captions.argue(row, other, rng)
-        yield expert_text.tuple_text(row)
+            yield captions.describe(clip, rng)
+        yield captions.argue(clip, other, rng)
+        yield expert_text.tuple_text(clip)
 
 
 def save(tokenizer: Tokenizer, folder: Path) -> None:

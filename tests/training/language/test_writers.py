@@ -18,6 +18,7 @@ from sqe_fast.answer.template import IM_END, IM_START
 from sqe_fast.results import RATINGS
 from tests.support.small_tokenizer import small_tokenizer
 from training.configs import Asking
+from training.corpora.annotation import Annotation
 from training.language import paper_prompts
 from training.language.captioning import (
     Tally,
@@ -28,7 +29,6 @@ from training.language.captioning import (
     reasons_problems,
     write_captions,
 )
-from training.language.scale import Row
 from training.language.validator import Problem
 from training.language.writers import (
     Demonstrations,
@@ -51,14 +51,14 @@ def row(seed: int, noisiness: float = 2.0, mos: float = 3.2) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Shown:
-    row: Row
+    row: Annotation
     text: str
 
 
 @dataclass(frozen=True)
 class ShownPair:
-    a: Row
-    b: Row
+    a: Annotation
+    b: Annotation
     text: str
 
 
@@ -283,7 +283,7 @@ class Scripted:
     fails_at: int | None = None
     calls: int = 0
 
-    def describe(self, row: Row, rng: np.random.Generator) -> str:
+    def describe(self, row: Annotation, rng: np.random.Generator) -> str:
         self.calls += 1
         if self.calls == self.fails_at:
             raise WriterError("the model at nowhere is gone")
@@ -291,7 +291,7 @@ class Scripted:
             return LIE
         return f"{TRUE.replace('strong', str(rng.choice(['strong', 'heavy'])))}"
 
-    def argue(self, a: Row, b: Row, rng: np.random.Generator) -> str:
+    def argue(self, a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
         self.calls += 1
         return "The two are close in every dimension."
 

@@ -14,14 +14,15 @@ from sqe_fast.kernels.kl.fused_kl import TokenKL
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
 from tests.support.training_rows import FakeClips
-from training.learning import alld, architecture, expert, sft
-from training.learning.alld import Aligner, Weights, margins, response_terms
+from training.learning import alld, expert
+from training.learning.alld import AlldObjective, Weights, margins, response_terms
 from training.learning.examples import IGNORED
 from training.learning.expert import OwnExpert
 from training.learning.loop import Schedule
-from training.learning.pairs import Pairs, make_jobs, pair_up
-from training.learning.sampling import Settings, Speaker
-from training.learning.sft import Listener
+from training.learning.policy import Policy
+from training.learning.preference import PreferenceBatch, draw_questions, preference_batch
+from training.learning.sampling import AnswerSampler, Settings
+from training.learning.stage import start_model, write_checkpoint
 
 ALL = Weights(beta=0.1, preference=1.0, kl=1.0, anchor=1.0, direction="reverse")
 
@@ -31,21 +32,21 @@ def prompts() -> PromptBuilder:
     return PromptBuilder(small_tokenizer())
 
 
-def aligner(prompts: PromptBuilder, weights: Weights = ALL) -> Aligner:
+def objective_of(prompts: PromptBuilder, weights: Weights = ALL) -> AlldObjective:
     clips = FakeClips(6)
-    listener = Listener(listening_model(prompts), clips, prompts)  # type: ignore[arg-type]
+    policy = Policy(listening_model(prompts), clips, prompts)  # type: ignore[arg-type]
     torch.manual_seed(5)
     reference = OwnExpert(listening_model(prompts).decoder).requires_grad_(False)
     with torch.no_grad():
         for parameter in reference.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    return Aligner(listener, reference, weights)
+    return AlldObjective(policy, reference, weights)
 
 
-def pairs_for(objective: Aligner, prompts: PromptBuilder, task: str = "describe") -> Pairs:
-    jobs = [job for job in make_jobs(objective.listener.clips, 0) if job.task == task][:3]
-    said = Speaker(objective.listener, prompts, Settings(max_tokens=8)).answers(jobs)
-    return pair_up(prompts, jobs, said, np.random.default_rng(1))
+def batch_for(objective: AlldObjective, prompts: PromptBuilder, task: str = "describe") -> PreferenceBatch:
+    questions = [question for question in draw_questions(objective.policy.clips, 0) if question.task == task][:3]
+    sampled = AnswerSampler(objective.policy, prompts, Settings(max_tokens=8)).answers(questions)
+    return preference_batch(prompts, questions, sampled, np.random.default_rng(1))
 
 
 def test_the_margin_is_the_formula() -> None:
@@ -62,16 +63,16 @@ def test_the_margin_is_the_formula() -> None:
 @pytest.mark.parametrize("task", ["describe", "compare"])
 def test_terms_are_those_of_each_response_scored_alone(prompts: PromptBuilder, task: str) -> None:
     """Padding, neighbours, and the other side's prompt length must not matter."""
-    objective = aligner(prompts).eval()
-    pairs = pairs_for(objective, prompts, task)
+    objective = objective_of(prompts).eval()
+    batch = batch_for(objective, prompts, task)
     model, reference = objective.model, objective.expert
     with torch.no_grad():
-        hidden, read = objective._listen(pairs.student), reference(pairs.teacher.tokens)
-        terms = response_terms(hidden, model.decoder.head.weight, read, reference.head, pairs, "reverse")
-        audio = [torch.cat(parts) for parts in _by_question(objective, pairs, task)]
+        hidden, read = objective._hidden(batch.student), reference(batch.teacher.tokens)
+        terms = response_terms(hidden, model.decoder.head.weight, read, reference.head, batch, "reverse")
+        audio = [torch.cat(parts) for parts in _by_question(objective, batch, task)]
         ours, theirs, kl = [], [], []
-        for i in range(len(pairs.student.targets)):
-            student, teacher = pairs.student, pairs.teacher
+        for i in range(len(batch.student.targets)):
+            student, teacher = batch.student, batch.teacher
             at, there = (side.targets[i] != IGNORED for side in (student, teacher))
             targets = student.targets[i][at]
             end, stop = int(at.nonzero()[-1]) + 1, int(there.nonzero()[-1]) + 1
@@ -86,54 +87,54 @@ def test_terms_are_those_of_each_response_scored_alone(prompts: PromptBuilder, t
     assert torch.allclose(terms.kl, torch.cat(kl), atol=1e-4)
 
 
-def _by_question(objective: Aligner, pairs: Pairs, task: str) -> list[tuple[torch.Tensor, ...]]:
-    audio = objective.listener.encode(pairs.student.rows)
+def _by_question(objective: AlldObjective, batch: PreferenceBatch, task: str) -> list[tuple[torch.Tensor, ...]]:
+    audio = objective.policy.encode(batch.student.clips)
     size = 2 if task == "compare" else 1
     return [audio[i : i + size] for i in range(0, len(audio), size)]
 
 
-def logprobs(objective: Aligner, pairs: Pairs) -> tuple[float, float]:
+def logprobs(objective: AlldObjective, batch: PreferenceBatch) -> tuple[float, float]:
     """Mean log π_θ of y_t and of y_a."""
     with torch.no_grad():
-        hidden = objective._listen(pairs.student)
-        at = pairs.student.targets != IGNORED
+        hidden = objective._hidden(batch.student)
+        at = batch.student.targets != IGNORED
         logits = objective.model.logits(hidden[at]).log_softmax(-1)
-        each = logits.gather(1, pairs.student.targets[at][:, None])[:, 0]
-        told = int(at[: len(at) // 2].sum())
-    return float(each[:told].mean()), float(each[told:].mean())
+        each = logits.gather(1, batch.student.targets[at][:, None])[:, 0]
+        half = int(at[: len(at) // 2].sum())
+    return float(each[:half].mean()), float(each[half:].mean())
 
 
 @pytest.mark.parametrize(
     ("weights", "moves"),
     [
-        (Weights(0.1, 1.0, 0.0, 0.0, "reverse"), lambda told, said: told > 0 > said),
-        (Weights(0.1, 0.0, 0.0, 1.0, "reverse"), lambda told, said: told > 0),
+        (Weights(0.1, 1.0, 0.0, 0.0, "reverse"), lambda target, sampled: target > 0 > sampled),
+        (Weights(0.1, 0.0, 0.0, 1.0, "reverse"), lambda target, _: target > 0),
     ],
 )
-def test_a_step_raises_the_text_and_lowers_what_the_model_said(
+def test_a_step_raises_the_text_and_lowers_the_models_answer(
     prompts: PromptBuilder, weights: Weights, moves: Callable[[float, float], bool]
 ) -> None:
-    objective = aligner(prompts, weights)
-    pairs = pairs_for(objective, prompts)
-    before = logprobs(objective, pairs)
-    objective(pairs)["loss"].backward()
+    objective = objective_of(prompts, weights)
+    batch = batch_for(objective, prompts)
+    before = logprobs(objective, batch)
+    objective(batch)["loss"].backward()
     with torch.no_grad():
         for parameter in objective.model.parameters():
             if parameter.grad is not None:
                 parameter -= 0.02 * parameter.grad / (parameter.grad.norm() + 1e-9)
-    after = logprobs(objective, pairs)
+    after = logprobs(objective, batch)
     assert moves(after[0] - before[0], after[1] - before[1])
 
 
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 def test_the_divergence_alone_brings_the_model_to_the_expert(prompts: PromptBuilder, direction: Any) -> None:
-    objective = aligner(prompts, Weights(0.1, 0.0, 1.0, 0.0, direction))
-    pairs = pairs_for(objective, prompts)
+    objective = objective_of(prompts, Weights(0.1, 0.0, 1.0, 0.0, direction))
+    batch = batch_for(objective, prompts)
     optimizer = torch.optim.Adam(objective.model.parameters(), lr=3e-3)
     seen = []
     for _ in range(12):
         optimizer.zero_grad()
-        losses = objective(pairs)
+        losses = objective(batch)
         losses["loss"].backward()
         optimizer.step()
         seen.append(float(losses["kl"].detach()))
@@ -143,23 +144,25 @@ def test_the_divergence_alone_brings_the_model_to_the_expert(prompts: PromptBuil
 
 def test_the_anchor_is_the_warm_ups_loss(prompts: PromptBuilder) -> None:
     """On y_t and with no number of the prose: the two ways to it agree."""
-    objective = aligner(prompts).eval()
-    pairs = pairs_for(objective, prompts)
-    losses = objective(pairs)
-    half = len(pairs.student.tokens) // 2
-    student = pairs.student
-    told = type(student)(
-        student.tokens[:half], student.targets[:half], student.ratings[:half], student.named[:half], student.rows
+    objective = objective_of(prompts).eval()
+    batch = batch_for(objective, prompts)
+    losses = objective(batch)
+    half = len(batch.student.tokens) // 2
+    student = batch.student
+    answered = type(student)(
+        student.tokens[:half], student.targets[:half], student.ratings[:half], student.named[:half], student.clips
     )
-    assert float(losses["anchor"].detach()) == pytest.approx(float(objective.listener(told)["loss"].detach()), abs=1e-4)
+    assert float(losses["anchor"].detach()) == pytest.approx(
+        float(objective.policy(answered)["loss"].detach()), abs=1e-4
+    )
 
 
 def test_each_clip_is_encoded_once_a_step(prompts: PromptBuilder) -> None:
-    objective = aligner(prompts)
-    pairs = pairs_for(objective, prompts)
-    clips: Any = objective.listener.clips
+    objective = objective_of(prompts)
+    batch = batch_for(objective, prompts)
+    clips: Any = objective.policy.clips
     before = clips.heard
-    objective(pairs)
+    objective(batch)
     assert clips.heard - before == 3
     assert not objective.train().expert.training
 
@@ -170,9 +173,9 @@ def stages(prompts: PromptBuilder, tmp_path_factory: pytest.TempPathFactory) -> 
     root = tmp_path_factory.mktemp("stages")
     with pytest.MonkeyPatch.context() as patch:
         small = listening_model(prompts).config
-        patch.setattr(architecture, "tiny", lambda *_: small)
+        patch.setattr(expert, "tiny_config", lambda *_: small)
         expert.run(FakeClips(12), prompts, root / "expert", Schedule(25), 4, 0)  # type: ignore[arg-type]
-    sft.write_checkpoint(listening_model(prompts), prompts, root / "sft", Schedule(1), 2, 0, {})
+    write_checkpoint(listening_model(prompts), prompts, root / "sft", Schedule(1), 2, 0, {})
     return root
 
 
@@ -180,14 +183,14 @@ def align(
     root: Path, name: str, prompts: PromptBuilder, monkeypatch: pytest.MonkeyPatch, clips: Any = None, **options: Any
 ) -> dict[str, torch.Tensor]:
     small = listening_model(prompts).config
-    monkeypatch.setattr(architecture, "tiny", lambda *_: small)
+    monkeypatch.setattr(expert, "tiny_config", lambda *_: small)
     monkeypatch.setattr(alld, "Settings", lambda *given: Settings(*given, max_tokens=6))
     schedule = Schedule(6, log_every=1, save_every_s=0.0, warmup=0.2)
     held_out: Any = FakeClips(3, seed=2)
     alld.run(
         clips or FakeClips(6), held_out, prompts, root / "expert", root / "sft", root / name, schedule, 2, 0, **options
     )
-    return sft.start_model(root / name).state_dict()
+    return start_model(root / name).state_dict()
 
 
 def test_a_run_widens_the_margin_and_one_that_was_stopped_goes_on(
@@ -201,10 +204,10 @@ def test_a_run_widens_the_margin_and_one_that_was_stopped_goes_on(
     assert {"mos_mse", "held_out_preferred", "held_out_margin"} <= log[-1].keys()
 
     class Failing(FakeClips):
-        def samples(self, row: dict[str, Any]) -> Any:
+        def audio(self, clip: dict[str, Any]) -> Any:
             if self.heard == 14:  # sampling hears 6 clips and one pair or two; this is in the midst of the steps
                 raise KeyboardInterrupt
-            return super().samples(row)
+            return super().audio(clip)
 
     with pytest.raises(KeyboardInterrupt):
         align(stages, "stopped", prompts, monkeypatch, Failing(6), rate=3.0)

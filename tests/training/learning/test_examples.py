@@ -116,7 +116,7 @@ def test_without_diversity_a_clip_has_one_caption(prompts: PromptBuilder) -> Non
             assert task == "compare" or len(set(told)) > 1
 
 
-def test_listener_and_expert_answer_alike(prompts: PromptBuilder) -> None:
+def test_policy_and_expert_answer_alike(prompts: PromptBuilder) -> None:
     [row] = rows(1)
     heard = audio_example(prompts, "describe", [row], np.random.default_rng(4))
     read = text_example(prompts, "describe", [row], np.random.default_rng(4))
@@ -142,7 +142,7 @@ def test_a_batch_can_be_built_again(prompts: PromptBuilder) -> None:
 def test_an_epoch_shows_every_row_once_and_long_clips_share_less(prompts: PromptBuilder) -> None:
     every = rows(200, shortest=16_000, longest=200_000)
     sampler = Sampler(every, prompts, partial(audio_example, diverse=False), {"line": 1.0}, 8, 2, *STREAMS)
-    batches = [sampler(index).rows for index in range(len(sampler.epochs.of(0)))]
+    batches = [sampler(index).clips for index in range(len(sampler.epochs.of(0)))]
     seen = [row["seed"] for batch in batches for row in batch]
     assert len(seen) == len(set(seen))
     assert len(seen) >= len(every) - 20  # a batch of one is left out
@@ -158,7 +158,7 @@ def test_pairs_that_a_language_model_argued_are_asked_in_its_words(prompts: Prom
     assert [(a["seed"], b["seed"]) for a, b in compare.argued] == [(4, 1)]
     for index in range(3):
         batch = compare(index)
-        assert {row["seed"] for row in batch.rows} == {4, 1}
+        assert {row["seed"] for row in batch.clips} == {4, 1}
         tail = prompts.encode(f" {reasons}")
         tokens = batch.tokens[0].tolist()
         assert any(tuple(tokens[i : i + len(tail)]) == tail for i in range(len(tokens)))

@@ -12,9 +12,9 @@ from sqe_fast.model.decoder import Qwen2Decoder
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
 from tests.support.training_rows import FakeClips, rows
-from training.learning import architecture, expert, tokenizer
+from training.learning import expert, tokenizer
 from training.learning.examples import Sampler, text_example
-from training.learning.expert import ExternalExpert, OwnExpert, Reader, open_expert
+from training.learning.expert import ExpertObjective, ExternalExpert, OwnExpert, open_expert
 from training.learning.loop import Schedule
 from training.streams import Stream
 
@@ -43,18 +43,18 @@ def external(folder: Path, prompts: PromptBuilder, extra: int = 0) -> Path:
 
 
 def test_its_line_is_spread_like_the_audio_models(prompts: PromptBuilder) -> None:
-    reader = Reader(listening_model(prompts).decoder, prompts)
-    losses = reader(Sampler(rows(4), prompts, text_example, {"describe": 1.0}, 4, 0, *STREAMS)(0))
+    objective = ExpertObjective(listening_model(prompts).decoder, prompts)
+    losses = objective(Sampler(rows(4), prompts, text_example, {"describe": 1.0}, 4, 0, *STREAMS)(0))
     assert {"line", "squared", "prose", "loss"} == losses.keys()
     losses["loss"].backward()
-    assert all(parameter.grad is not None for parameter in reader.parameters())
+    assert all(parameter.grad is not None for parameter in objective.parameters())
 
 
 def test_what_is_trained_here_is_found_again(
     prompts: PromptBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = listening_model(prompts).config
-    monkeypatch.setattr(architecture, "tiny", lambda *_: small)
+    monkeypatch.setattr(expert, "tiny_config", lambda *_: small)
     expert.run(FakeClips(8), prompts, tmp_path, Schedule(3), 4, 0)  # type: ignore[arg-type]
     opened = open_expert(tmp_path, prompts)
     assert isinstance(opened, OwnExpert)

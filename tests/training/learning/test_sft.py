@@ -14,11 +14,12 @@ from sqe_fast.model.qwen2_audio import load_checkpoint
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
 from tests.support.training_rows import FakeClips, rows
-from training.learning import lora, sft
+from training.learning import sft, stage
 from training.learning.answer_loss import CAUSE_WEIGHT, AnswerLoss, weighted_mean
 from training.learning.examples import IGNORED, Batch, Sampler, Task, audio_example, text_example
 from training.learning.loop import Schedule
-from training.learning.sft import Listener, Mixture
+from training.learning.policy import Policy
+from training.learning.sft import Mixture
 from training.streams import Stream
 
 STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
@@ -30,8 +31,8 @@ def prompts() -> PromptBuilder:
 
 
 @pytest.fixture
-def listener(prompts: PromptBuilder) -> Listener:
-    return Listener(listening_model(prompts), FakeClips(0), prompts)  # type: ignore[arg-type]
+def policy(prompts: PromptBuilder) -> Policy:
+    return Policy(listening_model(prompts), FakeClips(0), prompts)  # type: ignore[arg-type]
 
 
 def test_exact_ratings_are_the_minimum_of_the_line_losses(prompts: PromptBuilder) -> None:
@@ -71,29 +72,29 @@ def test_a_cause_weighs_more_than_other_words() -> None:
 
 
 @pytest.mark.parametrize("task", ["line", "describe", "compare", "aspect", "which"])
-def test_every_part_that_a_task_uses_gets_a_gradient(listener: Listener, prompts: PromptBuilder, task: Task) -> None:
+def test_every_part_that_a_task_uses_gets_a_gradient(policy: Policy, prompts: PromptBuilder, task: Task) -> None:
     sampler = Sampler(rows(8), prompts, audio_example, {task: 1.0}, 4, 0, *STREAMS)
-    listener(sampler(0))["loss"].backward()
-    for name, parameter in listener.model.named_parameters():
+    policy(sampler(0))["loss"].backward()
+    for name, parameter in policy.model.named_parameters():
         assert not parameter.requires_grad or parameter.grad is not None, name
-    assert float(listener.model.encoder.conv1.weight.grad.abs().sum()) > 0
+    assert float(policy.model.encoder.conv1.weight.grad.abs().sum()) > 0
 
 
-def test_a_text_batch_leaves_the_encoder_alone(listener: Listener, prompts: PromptBuilder) -> None:
-    losses = listener(Sampler(rows(8), prompts, text_example, {"describe": 1.0}, 4, 0, *STREAMS)(0))
+def test_a_text_batch_leaves_the_encoder_alone(policy: Policy, prompts: PromptBuilder) -> None:
+    losses = policy(Sampler(rows(8), prompts, text_example, {"describe": 1.0}, 4, 0, *STREAMS)(0))
     losses["loss"].backward()
     assert {"line", "squared", "prose"} <= losses.keys()
-    assert listener.model.encoder.conv1.weight.grad is None
-    assert listener.model.decoder.head.weight.grad is not None
+    assert policy.model.encoder.conv1.weight.grad is None
+    assert policy.model.decoder.head.weight.grad is not None
 
 
-def test_one_batch_can_be_learnt(listener: Listener, prompts: PromptBuilder) -> None:
+def test_one_batch_can_be_learnt(policy: Policy, prompts: PromptBuilder) -> None:
     batch = Sampler(rows(4), prompts, audio_example, {"line": 1.0}, 4, 0, *STREAMS)(0)
-    optimizer = torch.optim.AdamW(listener.model.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(policy.model.parameters(), lr=3e-3)
     losses = []
     for _ in range(25):
         optimizer.zero_grad()
-        loss = listener(batch)["loss"]
+        loss = policy(batch)["loss"]
         losses.append(float(loss.detach()))
         loss.backward()
         optimizer.step()
@@ -104,7 +105,7 @@ def test_adapters_start_from_nothing_and_merge_into_plain_weights(prompts: Promp
     model, tokens = listening_model(prompts), torch.arange(5)[None]
     names = set(model.state_dict())
     before = model(tokens, ())
-    lora.inject(model.decoder, 2)
+    stage.inject_adapters(model.decoder, 2)
     assert torch.allclose(model(tokens, ()), before, atol=1e-6)
     trained = [name for name, p in model.decoder.named_parameters() if p.requires_grad]
     assert trained
@@ -115,15 +116,15 @@ def test_adapters_start_from_nothing_and_merge_into_plain_weights(prompts: Promp
                 parameter.add_(0.1)
     adapted = model(tokens, ())
     assert not torch.allclose(adapted, before, atol=1e-3)
-    lora.merge(model.decoder)
+    stage.merge_adapters(model.decoder)
     assert set(model.state_dict()) == names
     assert torch.allclose(model(tokens, ()), adapted, atol=1e-4)
 
 
 @pytest.mark.parametrize("lora_rank", [0, 2])
 def test_a_run_leaves_a_checkpoint_to_start_from(prompts: PromptBuilder, tmp_path: Path, lora_rank: int) -> None:
-    sft.write_checkpoint(listening_model(prompts), prompts, tmp_path / "start", Schedule(1), 2, 0, {})
-    first = sft.start_model(tmp_path / "start").state_dict()
+    stage.write_checkpoint(listening_model(prompts), prompts, tmp_path / "start", Schedule(1), 2, 0, {})
+    first = stage.start_model(tmp_path / "start").state_dict()
     clips = FakeClips(8)
     sft.run(
         clips,  # type: ignore[arg-type]
@@ -149,7 +150,7 @@ def test_a_run_leaves_a_checkpoint_to_start_from(prompts: PromptBuilder, tmp_pat
 
 def test_an_unfinished_run_is_no_start(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="finish that run"):
-        sft.start_model(tmp_path)
+        stage.start_model(tmp_path)
 
 
 def test_batches_hold_what_is_meant(prompts: PromptBuilder) -> None:
@@ -172,4 +173,4 @@ def test_a_batch_is_made_of_what_was_drawn(prompts: PromptBuilder) -> None:
         batch = mixture(index)
         assert len(batch.tokens) == len(groups)
         heard = [] if mixture.sampler(index) is mixture.text else [row for group in groups for row in group]
-        assert list(batch.rows) == heard
+        assert list(batch.clips) == heard

@@ -1,7 +1,7 @@
 """What alignment compares: two responses to one question, after two prompts, aligned token by token.
 
 The audio model hears the clips (x_audio), the expert reads their ratings (x_text); both are scored on the corpus text
-y_t and on y_a, which the audio model said itself. What inference forces (newline, an argument's head and conclusion,
+y_t and on y_a, the audio model's own answer. What inference forces (newline, an argument's head and conclusion,
 numbers in prose, the clip ahead in a dimension) is scored on neither side.
 """
 
@@ -20,7 +20,7 @@ from sqe_fast.results import RATINGS
 from training.corpora.corpus import Clips
 from training.learning.batches import Epochs, cut
 from training.learning.examples import IGNORED, Batch, Example, argued_pairs, audio_example, collate, text_prompt
-from training.learning.sampling import Job
+from training.learning.sampling import Question
 from training.streams import Stream, stream
 
 COMPARE_SHARE = 0.25
@@ -28,11 +28,11 @@ COMPARE_SHARE = 0.25
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PreferenceBatch:
     """B questions. Rows 0 … B−1 of both batches answer them with y_t, rows B … 2B−1 with y_a."""
 
     student: Batch
-    """After x_audio; `rows` are the clips of the B questions, once."""
+    """After x_audio; `clips` are those of the B questions, once."""
     teacher: Batch
     """After x_text."""
 
@@ -43,20 +43,20 @@ class Pairs:
         if not torch.equal(*counts) or not torch.equal(ours[ours != IGNORED], theirs[theirs != IGNORED]):
             raise ValueError("audio model and expert must be scored on the same response tokens")
 
-    def to(self, device: torch.device) -> Pairs:
-        return Pairs(self.student.to(device), self.teacher.to(device))
+    def to(self, device: torch.device) -> PreferenceBatch:
+        return PreferenceBatch(self.student.to(device), self.teacher.to(device))
 
 
-def scored(prompts: PromptBuilder, job: Job, response: Sequence[int]) -> tuple[bool, ...]:
+def scored(prompts: PromptBuilder, question: Question, response: Sequence[int]) -> tuple[bool, ...]:
     """Which tokens of a response the model chose, as opposed to the template. A response that was cut off is fine.
 
     Raises ValueError for what does not follow the template.
     """
-    forced = _template(prompts, job, response)
+    forced = _template(prompts, question, response)
     marks = [True] * len(response)
     for start, tokens in forced:
         if tuple(response[start : start + len(tokens)]) != tokens:
-            raise ValueError(f"a response to {job.task!r} does not follow the template at token {start}")
+            raise ValueError(f"a response to {question.task!r} does not follow the template at token {start}")
         marks[start : start + len(tokens)] = [False] * len(tokens)
     numbers, letters = set(prompts.number_ids), set(prompts.clip_ids.values())
     contexts = [prompts.encode(f" {aspect} Speech") for aspect in ASPECTS.values()]
@@ -68,38 +68,38 @@ def scored(prompts: PromptBuilder, job: Job, response: Sequence[int]) -> tuple[b
     return tuple(marks)
 
 
-def _template(prompts: PromptBuilder, job: Job, response: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
+def _template(prompts: PromptBuilder, question: Question, response: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
     """Where what is forced before the prose stands, and what it is."""
-    if job.task == "describe":
+    if question.task == "describe":
         return [(len(RATINGS), prompts.encode("\n"))]
-    head = prompts.compare_head(*job.rows)
+    head = prompts.compare_head(*question.clips)
     verdicts = {id: verdict for verdict, id in prompts.verdict_ids.items()}
     if len(response) <= len(head) or response[len(head)] not in verdicts:
-        raise ValueError(f"a response to {job.task!r} must hold a verdict at token {len(head)}")
-    argued = prompts.argued_head(*job.rows, verdicts[response[len(head)]])  # type: ignore[arg-type]
+        raise ValueError(f"a response to {question.task!r} must hold a verdict at token {len(head)}")
+    argued = prompts.argued_head(*question.clips, verdicts[response[len(head)]])  # type: ignore[arg-type]
     return [(0, head), (len(head) + 1, argued[len(head) + 1 :])]
 
 
-def pair_up(
+def preference_batch(
     prompts: PromptBuilder,
-    jobs: Sequence[Job],
+    questions: Sequence[Question],
     sampled: Sequence[tuple[int, ...]],
     rng: np.random.Generator,
     *,
     diverse: bool = True,
-) -> Pairs:
-    """Both responses to each job (all of one task), after both prompts."""
-    heard: list[Example] = []
-    for job in jobs:
-        told = audio_example(prompts, job.task, job.rows, rng, diverse=diverse)
-        heard.append(replace(told, scored=scored(prompts, job, told.answer)))
-    for told, job, answer in zip(tuple(heard), jobs, sampled, strict=True):
-        heard.append(Example(told.prompt, answer, scored=scored(prompts, job, answer)))
-    questions = [text_prompt(prompts, job.rows) for job in jobs] * 2
-    read = [Example(question, one.answer, scored=one.scored) for question, one in zip(questions, heard, strict=True)]
-    for example in (*heard, *read):
+) -> PreferenceBatch:
+    """Both responses to each question (all of one task), after both prompts."""
+    with_audio: list[Example] = []
+    for question in questions:
+        target = audio_example(prompts, question.task, question.clips, rng, diverse=diverse)
+        with_audio.append(replace(target, scored=scored(prompts, question, target.answer)))
+    for target, question, answer in zip(tuple(with_audio), questions, sampled, strict=True):
+        with_audio.append(Example(target.prompt, answer, scored=scored(prompts, question, answer)))
+    texts = [text_prompt(prompts, question.clips) for question in questions] * 2
+    with_text = [Example(text, one.answer, scored=one.scored) for text, one in zip(texts, with_audio, strict=True)]
+    for example in (*with_audio, *with_text):
         _check_boundary(prompts, example)
-    return Pairs(collate(heard), collate(read))
+    return PreferenceBatch(collate(with_audio), collate(with_text))
 
 
 def _check_boundary(prompts: PromptBuilder, example: Example) -> None:
@@ -111,22 +111,22 @@ def _check_boundary(prompts: PromptBuilder, example: Example) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class PairSampler:
-    """Batch `index` of the jobs and their sampled responses: one task each, prompts of similar length."""
+class PreferenceSampler:
+    """Batch `index` of the questions and their sampled responses: one task each, prompts of similar length."""
 
     prompts: PromptBuilder
-    jobs: Sequence[Job]
+    questions: Sequence[Question]
     sampled: Mapping[int, tuple[int, ...]]
     batch_size: int
     seed: int
     diverse: bool = True
 
-    def __call__(self, index: int) -> Pairs:
+    def __call__(self, index: int) -> PreferenceBatch:
         epoch, number, chosen = self.epochs[index]
         rng = stream(Stream.ALLD_WORDS, self.seed, epoch, number)
-        return pair_up(
+        return preference_batch(
             self.prompts,
-            [self.jobs[i] for i in chosen],
+            [self.questions[i] for i in chosen],
             [self.sampled[i] for i in chosen],
             rng,
             diverse=self.diverse,
@@ -140,22 +140,22 @@ class PairSampler:
         rng = stream(Stream.ALLD_ORDER, self.seed, epoch)
         batches: list[list[int]] = []
         for task in ("describe", "compare"):
-            ids = [i for i, job in enumerate(self.jobs) if job.task == task]
-            cuts = cut([self.jobs[i].samples for i in ids], self.batch_size, rng)
+            ids = [i for i, question in enumerate(self.questions) if question.task == task]
+            cuts = cut([self.questions[i].samples for i in ids], self.batch_size, rng)
             batches += [[ids[k] for k in batch] for batch in cuts if batch]
         return [batches[int(i)] for i in rng.permutation(len(batches))]
 
 
-def make_jobs(clips: Clips, seed: int, limit: int | None = None) -> list[Job]:
+def draw_questions(clips: Clips, seed: int, limit: int | None = None) -> list[Question]:
     """Every clip (or the first `limit`) to be described, and pairs of them to be compared: random ones, or some of
     those that a language model argued."""
-    rows = clips.rows[:limit]
+    described = clips.annotations[:limit]
     rng = stream(Stream.ALLD_PAIRS, seed)
-    argued = argued_pairs(rows)
-    count = round(COMPARE_SHARE * len(rows)) if len(rows) > 1 else 0
+    argued = argued_pairs(described)
+    count = round(COMPARE_SHARE * len(described)) if len(described) > 1 else 0
     if argued:
         pairs = [argued[int(i)] for i in rng.permutation(len(argued))[:count]]
     else:
-        chosen = (rng.choice(len(rows), 2, replace=False) for _ in range(count))
-        pairs = [(rows[int(a)], rows[int(b)]) for a, b in chosen]
-    return [Job("describe", (row,)) for row in rows] + [Job("compare", pair) for pair in pairs]
+        chosen = (rng.choice(len(described), 2, replace=False) for _ in range(count))
+        pairs = [(described[int(a)], described[int(b)]) for a, b in chosen]
+    return [Question("describe", (clip,)) for clip in described] + [Question("compare", pair) for pair in pairs]

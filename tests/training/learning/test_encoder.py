@@ -11,11 +11,13 @@ from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
 from tests.support.training_rows import FakeClips, rows
 from training.language.causes import KINDS
-from training.learning import hearing
+from training.learning import encoder
+from training.learning.encoder import EncoderObjective, PooledEncoder
 from training.learning.examples import Sampler, audio_example, text_example
-from training.learning.hearing import CENTER, Ear, Hearer, PooledHead, heard, true_causes
 from training.learning.loop import Schedule
-from training.learning.sft import Listener, Parts
+from training.learning.policy import Policy, log_mels
+from training.learning.pooled_head import CENTER, PooledHead, true_causes, true_ratings
+from training.learning.sft import Parts
 from training.streams import Stream
 
 STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
@@ -49,20 +51,18 @@ def test_people_record_no_causes() -> None:
     head, row = PooledHead(4), rows(1)[0]
     audio = [torch.randn(3, 4)]
     loss = head.losses(audio, [{**row, "rated_by": "human"}])["pooled"]
-    assert float(loss.detach()) == pytest.approx(
-        float((head(audio)[0] - hearing.true_ratings([row])).square().mean().detach())
-    )
+    assert float(loss.detach()) == pytest.approx(float((head(audio)[0] - true_ratings([row])).square().mean().detach()))
     assert float(head.losses(audio, [row])["pooled"].detach()) > float(loss.detach())
 
 
 def test_one_batch_can_be_learnt(prompts: PromptBuilder) -> None:
     clips = FakeClips(4)
-    hearer = Hearer(Ear(listening_model(prompts)), clips)  # type: ignore[arg-type]
-    optimizer = torch.optim.AdamW(hearer.parameters(), lr=3e-3)
+    objective = EncoderObjective(PooledEncoder(listening_model(prompts)), clips)  # type: ignore[arg-type]
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
     losses = []
     for _ in range(30):
         optimizer.zero_grad()
-        loss = hearer(clips.rows)["loss"]
+        loss = objective(clips.annotations)["loss"]
         losses.append(float(loss.detach()))
         loss.backward()
         optimizer.step()
@@ -72,13 +72,13 @@ def test_one_batch_can_be_learnt(prompts: PromptBuilder) -> None:
 def test_sft_begins_where_a_run_ended(prompts: PromptBuilder, tmp_path: Path) -> None:
     """Another number of layers, a decoder that is not the expert's, a head that goes on moving."""
     clips, held_out = FakeClips(8), FakeClips(4, seed=2)
-    hearing.run(clips, held_out, prompts, tmp_path, Schedule(2, log_every=1), 4, 0, encoder_layers=1)  # type: ignore[arg-type]
-    model, head = hearing.load(tmp_path, prompts)
+    encoder.run(clips, held_out, prompts, tmp_path, Schedule(2, log_every=1), 4, 0, encoder_layers=1)  # type: ignore[arg-type]
+    model, head = encoder.load(tmp_path, prompts)
     assert len(model.encoder.layers) == 1
     kept = torch.load(tmp_path / "state.pt", weights_only=True)["model"]
     assert torch.equal(model.encoder.conv1.weight, kept["encoder.conv1.weight"])
     assert torch.equal(model.projector.linear.weight, kept["projector.linear.weight"])
-    untrained = hearing.untrained(prompts, 1)
+    untrained = encoder.untrained(prompts, 1)
     assert not torch.equal(model.encoder.conv1.weight, untrained.encoder.conv1.weight)
     assert not any(parameter.requires_grad for parameter in head.parameters())
     last = (tmp_path / "log.jsonl").read_text().splitlines()[-1]
@@ -89,40 +89,40 @@ def test_sft_begins_where_a_run_ended(prompts: PromptBuilder, tmp_path: Path) ->
 def test_sft_holds_the_embeddings_to_the_head(prompts: PromptBuilder) -> None:
     head = PooledHead(listening_model(prompts).config.text.hidden_size).requires_grad_(False)
     model, clips = listening_model(prompts), FakeClips(8)
-    plain = Listener(model, clips, prompts)  # type: ignore[arg-type]
-    held = Listener(model, clips, prompts, head)  # type: ignore[arg-type]
-    batch = Sampler(clips.rows, prompts, audio_example, {"compare": 1.0}, 4, 0, *STREAMS)(0)
-    audio = held.encode(batch.rows)
+    plain = Policy(model, clips, prompts)  # type: ignore[arg-type]
+    held = Policy(model, clips, prompts, head)  # type: ignore[arg-type]
+    batch = Sampler(clips.annotations, prompts, audio_example, {"compare": 1.0}, 4, 0, *STREAMS)(0)
+    audio = held.encode(batch.clips)
     found = held(batch)
-    expected = plain(batch)["loss"] + head.losses(audio, batch.rows)["pooled"]
+    expected = plain(batch)["loss"] + head.losses(audio, batch.clips)["pooled"]
     assert float(found["loss"].detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
-    read = Sampler(clips.rows, prompts, text_example, {"describe": 1.0}, 4, 0, *STREAMS)(0)
+    read = Sampler(clips.annotations, prompts, text_example, {"describe": 1.0}, 4, 0, *STREAMS)(0)
     assert "pooled" not in held(read)
 
 
 def test_ratings_are_read_one_after_the_other(prompts: PromptBuilder) -> None:
     """A line that is read after the true ratings flatters every rating but the first."""
     model, clips = listening_model(prompts).eval(), FakeClips(3)
-    listener = Listener(model, clips, prompts)  # type: ignore[arg-type]
-    listener.eval()
-    found = listener.rate(clips.rows)
+    policy = Policy(model, clips, prompts)  # type: ignore[arg-type]
+    policy.eval()
+    found = policy.rate(clips.annotations)
     assert found.shape == (3, len(RATINGS))
-    for row, of_row in zip(clips.rows, found, strict=True):
+    for row, of_row in zip(clips.annotations, found, strict=True):
         stated: list[float] = []
-        [mel] = heard(clips, [row], model.config.audio.n_mels, torch.device("cpu"))  # type: ignore[arg-type]
+        [mel] = log_mels(clips, [row], model.config.audio.n_mels, torch.device("cpu"))  # type: ignore[arg-type]
         audio = model.encode(*mel)
         question = prompts.rate_prompt(len(audio))
         for value in of_row.tolist():
             tokens = torch.tensor([[*question, *(prompts.number_id(rating) for rating in stated)]])
             hidden = model(tokens, [audio])[:, -1]
-            read = listener.answer_loss.expectation(model.logits(hidden)).detach()
+            read = policy.answer_loss.expectation(model.logits(hidden)).detach()
             assert float(read) == pytest.approx(value, abs=1e-4)
             stated.append(value)
 
 
 def test_validation_is_that_of_its_own_ratings(prompts: PromptBuilder) -> None:
     clips = FakeClips(5)
-    listener = Listener(listening_model(prompts), clips, prompts)  # type: ignore[arg-type]
-    listener.eval()
-    error = listener.rate(clips.rows)[:, -1] - torch.tensor([row["mos"] for row in clips.rows])
-    assert listener.validate(batch_size=2)["mos_mse"] == pytest.approx(float(error.square().mean()), abs=2e-4)
+    policy = Policy(listening_model(prompts), clips, prompts)  # type: ignore[arg-type]
+    policy.eval()
+    error = policy.rate(clips.annotations)[:, -1] - torch.tensor([row["mos"] for row in clips.annotations])
+    assert policy.validate(batch_size=2)["mos_mse"] == pytest.approx(float(error.square().mean()), abs=2e-4)

@@ -1,0 +1,124 @@
+"""Warm-up of encoder and projector: what can be heard, before there are words for it.
+
+A linear head reads the five ratings and the audible causes from the mean of a clip's audio embeddings. What a mean
+shows, the decoder's attention finds at once; and without a decoder a step is cheap. SFT starts from these weights and
+keeps the head, frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.model.encoder import PackedClip
+from sqe_fast.model.qwen2_audio import Qwen2Audio
+from training.corpora.annotation import Annotation
+from training.corpora.corpus import Clips
+from training.learning import whisper
+from training.learning.answer_loss import Losses
+from training.learning.batches import Epochs, cut
+from training.learning.loop import Schedule, train
+from training.learning.policy import log_mels, rating_report
+from training.learning.pooled_head import PooledHead, true_causes, true_ratings
+from training.learning.stage import ENCODER_LAYERS, tiny_config
+from training.streams import Stream, stream, torch_seed
+
+ENCODER_RATE, REST_RATE = 2e-4, 1e-3
+"""Peak learning rates of the encoder, and of projector and head."""
+
+
+class PooledEncoder(nn.Module):
+    """Encoder, projector and head: what this stage trains and keeps."""
+
+    def __init__(self, model: Qwen2Audio) -> None:
+        super().__init__()
+        self.encoder, self.projector = model.encoder, model.projector
+        self.head = PooledHead(model.config.text.hidden_size)
+
+    def forward(self, clips: Sequence[PackedClip]) -> tuple[Tensor, ...]:
+        """Audio embeddings [tokens, hidden] of each clip."""
+        packed, tokens = self.encoder(clips)
+        return torch.split(self.projector(packed), tokens)
+
+
+class EncoderObjective(nn.Module):
+    """The encoder in training, on the clips of a split. Called with some of them it gives their losses."""
+
+    def __init__(self, model: PooledEncoder, clips: Clips) -> None:
+        super().__init__()
+        self.model = model
+        self.clips = clips
+
+    def forward(self, clips: Sequence[Annotation]) -> Losses:
+        losses = self.model.head.losses(self._audio(clips), clips)
+        return {**losses, "loss": losses["pooled"]}
+
+    def _audio(self, clips: Sequence[Annotation]) -> tuple[Tensor, ...]:
+        device, n_mels = self.model.head.ratings.weight.device, self.model.encoder.config.n_mels
+        audio: tuple[Tensor, ...] = self.model(log_mels(self.clips, clips, n_mels, device))
+        return audio
+
+    @torch.inference_mode()
+    def validate(self, batch_size: int) -> dict[str, float]:
+        """Of all clips: mean squared error and correlation of each rating; precision and recall of the causes."""
+        self.eval()
+        clips, read, found = self.clips.annotations, [], []
+        for start in range(0, len(clips), batch_size):
+            ratings, logits = self.model.head(self._audio(clips[start : start + batch_size]))
+            read.append(ratings)
+            found.append(logits > 0)
+        named, present = torch.cat(found).cpu(), true_causes(clips) > 0
+        hits = int((named & present).sum())
+        precision, recall = hits / max(1, int(named.sum())), hits / max(1, int(present.sum()))
+        report = rating_report(torch.cat(read).cpu(), true_ratings(clips))
+        return {**report, "cause_precision": round(precision, 4), "cause_recall": round(recall, 4)}
+
+
+def untrained(prompts: PromptBuilder, encoder_layers: int = ENCODER_LAYERS) -> Qwen2Audio:
+    """`tiny` with Whisper's encoder; projector and decoder are random."""
+    model = Qwen2Audio(tiny_config(prompts.tokenizer, encoder_layers))
+    whisper.initialise(model.encoder)
+    return model
+
+
+def run(
+    clips: Clips,
+    held_out: Clips,
+    prompts: PromptBuilder,
+    folder: Path,
+    schedule: Schedule,
+    batch_size: int,
+    seed: int,
+    encoder_layers: int = ENCODER_LAYERS,
+) -> None:
+    """Train into FOLDER/state.pt, from Whisper's encoder."""
+    torch.manual_seed(torch_seed(Stream.ENCODER_WEIGHTS, seed))
+    model = PooledEncoder(untrained(prompts, encoder_layers))
+    rest = [*model.projector.parameters(), *model.head.parameters()]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in model.encoder.parameters() if p.requires_grad], "lr": ENCODER_RATE},
+        {"params": rest, "lr": REST_RATE},
+    ]
+    lengths = [int(clip["samples"]) for clip in clips.annotations]
+    epochs = Epochs(lambda epoch: cut(lengths, batch_size, stream(Stream.ENCODER_ORDER, seed, epoch)))
+    watched = EncoderObjective(model, held_out)
+
+    def batches(index: int) -> list[Annotation]:
+        return [clips.annotations[i] for i in epochs[index].items]
+
+    train(EncoderObjective(model, clips), groups, batches, folder, schedule, lambda: watched.validate(batch_size))
+
+
+def load(folder: Path, prompts: PromptBuilder) -> tuple[Qwen2Audio, PooledHead]:
+    """An audio model with a finished warm-up's encoder and projector, its decoder random; and the head, frozen."""
+    state = torch.load(folder / "state.pt", weights_only=True)["model"]
+    layers = {name.split(".")[2] for name in state if name.startswith("encoder.layers.")}
+    model = Qwen2Audio(tiny_config(prompts.tokenizer, len(layers)))
+    pooled = PooledEncoder(model)
+    pooled.load_state_dict(state)
+    return model, pooled.head.requires_grad_(False)

@@ -1,0 +1,90 @@
+"""The audio model in training, on the clips of a split: the policy π_θ of SFT and ALLD."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.audio.features import log_mel
+from sqe_fast.model.encoder import PackedClip
+from sqe_fast.model.qwen2_audio import Qwen2Audio
+from sqe_fast.results import RATINGS
+from training.corpora.annotation import Annotation
+from training.corpora.corpus import Clips
+from training.learning.answer_loss import AnswerLoss, Losses, total
+from training.learning.examples import Batch, audio_prompt
+from training.learning.growing import Growing
+from training.learning.pooled_head import PooledHead, true_ratings
+
+
+class Policy(nn.Module):
+    """Called with a batch it gives the batch's losses.
+
+    With a frozen `head` the audio embeddings must go on showing it ratings and causes.
+    """
+
+    def __init__(self, model: Qwen2Audio, clips: Clips, prompts: PromptBuilder, head: PooledHead | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.clips = clips
+        self.prompts = prompts
+        self.head = head
+        self.answer_loss = AnswerLoss(prompts)
+
+    def forward(self, batch: Batch) -> Losses:
+        batch = batch.to(self.device)
+        audio = self.encode(batch.clips)
+        losses: Losses = self.answer_loss(self.model.logits, self.model(batch.tokens, audio), batch)
+        if self.head is not None and audio:
+            pooled = self.head.losses(audio, batch.clips)
+            losses = {**losses, **pooled, "loss": losses["loss"] + total(pooled)}
+        return losses
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.decoder.head.weight.device
+
+    def encode(self, clips: Sequence[Annotation]) -> tuple[Tensor, ...]:
+        """Audio embeddings [tokens, hidden] of each clip; of none, none."""
+        if not clips:
+            return ()
+        return self.model.encode_batch(log_mels(self.clips, clips, self.model.config.audio.n_mels, self.device))
+
+    @torch.inference_mode()
+    def rate(self, clips: Sequence[Annotation]) -> Tensor:
+        """The five ratings of each clip, [B, 5], as inference reads them: each after those read before it."""
+        questions = [audio_prompt(self.prompts, (clip,)) for clip in clips]
+        lines = Growing(self.model, questions, self.encode(clips), len(RATINGS))
+        last, read = lines.first, []
+        for _ in RATINGS:
+            if read:
+                numbers = [self.prompts.number_id(float(value)) for value in read[-1]]
+                last = lines.step(range(len(clips)), numbers)
+            read.append(self.answer_loss.expectation(self.model.logits(last).float()))
+        return torch.stack(read, 1)
+
+    def validate(self, batch_size: int = 16) -> dict[str, float]:
+        """Mean squared error and correlation of each rating, over all clips."""
+        self.eval().to(self.device)
+        clips = self.clips.annotations
+        read = [self.rate(clips[start : start + batch_size]) for start in range(0, len(clips), batch_size)]
+        return rating_report(torch.cat(read).cpu(), true_ratings(clips))
+
+
+def log_mels(corpus: Clips, clips: Sequence[Annotation], n_mels: int, device: torch.device) -> list[PackedClip]:
+    """The log-mels of `clips`, as an encoder takes them."""
+    mels = (log_mel(corpus.audio(clip), n_mels) for clip in clips)
+    return [(torch.from_numpy(mel.data).to(device), mel.frames) for mel in mels]
+
+
+def rating_report(read: Tensor, true: Tensor) -> dict[str, float]:
+    """Mean squared error and correlation of each rating; both [N, 5]."""
+    report = {}
+    for i, name in enumerate(RATINGS):
+        report[f"{name}_mse"] = round(float((read[:, i] - true[:, i]).square().mean()), 4)
+        report[f"{name}_lcc"] = round(float(np.corrcoef(read[:, i].numpy(), true[:, i].numpy())[0, 1]), 4)
+    return report

@@ -1,0 +1,55 @@
+"""What the mean of a clip's audio embeddings shows: a linear head that reads the five ratings and the audible causes.
+
+It is trained with the encoder (encoder.py); SFT keeps it, frozen, as one more loss (policy.py). It does not ship.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sqe_fast.results import RATING_MAX, RATING_MIN, RATINGS
+from training.corpora.annotation import Annotation
+from training.language.causes import KINDS, audible
+from training.learning.answer_loss import Losses
+
+CAUSES_WEIGHT = 2.0
+"""Of the causes' cross-entropy beside the ratings' squared error."""
+CENTER = (RATING_MIN + RATING_MAX) / 2
+
+
+class PooledHead(nn.Module):
+    """Audio embeddings [tokens, hidden] of each of B clips → ratings [B, 5] and logits of causes [B, KINDS]."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.ratings = nn.Linear(hidden_size, len(RATINGS))
+        self.causes = nn.Linear(hidden_size, len(KINDS))
+
+    def forward(self, audio: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        means = torch.stack([embeddings.mean(0) for embeddings in audio])
+        return CENTER + self.ratings(means).float(), self.causes(means).float()
+
+    def losses(self, audio: Sequence[Tensor], clips: Sequence[Annotation]) -> Losses:
+        """ "pooled": squared error of the ratings, and cross-entropy of each kind of cause where they were recorded."""
+        ratings, logits = self(audio)
+        loss = F.mse_loss(ratings, true_ratings(clips).to(ratings.device))
+        recorded = [i for i, clip in enumerate(clips) if clip.get("rated_by") != "human"]
+        if recorded:
+            present = true_causes([clips[i] for i in recorded]).to(logits.device)
+            loss = loss + CAUSES_WEIGHT * F.binary_cross_entropy_with_logits(logits[recorded], present)
+        return {"pooled": loss}
+
+
+def true_ratings(clips: Sequence[Annotation]) -> Tensor:
+    """[B, 5], in the order of RATINGS."""
+    return torch.tensor([[float(clip[name]) for name in RATINGS] for clip in clips])
+
+
+def true_causes(clips: Sequence[Annotation]) -> Tensor:
+    """[B, KINDS], 1 where a cause was recorded and can be heard."""
+    names = [{cause["name"] for cause in audible(clip)} for clip in clips]
+    return torch.tensor([[float(kind in of_clip) for kind in KINDS] for of_clip in names])
