@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import IM_END, IM_START
 from sqe_fast.results import RATINGS
+from tests.support.endpoint import Endpoint, one_by_one, serving
 from tests.support.small_tokenizer import small_tokenizer
 from training.configs import Asking
 from training.corpora.annotation import Annotation
@@ -68,71 +68,14 @@ DEMONSTRATIONS = Demonstrations(
 )
 
 
-# --- a fake endpoint ----------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Endpoint:
-    """Answers each request with the next of `answers` (a text, a status, or bytes), the last one for ever."""
-
-    answers: list[str | int | bytes]
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    url: str = ""
-
-    def next(self, body: dict[str, Any], key: str) -> str | int | bytes:
-        with self.lock:
-            self.requests.append(body)
-            self.keys.append(key)
-            return self.answers[min(len(self.requests), len(self.answers)) - 1]
-
-
-def handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            answer = endpoint.next(body, self.headers.get("Authorization", ""))
-            status, content = (answer, b'{"error": {"message": "no"}}') if isinstance(answer, int) else (200, b"")
-            if isinstance(answer, bytes):
-                content = answer
-            elif isinstance(answer, str):
-                choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answer}}
-                completion = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
-                content = json.dumps(completion).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("retry-after-ms", "1")
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler
-
-
 Serve = Callable[..., Endpoint]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Start an endpoint on the loopback address with the answers that it shall give."""
-    servers = []
-
-    def start(*answers: str | int | bytes) -> Endpoint:
-        endpoint = Endpoint(list(answers))
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler(endpoint))
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        servers.append(server)
-        endpoint.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        return endpoint
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    """Start an endpoint with the answers that it shall give."""
+    with ExitStack() as servers:
+        yield lambda *answers: servers.enter_context(serving(one_by_one(*answers)))
 
 
 @pytest.fixture

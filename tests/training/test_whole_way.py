@@ -1,0 +1,125 @@
+"""The paper's whole way, command by command: human ratings, captions by a language model, a model that scores.
+
+Each stage is tested by itself on what the test hands it. What breaks between two stages (a command that calls its
+stage with other arguments than it takes, a file that the next one does not find, a vocabulary that does not fit, a
+weight that export does not know) shows here, and nowhere else before days of training have passed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+from sqe_fast.answer.scale import verdict
+from sqe_fast.evaluator import Evaluator
+from sqe_fast.results import RATINGS
+from tests.support.endpoint import serving
+from tests.support.speech import SAMPLE_RATE, talk
+from tests.training.corpora.test_nisqa import PUBLISHED, cells, write_table
+from training.__main__ import main
+from training.corpora.nisqa import CORPUS_TABLE
+from training.language import captions
+from training.language.paper_prompts import PREFERENCES, VERDICT_SYSTEM
+from training.learning import whisper
+
+CLIPS = {"NISQA_TRAIN_SIM": 6, "NISQA_VAL_SIM": 3, "NISQA_TEST_FOR": 3}
+STEPS = ["--steps", "2", "--batch-size", "2"]
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec(whisper.PACKAGE) is None, reason="Whisper's weights are not installed"
+)
+
+
+def nisqa(root: Path) -> Path:
+    """A corpus of the published layout: speech in noise, rated by how much of it there is."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for db, count in CLIPS.items():
+        for _ in range(count):
+            noisiness = float(rng.uniform(1.2, 4.8))
+            others = {name: float(rng.uniform(3.5, 4.8)) for name in ("col", "dis", "loud")}
+            row = cells(db, len(rows), noi=noisiness, mos=noisiness, **others)
+            path = root / str(row["filepath_deg"])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            voice = talk(1.0, seed=len(rows))
+            sf.write(path, voice + rng.normal(0, 10 ** (-noisiness / 2), voice.size), SAMPLE_RATE)
+            rows.append(row)
+    write_table(root / CORPUS_TABLE, rows, PUBLISHED)
+    return root
+
+
+def language_model(body: dict[str, Any]) -> str:
+    """Does what the paper's prompts ask, in the words of the offline writer."""
+    system, *_, question = (message["content"] for message in body["messages"])
+    if system == VERDICT_SYSTEM:
+        return next(
+            f"[Speech{name}]" if name != "tie" else "[Tie]" for name, end in PREFERENCES.items() if end in question
+        )
+    rows = [
+        {**dict(zip(RATINGS, map(float, numbers), strict=True)), "causes": []}
+        for numbers in re.findall(
+            r"noisiness (.*?), coloration (.*?), .*? (.*?), .*? (.*?), overall MOS (\d\.\d)", question
+        )
+    ]
+    if len(rows) == 1:
+        return captions.describe(rows[0], np.random.default_rng(len(body["messages"])))
+    return PREFERENCES[verdict(rows[0]["mos"], rows[1]["mos"])]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Steps as small as these spend several threads' time on waiting for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def logged(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_from_rated_recordings_to_a_model_that_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+
+    def stage(name: str, *arguments: str) -> str:
+        main([name, *arguments, "--run", str(run)])
+        return capsys.readouterr().out
+
+    assert "train: 6 clips, 0 left out" in stage("corpus", "--nisqa", str(nisqa(tmp_path / "NISQA")))
+    with serving(language_model) as endpoint:
+        said = stage("captions", "--endpoint", endpoint.url, "--model", "m", "--per-clip", "2", "--pairs", "2")
+    assert said.splitlines()[0] == "train: 14 written, 0 given up; turned down: none"
+    stage("tokenizer")
+    stage("expert", *STEPS)
+    stage("encoder", *STEPS, "--encoder-layers", "1")
+    stage("sft", *STEPS)
+    stage("alld", *STEPS, "--name", "aligned")
+    aligned = logged(run / "aligned")
+    assert {"preference", "kl", "anchor", "loss"} <= aligned[0].keys()
+    assert all(np.isfinite(value) for row in aligned for value in row.values())
+
+    bundled = stage("bundle", str(tmp_path / "whole"), "--name", "aligned")
+    assert "decode 4, candidates" in bundled
+    before, after = (
+        torch.load(run / name / "state.pt", weights_only=True)["model"]["decoder.head.weight"]
+        for name in ("sft", "aligned")
+    )
+    assert not torch.equal(before, after)
+
+    found = stage("evaluate", "--model", str(tmp_path / "whole"), "--described", "0", "--pairs", "0")
+    assert "3 clips, rated by: human" in found
+
+    [evaluation] = Evaluator.from_pretrained(tmp_path / "whole").evaluate([(talk(1.0, seed=99), SAMPLE_RATE)])
+    assert evaluation.model.startswith("whole@")
+    assert evaluation.ratings is not None
+    assert all(1 <= evaluation.ratings[name] <= 5 for name in RATINGS)
