@@ -146,7 +146,9 @@ def test_one_live_channel_keeps_its_level() -> None:
     for channels in (2, 5, 8):
         array = np.zeros((len(live), channels), np.float32)
         array[:, channels - 1] = live
-        assert np.array_equal(heard(load((array, RATE))), live)
+        recording = load((array, RATE))
+        assert np.array_equal(heard(recording), live)
+        assert recording.flags == (), "a dead first channel makes no silence"
 
 
 def test_dc_is_no_energy() -> None:

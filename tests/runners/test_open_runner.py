@@ -23,6 +23,7 @@ from sqe_fast.options import Serving
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.onnx_encoder import OnnxEncoder
 from sqe_fast.runners.torch_runner import TorchRunner, slots_that_fit
+from sqe_fast.runners.torch_runner import _dtype as dtype_of
 
 GRAPHS = ("encoder.onnx", "decoder.onnx")
 FILES = ("config.json", "model.safetensors", *GRAPHS)
@@ -188,6 +189,16 @@ def test_a_graph_of_another_version_is_refused_and_told_how_to_renew(folder: Pat
 def test_another_encoder_is_a_choice_on_a_gpu_only(exported: Path, device: str) -> None:
     with pytest.raises(UnusableError, match="on device cuda only"):
         open_runner(exported, Serving(device=device, encoder="onnx"))
+
+
+def test_a_precision_is_what_was_asked_or_refused() -> None:
+    """Half precision asked for on a CPU and single given; a GPU's choice that reaches nothing."""
+    for device in ("auto", "cpu", "torch-cpu"):
+        with pytest.raises(UnusableError, match="needs cuda"):
+            Serving(device, precision="fp16")
+        assert dtype_of(Serving(device, precision="fp32")) == torch.float32
+    expected = {"auto": None, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+    assert {name: dtype_of(Serving("cuda:1", precision=name)) for name in expected} == expected
 
 
 def test_an_onnx_encoder_that_would_run_on_the_cpu_is_refused(exported: Path) -> None:
