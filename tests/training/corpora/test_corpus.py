@@ -12,12 +12,12 @@ from tests.support.speech import SAMPLE_RATE, talk
 from training.corpora import corpus
 from training.corpora.corpus import Clips, SplitWriter, build, make_clip
 from training.rating import labels
-from training.rating.raters import Label, Opinion, judged, rate_cause
+from training.rating.raters import Label, Opinion, judged, rate_degradation
 from training.simulation.network import CONCEALMENTS
 from training.simulation.recipes import draw_recipe
 from training.simulation.simulate import STAGES, Step
 from training.simulation.sources import SPLITS, library
-from training.simulation.stage import Cause
+from training.simulation.stage import Degradation
 
 
 def judge(steps: list[Step]) -> Label:
@@ -113,10 +113,12 @@ def test_what_is_drawn_spreads_its_ratings_evenly(root: Path) -> None:
     for seed in range(2_000):
         for params in draw_recipe(lib, np.random.default_rng(seed)):
             if params["stage"] == "loss":
-                cause = Cause("loss", params["kind"], "packet loss", params["rate"])
-                ratings.setdefault(params["kind"], []).append(rate_cause(cause, None))
+                degradation = Degradation("loss", params["kind"], "packet loss", params["rate"])
+                ratings.setdefault(params["kind"], []).append(rate_degradation(degradation, None))
             elif params["stage"] == "mnru":
-                ratings.setdefault("mnru", []).append(rate_cause(Cause("mnru", "", "grain", params["q_db"]), None))
+                ratings.setdefault("mnru", []).append(
+                    rate_degradation(Degradation("mnru", "", "grain", params["q_db"]), None)
+                )
     assert ratings.keys() == {"mnru", *CONCEALMENTS}
     for kind, found in ratings.items():
         assert np.quantile(found, [0.25, 0.5, 0.75]) == pytest.approx([1.9, 2.8, 3.7], abs=0.35), kind
