@@ -1,15 +1,30 @@
 """What a model asks of its operators, whoever computes them: plain torch (`reference`) or Triton kernels.
 
 Rows are tokens or 20 ms positions, packed end to end without padding: [N, width]. Weights are as `nn.Linear` holds
-them, [out, in]. No operator depends on what else is in the batch: a row's result is the same alone.
+them, [out, in]. Each row's result is independent of the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
+
+
+class Norm(NamedTuple):
+    """Layer norm of rows of width K; RMS norm where it has no bias."""
+
+    weight: Tensor  # [K]
+    bias: Tensor | None  # [K]
+    eps: float
+
+
+class Linear(NamedTuple):
+    """x · weightᵀ + bias; or a convolution."""
+
+    weight: Tensor  # [M, K]; of a convolution [M, K, width]
+    bias: Tensor | None  # [M]
 
 
 class Operators(Protocol):
@@ -28,32 +43,26 @@ class Operators(Protocol):
         valid: Tensor,  # [columns] bool: false between clips
         columns: Tensor,  # [N] int32: the column that each output row is centred on
         steps: Tensor,  # [N] int32: its place within its clip
-        weight1: Tensor,  # [width, n_mels, 3]
-        bias1: Tensor,  # [width]
-        weight2: Tensor,  # [width, width, 3]
-        bias2: Tensor,  # [width]
+        conv1: Linear,  # [width, n_mels, 3], with a bias
+        conv2: Linear,  # [width, width, 3], with a bias
         table: Tensor,  # [positions, width]: position embeddings
     ) -> Tensor:
         """GELU(conv2(valid · GELU(conv1(mel)))) at `columns` only, plus `table[steps]`: [N, width]. Both convolutions
         are 3 wide and see zeros beyond either end; the second has stride 2, hence the even columns."""
 
-    def layer_norm_linear(
+    def norm_linear(
         self,
         x: Tensor,  # [N, K]
-        norm_weight: Tensor,  # [K]
-        norm_bias: Tensor,  # [K]
-        eps: float,
-        weights: Sequence[Tensor],  # one to three of [M, K], each with its own M
-        biases: Sequence[Tensor | None],  # [M]
+        norm: Norm,
+        linears: Sequence[Linear],  # one to three, each with its own M
         gelu: bool = False,
     ) -> tuple[Tensor, ...]:
-        """Layer norm, then each linear layer, then GELU (exact, by erf) where asked: [N, M] each."""
+        """Norm, then each linear layer, then GELU (exact, by erf) where asked: [N, M] each."""
 
     def linear_residual(
         self,
         x: Tensor,  # [N, K]
-        weight: Tensor,  # [M, K]
-        bias: Tensor | None,  # [M]
+        linear: Linear,  # [M, K]
         residual: Tensor,  # [N, M]
     ) -> Tensor:
         """residual + x · weightᵀ + bias: [N, M]"""
@@ -72,37 +81,23 @@ class Operators(Protocol):
         self,
         x: Tensor,  # [N, K]
         first: Tensor,  # [A] int32: the first row of each pair
-        norm_weight: Tensor,  # [K]
-        norm_bias: Tensor,  # [K]
-        eps: float,
-        weight: Tensor,  # [M, K]
-        bias: Tensor,  # [M]
+        norm: Norm,
+        linear: Linear,  # [M, K]
         out: Tensor,  # [slots, M]
         rows: Tensor,  # [A] int32: where each result goes
     ) -> None:
-        """Mean of rows first and first + 1, layer norm, linear: written to `out[rows]`, the rest of which stays."""
+        """Mean of rows first and first + 1, norm, linear: written to `out[rows]`, the rest of which stays."""
 
     # --- decoder ---------------------------------------------------------------------------------------------------
 
-    def rms_norm_linear(
+    def norm_swiglu(
         self,
         x: Tensor,  # [N, K]
-        norm_weight: Tensor,  # [K]
-        eps: float,
-        weights: Sequence[Tensor],  # one to three of [M, K], each with its own M
-        biases: Sequence[Tensor | None],  # [M]
-    ) -> tuple[Tensor, ...]:
-        """RMS norm, then each linear layer: [N, M] each."""
-
-    def rms_norm_swiglu(
-        self,
-        x: Tensor,  # [N, K]
-        norm_weight: Tensor,  # [K]
-        eps: float,
+        norm: Norm,
         gate: Tensor,  # [M, K]
         up: Tensor,  # [M, K]
     ) -> Tensor:
-        """y = RMS norm of x; SiLU(y · gateᵀ) · (y · upᵀ): [N, M]"""
+        """y = norm of x; SiLU(y · gateᵀ) · (y · upᵀ): [N, M]"""
 
     def prefill_attention(
         self,
@@ -136,8 +131,7 @@ class Operators(Protocol):
     def read_out(
         self,
         x: Tensor,  # [B, K]
-        norm_weight: Tensor,  # [K]
-        eps: float,
+        norm: Norm,  # without a bias
         head: Tensor,  # [vocabulary, K]
         candidates: Tensor,  # [B, C] int32; −1 stands for none
     ) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sqe_fast.kernels.operators import Linear, Norm
+
 NAME = "torch"
 CAPTURABLE = False  # decode_attention reads on the host how far each slot is filled
 
@@ -22,33 +24,23 @@ def conv_stem(
     valid: Tensor,
     columns: Tensor,
     steps: Tensor,
-    weight1: Tensor,
-    bias1: Tensor,
-    weight2: Tensor,
-    bias2: Tensor,
+    conv1: Linear,
+    conv2: Linear,
     table: Tensor,
 ) -> Tensor:
-    x = F.gelu(F.conv1d(mel[None], weight1, bias1, padding=1)) * valid
-    x = F.gelu(F.conv1d(x, weight2, bias2, stride=2, padding=1))[0].T
+    x = F.gelu(F.conv1d(mel[None], *conv1, padding=1)) * valid
+    x = F.gelu(F.conv1d(x, *conv2, stride=2, padding=1))[0].T
     return x[columns // 2] + table[steps]
 
 
-def layer_norm_linear(
-    x: Tensor,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
-    eps: float,
-    weights: Sequence[Tensor],
-    biases: Sequence[Tensor | None],
-    gelu: bool = False,
-) -> tuple[Tensor, ...]:
-    normed = F.layer_norm(x, norm_weight.shape, norm_weight, norm_bias, eps)
-    outputs = (F.linear(normed, weight, bias) for weight, bias in zip(weights, biases, strict=True))
+def norm_linear(x: Tensor, norm: Norm, linears: Sequence[Linear], gelu: bool = False) -> tuple[Tensor, ...]:
+    normed = _normalise(x, norm)
+    outputs = (F.linear(normed, *linear) for linear in linears)
     return tuple(F.gelu(out) if gelu else out for out in outputs)
 
 
-def linear_residual(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor) -> Tensor:
-    return residual + F.linear(x, weight, bias)
+def linear_residual(x: Tensor, linear: Linear, residual: Tensor) -> Tensor:
+    return residual + F.linear(x, *linear)
 
 
 def packed_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, lengths: Sequence[int]) -> Tensor:
@@ -56,33 +48,16 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, lengths: Seque
     return torch.cat([_attend(*(_heads(part, heads) for part in clip)) for clip in clips])
 
 
-def pool_norm_linear(
-    x: Tensor,
-    first: Tensor,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
-    eps: float,
-    weight: Tensor,
-    bias: Tensor,
-    out: Tensor,
-    rows: Tensor,
-) -> None:
+def pool_norm_linear(x: Tensor, first: Tensor, norm: Norm, linear: Linear, out: Tensor, rows: Tensor) -> None:
     pooled = torch.stack([x[first], x[first + 1]]).mean(0)
-    out[rows] = F.linear(F.layer_norm(pooled, norm_weight.shape, norm_weight, norm_bias, eps), weight, bias)
+    out[rows] = F.linear(_normalise(pooled, norm), *linear)
 
 
 # --- decoder ----------------------------------------------------------------------------------------------------------
 
 
-def rms_norm_linear(
-    x: Tensor, norm_weight: Tensor, eps: float, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
-) -> tuple[Tensor, ...]:
-    normed = F.rms_norm(x, norm_weight.shape, norm_weight, eps)
-    return tuple(F.linear(normed, weight, bias) for weight, bias in zip(weights, biases, strict=True))
-
-
-def rms_norm_swiglu(x: Tensor, norm_weight: Tensor, eps: float, gate: Tensor, up: Tensor) -> Tensor:
-    normed = F.rms_norm(x, norm_weight.shape, norm_weight, eps)
+def norm_swiglu(x: Tensor, norm: Norm, gate: Tensor, up: Tensor) -> Tensor:
+    normed = _normalise(x, norm)
     return F.silu(F.linear(normed, gate)) * F.linear(normed, up)
 
 
@@ -122,8 +97,8 @@ def decode_attention(
     return torch.cat(rows)
 
 
-def read_out(x: Tensor, norm_weight: Tensor, eps: float, head: Tensor, candidates: Tensor) -> Tensor:
-    normed = F.rms_norm(x, norm_weight.shape, norm_weight, eps)
+def read_out(x: Tensor, norm: Norm, head: Tensor, candidates: Tensor) -> Tensor:
+    normed = _normalise(x, norm)
     named = candidates >= 0
     logits = (head[candidates.clamp(min=0)] @ normed[:, :, None])[:, :, 0].float()
     return logits.masked_fill(~named, float("-inf")).softmax(-1).where(named, 0.0)
@@ -135,6 +110,12 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def _normalise(x: Tensor, norm: Norm) -> Tensor:
+    if norm.bias is None:
+        return F.rms_norm(x, norm.weight.shape, norm.weight, norm.eps)
+    return F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps)
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:

@@ -11,24 +11,27 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sqe_fast.checkpoint.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, audio_tokens, positions
-from sqe_fast.kernels.operators import Operators
+from sqe_fast.kernels.operators import Linear, Norm, Operators
 from sqe_fast.model.decoder import DecoderLayer, KVCache, rotary_frequencies
-from sqe_fast.model.encoder import LAYER_NORM_EPS, EncoderLayer, PackedClip, lay_out
+from sqe_fast.model.encoder import EncoderLayer, PackedClip, lay_out
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 
 
 class PackedModel:
-    """A model and its KV memory of `slots` × `max_length` positions, of the weights' dtype and on their device."""
+    """A model and its KV memory of `slots` × `max_length` positions, of the weights' dtype and on their device.
+
+    Weights are the model's own, but for those of the two convolutions: they are copied, in the layout that the kernels
+    read.
+    """
 
     def __init__(self, model: Qwen2Audio, operators: Operators, *, slots: int, max_length: int) -> None:
         self.config = model.config
         self.operators = operators
         self._encoder, self._projector, self._decoder = model.encoder, model.projector, model.decoder
-        for convolution in (self._encoder.conv1, self._encoder.conv2):
-            _make_tap_major(convolution.weight)
+        self._conv1, self._conv2 = (_tap_major(conv) for conv in (model.encoder.conv1, model.encoder.conv2))
         like = model.decoder.head.weight
         self._device = like.device
         self.cache = KVCache.allocate(model.config.text, slots, max_length, like=like)
@@ -47,44 +50,33 @@ class PackedModel:
         counts = [audio_tokens(frames) for _, frames in clips]
         starts = np.cumsum([0, *lengths[:-1]])
         pairs = [start + POSITIONS_PER_TOKEN * np.arange(count) for start, count in zip(starts, counts, strict=True)]
-        norm, linear = self._encoder.norm, self._projector.linear
+        norm, linear = _norm(self._encoder.norm), _linear(self._projector.linear)
         out = x.new_empty(sum(counts), self.config.text.hidden_size)
         first, rows = self._index(np.concatenate(pairs)), self._index(np.arange(len(out)))
-        self.operators.pool_norm_linear(
-            x, first, norm.weight, norm.bias, LAYER_NORM_EPS, linear.weight, linear.bias, out, rows
-        )
+        self.operators.pool_norm_linear(x, first, norm, linear, out, rows)
         return list(torch.split(out, counts))
 
     def _convolve(self, clips: Sequence[PackedClip], lengths: Sequence[int]) -> Tensor:
-        mels, valid, starts = lay_out(clips, self.config.audio.n_mels, self._encoder.conv1.weight)
+        mels, valid, starts = lay_out(clips, self.config.audio.n_mels, self._conv1.weight)
         steps = [np.arange(length) for length in lengths]
         columns = [start + MEL_PER_POSITION * step for start, step in zip(starts, steps, strict=True)]
-        conv1, conv2 = self._encoder.conv1, self._encoder.conv2
-        assert conv1.bias is not None
-        assert conv2.bias is not None
         return self.operators.conv_stem(
             mels.T.contiguous().T,  # channels next to each other, as in the weights
             self._host(valid.numpy()),
             self._index(np.concatenate(columns)),
             self._index(np.concatenate(steps)),
-            conv1.weight,
-            conv1.bias,
-            conv2.weight,
-            conv2.bias,
+            self._conv1,
+            self._conv2,
             self._encoder.positions,
         )
 
     def _encoder_layer(self, layer: EncoderLayer, x: Tensor, lengths: Sequence[int]) -> Tensor:
-        ops, norm = self.operators, layer.attention_norm
-        weights, biases = (layer.q.weight, layer.k.weight, layer.v.weight), (layer.q.bias, None, layer.v.bias)
-        q, k, v = ops.layer_norm_linear(x, norm.weight, norm.bias, LAYER_NORM_EPS, weights, biases)
+        ops, linears = self.operators, [_linear(part) for part in (layer.q, layer.k, layer.v)]
+        q, k, v = ops.norm_linear(x, _norm(layer.attention_norm), linears)
         attended = ops.packed_attention(q, k, v, layer.heads, lengths)
-        x = ops.linear_residual(attended, layer.out.weight, layer.out.bias, x)
-        norm = layer.mlp_norm
-        (hidden,) = ops.layer_norm_linear(
-            x, norm.weight, norm.bias, LAYER_NORM_EPS, (layer.fc1.weight,), (layer.fc1.bias,), gelu=True
-        )
-        return ops.linear_residual(hidden, layer.fc2.weight, layer.fc2.bias, x)
+        x = ops.linear_residual(attended, _linear(layer.out), x)
+        (hidden,) = ops.norm_linear(x, _norm(layer.mlp_norm), [_linear(layer.fc1)], gelu=True)
+        return ops.linear_residual(hidden, _linear(layer.fc2), x)
 
     # --- decoder ---------------------------------------------------------------------------------------------------
 
@@ -121,32 +113,24 @@ class PackedModel:
         return x
 
     def _qkv(self, layer: DecoderLayer, x: Tensor) -> tuple[Tensor, ...]:
-        linears = (layer.q, layer.k, layer.v)
-        weights, biases = [linear.weight for linear in linears], [linear.bias for linear in linears]
-        return self.operators.rms_norm_linear(x, layer.attention_norm.weight, self._eps, weights, biases)
+        linears = [_linear(part) for part in (layer.q, layer.k, layer.v)]
+        return self.operators.norm_linear(x, _norm(layer.attention_norm), linears)
 
     def _after_attention(self, layer: DecoderLayer, x: Tensor, attended: Tensor) -> Tensor:
-        x = self.operators.linear_residual(attended, layer.o.weight, None, x)
-        norm = layer.mlp_norm.weight
-        hidden = self.operators.rms_norm_swiglu(x, norm, self._eps, layer.gate.weight, layer.up.weight)
-        return self.operators.linear_residual(hidden, layer.down.weight, None, x)
+        x = self.operators.linear_residual(attended, _linear(layer.o), x)
+        hidden = self.operators.norm_swiglu(x, _norm(layer.mlp_norm), layer.gate.weight, layer.up.weight)
+        return self.operators.linear_residual(hidden, _linear(layer.down), x)
 
     # --- head ------------------------------------------------------------------------------------------------------
 
     def logits(self, x: Tensor) -> Tensor:
         """Hidden states [B, H] before the final norm → [B, vocabulary]"""
-        norm, head = self._decoder.norm.weight, self._decoder.head.weight
-        return self.operators.rms_norm_linear(x, norm, self._eps, (head,), (None,))[0]
+        return self.operators.norm_linear(x, _norm(self._decoder.norm), [_linear(self._decoder.head)])[0]
 
     def read_out(self, x: Tensor, candidates: Tensor) -> Tensor:
         """Hidden states [B, H] before the final norm → probabilities [B, C] of candidates [B, C] int32 (−1: none).
         Of the head only their rows are read."""
-        norm, head = self._decoder.norm.weight, self._decoder.head.weight
-        return self.operators.read_out(x, norm, self._eps, head, candidates)
-
-    @property
-    def _eps(self) -> float:
-        return self.config.text.rms_norm_eps
+        return self.operators.read_out(x, _norm(self._decoder.norm), self._decoder.head.weight, candidates)
 
     def _index(self, array: np.ndarray) -> Tensor:
         return self._host(array.astype(np.int32))
@@ -159,6 +143,15 @@ class PackedModel:
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
 
-def _make_tap_major(weight: Tensor) -> None:
-    """Lay out a convolution's weight [out, in, 3] in memory as [out, 3, in], so that a kernel reads rows of `in`."""
-    weight.data = weight.data.permute(0, 2, 1).contiguous().permute(0, 2, 1)
+def _norm(module: nn.LayerNorm | nn.RMSNorm) -> Norm:
+    assert module.eps is not None
+    return Norm(module.weight, module.bias if isinstance(module, nn.LayerNorm) else None, module.eps)
+
+
+def _linear(module: nn.Linear) -> Linear:
+    return Linear(module.weight, module.bias)
+
+
+def _tap_major(conv: nn.Conv1d) -> Linear:
+    """With its weight [out, in, 3] laid out in memory as [out, 3, in], so that a kernel reads rows of `in`."""
+    return Linear(conv.weight.detach().permute(0, 2, 1).contiguous().permute(0, 2, 1), conv.bias)

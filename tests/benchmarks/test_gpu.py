@@ -30,8 +30,8 @@ from tests.support.small_tokenizer import small_tokenizer
 from tests.support.workloads import DRY
 
 OPERATORS = {
-    "conv_stem", "layer_norm_linear", "linear_residual", "packed_attention", "pool_norm_linear", "rms_norm_linear",
-    "rms_norm_swiglu", "prefill_attention", "decode_attention", "read_out",
+    "conv_stem", "norm_linear", "linear_residual", "packed_attention", "pool_norm_linear", "norm_swiglu",
+    "prefill_attention", "decode_attention", "read_out",
 }  # fmt: skip
 DRY_PLACE = Place(torch.device("cpu"), torch.float16)
 
@@ -160,9 +160,9 @@ def test_least_work_by_hand() -> None:
     """By the sizes of DRY: 31 + 17 positions of width 64, two heads of 32; 25 tokens after 3; 3 rows that hold 30."""
     made = calls(DRY, torch.float16, torch.device("cpu"), select("torch"))
     work = {call.name: least_work(call, DRY.held) for call in made}
-    assert work["encode layer_norm_linear 48×64→192"].products == 48 * 64 * 192
+    assert work["encode norm_linear 48×64→192"].products == 48 * 64 * 192
     # x and two vectors of the norm; three weights, two of three biases; results
-    assert work["encode layer_norm_linear 48×64→192"].bytes == 2 * (48 * 64 + 128 + 192 * 64 + 128 + 48 * 192)
+    assert work["encode norm_linear 48×64→192"].bytes == 2 * (48 * 64 + 128 + 192 * 64 + 128 + 48 * 192)
     assert work["encode packed_attention 48×64"].products == 2 * 64 * (31**2 + 17**2)
     assert work["encode packed_attention 48×64"].bytes == 4 * 48 * 64 * 2
     assert work["prefill prefill_attention 25×128"].products == 2 * 128 * sum(range(4, 29))

@@ -104,3 +104,10 @@ def test_read_out_is_the_softmax_of_the_candidates_logits() -> None:
     probabilities = packed.read_out(hidden, torch.tensor([[10, 77, -1, 3]], dtype=torch.int32))
     p = packed.logits(hidden)[0, [10, 77, 3]].softmax(-1).float()
     torch.testing.assert_close(probabilities[0], torch.stack([p[0], p[1], torch.tensor(0.0), p[2]]))
+
+
+def test_a_model_that_is_packed_can_still_be_saved() -> None:
+    """Its convolutions were laid out anew in place: safetensors refuses what is not contiguous."""
+    model = small_model()
+    PackedModel(model, select("torch"), slots=1, max_length=16)
+    assert all(parameter.is_contiguous() for parameter in model.parameters())

@@ -32,7 +32,7 @@ def _products(call: Call, held: int) -> int:
         return rows * width * sum(len(weight) for weight in call.weights)
     if call.operator == "conv_stem":
         columns = int(a[1].numel())
-        return a[4].numel() * columns + a[6].numel() * len(a[2])
+        return a[4].weight.numel() * columns + a[5].weight.numel() * len(a[2])
     if call.operator == "packed_attention":
         return 2 * width * sum(length * length for length in a[4])
     if call.operator == "prefill_attention":
@@ -41,7 +41,7 @@ def _products(call: Call, held: int) -> int:
     if call.operator == "decode_attention":
         return 2 * width * rows * (held + 1)
     assert call.operator == "read_out", call.operator
-    return a[4].numel() * width
+    return a[3].numel() * width
 
 
 def _bytes(call: Call, held: int) -> int:
@@ -49,7 +49,7 @@ def _bytes(call: Call, held: int) -> int:
     rows, width = a[0].shape
     item = a[0].element_size()
     if call.operator == "conv_stem":
-        return _sizes(a[:8]) + 2 * len(a[2]) * a[8].shape[1] * item
+        return _sizes(a[:6]) + 2 * len(a[2]) * a[6].shape[1] * item
     if call.operator == "packed_attention":
         return 4 * _sizes(a[0])
     if call.operator in ("prefill_attention", "decode_attention"):
@@ -58,12 +58,12 @@ def _bytes(call: Call, held: int) -> int:
         turns = 2 * rows * a[3].shape[1] * a[3].element_size()
         return 2 * _sizes(a[0]) + 2 * _sizes(a[1]) + 2 * (before + rows) * new + turns
     if call.operator == "read_out":  # the same candidates in every row
-        head = a[4].shape[1] * width * item
-        return _sizes(a[0]) + _sizes(a[1]) + head + 2 * a[4].numel() * 4
+        head = a[3].shape[1] * width * item
+        return _sizes(a[0]) + _sizes(a[1]) + head + 2 * a[3].numel() * 4
     if call.operator == "pool_norm_linear":
         pairs = len(a[1])
-        return _sizes(a[2:4]) + _sizes(a[5:7]) + 2 * pairs * 4 + pairs * (2 * width + len(a[5])) * item
-    out = len(a[3]) if call.operator == "rms_norm_swiglu" else sum(len(weight) for weight in call.weights)
+        return _sizes(a[2:4]) + 2 * pairs * 4 + pairs * (2 * width + len(a[3].weight)) * item
+    out = len(a[2]) if call.operator == "norm_swiglu" else sum(len(weight) for weight in call.weights)
     return _sizes(a) + rows * out * item
 
 

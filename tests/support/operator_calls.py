@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sqe_fast.kernels.operators import Operators
+from sqe_fast.kernels.operators import Linear, Norm, Operators
 from tests.support.workloads import Stages, Workload, random_model
 
-WRITTEN = {"pool_norm_linear": (7,), "prefill_attention": (5, 6), "decode_attention": (5, 6)}
+WRITTEN = {"pool_norm_linear": (4,), "prefill_attention": (5, 6), "decode_attention": (5, 6)}
 """Arguments that an operator writes to."""
 
 
@@ -24,7 +24,7 @@ class Call:
 
     @property
     def name(self) -> str:
-        """Such as "encode layer_norm_linear 3100×1280→3840"."""
+        """Such as "encode norm_linear 3100×1280→3840"."""
         return f"{self.stage} {self.operator} {self.size}"
 
     @property
@@ -39,11 +39,10 @@ class Call:
         """Of linear layers that are applied to every row."""
         a = self.arguments
         return {
-            "layer_norm_linear": lambda: a[4],
-            "rms_norm_linear": lambda: a[3],
-            "rms_norm_swiglu": lambda: a[3:5],
-            "linear_residual": lambda: a[1:2],
-            "pool_norm_linear": lambda: a[5:6],
+            "norm_linear": lambda: [linear.weight for linear in a[2]],
+            "norm_swiglu": lambda: a[2:4],
+            "linear_residual": lambda: [a[1].weight],
+            "pool_norm_linear": lambda: [a[3].weight],
         }.get(self.operator, tuple)()
 
     def results(self, operators: Operators) -> list[Tensor]:
@@ -56,14 +55,17 @@ class Call:
 
     def to(self, dtype: torch.dtype) -> Call:
         """The same in another precision."""
-        return replace(self, arguments=_cast(self.arguments, dtype))
+        return replace(self, arguments=in_precision(self.arguments, dtype))
 
 
-def _cast(value: Any, dtype: torch.dtype) -> Any:
+def in_precision(value: Any, dtype: torch.dtype) -> Any:
+    """Arguments with every tensor of floating point in that precision."""
     if isinstance(value, Tensor):
         return value.to(dtype) if value.is_floating_point() else value
+    if isinstance(value, Norm | Linear):
+        return type(value)(*(in_precision(part, dtype) for part in value))
     if isinstance(value, tuple | list):
-        return type(value)(_cast(part, dtype) for part in value)
+        return type(value)(in_precision(part, dtype) for part in value)
     return value
 
 

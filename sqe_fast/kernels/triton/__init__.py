@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqe_fast.kernels.triton.conv_stem import conv_stem
 from sqe_fast.kernels.triton.decode_attention import decode_attention
-from sqe_fast.kernels.triton.linear import layer_norm_linear, linear_residual, rms_norm_linear, rms_norm_swiglu
+from sqe_fast.kernels.triton.linear import linear_residual, norm_linear, norm_swiglu
 from sqe_fast.kernels.triton.packed_attention import packed_attention
 from sqe_fast.kernels.triton.prefill_attention import prefill_attention
 from sqe_fast.kernels.triton.projector import pool_norm_linear
@@ -18,12 +18,11 @@ __all__ = [
     "NAME",
     "conv_stem",
     "decode_attention",
-    "layer_norm_linear",
     "linear_residual",
+    "norm_linear",
+    "norm_swiglu",
     "packed_attention",
     "pool_norm_linear",
     "prefill_attention",
     "read_out",
-    "rms_norm_linear",
-    "rms_norm_swiglu",
 ]

@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from sqe_fast.kernels.operators import Linear
 from sqe_fast.kernels.triton.device import architecture
 from sqe_fast.kernels.triton.linear import GROUP_M, choose, finish, gelu, place, programs, step
 
@@ -128,17 +129,18 @@ def conv_stem(
     valid: Tensor,
     columns: Tensor,
     steps: Tensor,
-    weight1: Tensor,
-    bias1: Tensor,
-    weight2: Tensor,
-    bias2: Tensor,
+    conv1: Linear,
+    conv2: Linear,
     table: Tensor,
 ) -> Tensor:
+    (weight1, bias1), (weight2, bias2) = conv1, conv2
     width = len(weight2)
     out = mel.new_empty(len(columns), width)
     if not len(columns):
         return out
     assert table.is_contiguous()
+    assert bias1 is not None
+    assert bias2 is not None
     assert weight1.shape[2] == weight2.shape[2] == TAPS
     n_mels, count = mel.shape
     hidden = mel.new_empty(count, len(weight1))

@@ -15,6 +15,7 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
+from sqe_fast.kernels.operators import Linear, Norm
 from sqe_fast.kernels.triton.device import Tile, architecture, fits_tma
 from sqe_fast.kernels.triton.row_norm import normalise
 
@@ -270,41 +271,25 @@ def _swiglu(
 # --- operators --------------------------------------------------------------------------------------------------------
 
 
-def layer_norm_linear(
-    x: Tensor,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
-    eps: float,
-    weights: Sequence[Tensor],
-    biases: Sequence[Tensor | None],
-    gelu: bool = False,
-) -> tuple[Tensor, ...]:
-    outs = tuple(x.new_empty(len(x), len(weight)) for weight in weights)
-    linear_into(outs, normalise(x, norm_weight, norm_bias, eps, weights[0].dtype), weights, biases, gelu=gelu)
+def norm_linear(x: Tensor, norm: Norm, linears: Sequence[Linear], gelu: bool = False) -> tuple[Tensor, ...]:
+    outs = tuple(x.new_empty(len(x), len(linear.weight)) for linear in linears)
+    linear_into(outs, normalise(x, norm, linears[0].weight.dtype), linears, gelu=gelu)
     return outs
 
 
-def rms_norm_linear(
-    x: Tensor, norm_weight: Tensor, eps: float, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
-) -> tuple[Tensor, ...]:
-    outs = tuple(x.new_empty(len(x), len(weight)) for weight in weights)
-    linear_into(outs, normalise(x, norm_weight, None, eps, weights[0].dtype), weights, biases)
-    return outs
-
-
-def linear_residual(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor) -> Tensor:
-    out = x.new_empty(len(x), len(weight))
-    linear_into((out,), x, (weight,), (bias,), residual=residual)
+def linear_residual(x: Tensor, linear: Linear, residual: Tensor) -> Tensor:
+    out = x.new_empty(len(x), len(linear.weight))
+    linear_into((out,), x, (linear,), residual=residual)
     return out
 
 
-def rms_norm_swiglu(x: Tensor, norm_weight: Tensor, eps: float, gate: Tensor, up: Tensor) -> Tensor:
+def norm_swiglu(x: Tensor, norm: Norm, gate: Tensor, up: Tensor) -> Tensor:
     (N, K), M = x.shape, len(gate)
     assert gate.is_contiguous()
     assert up.is_contiguous()
     out = x.new_empty(N, M)
     if N:
-        normed = normalise(x, norm_weight, None, eps, gate.dtype)
+        normed = normalise(x, norm, gate.dtype)
         tile = choose(N, (2 * M,), gate.dtype, architecture(x))
         tile = tile._replace(n=tile.n // 2)  # of each of the two
         k = step(gate.dtype)
@@ -320,15 +305,15 @@ def rms_norm_swiglu(x: Tensor, norm_weight: Tensor, eps: float, gate: Tensor, up
 def linear_into(
     outs: Sequence[Tensor],  # one to three of [N, M], each with its own M; with rows [slots, M]
     x: Tensor,  # [N, K]
-    weights: Sequence[Tensor],  # [M, K]
-    biases: Sequence[Tensor | None],  # [M]
+    linears: Sequence[Linear],  # [M, K]
     *,
     gelu: bool = False,
     residual: Tensor | None = None,  # [N, M], for one weight
     rows: Tensor | None = None,  # [N] int32, for one weight: where in the output each row goes
 ) -> None:
     """x · weightᵀ + bias, then GELU, then + residual, written to `outs`: one launch."""
-    assert 1 <= len(weights) == len(biases) == len(outs) <= MOST_WEIGHTS
+    assert 1 <= len(linears) == len(outs) <= MOST_WEIGHTS
+    weights, biases = [linear.weight for linear in linears], [linear.bias for linear in linears]
     assert x.stride(1) == 1
     assert all(tensor.is_contiguous() for tensor in (*weights, *outs))
     N, K = x.shape

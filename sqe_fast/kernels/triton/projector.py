@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from sqe_fast.kernels.operators import Linear, Norm
 from sqe_fast.kernels.triton.linear import linear_into
 from sqe_fast.kernels.triton.row_norm import normalise
 
 
-def pool_norm_linear(
-    x: Tensor,
-    first: Tensor,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
-    eps: float,
-    weight: Tensor,
-    bias: Tensor,
-    out: Tensor,
-    rows: Tensor,
-) -> None:
-    normed = normalise(x, norm_weight, norm_bias, eps, weight.dtype, first)
-    linear_into((out,), normed, (weight,), (bias,), rows=rows)
+def pool_norm_linear(x: Tensor, first: Tensor, norm: Norm, linear: Linear, out: Tensor, rows: Tensor) -> None:
+    linear_into((out,), normalise(x, norm, linear.weight.dtype, first), (linear,), rows=rows)

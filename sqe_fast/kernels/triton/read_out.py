@@ -10,6 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from sqe_fast.kernels.operators import Norm
+
 WARPS = 8
 STAGES = 3
 BLOCK_K = 256
@@ -60,14 +62,15 @@ def _read_out(
     tl.store(probabilities + row * C + c, weights, mask=c < C)
 
 
-def read_out(x: Tensor, norm_weight: Tensor, eps: float, head: Tensor, candidates: Tensor) -> Tensor:
+def read_out(x: Tensor, norm: Norm, head: Tensor, candidates: Tensor) -> Tensor:
+    assert norm.bias is None
     assert all(matrix.stride(1) == 1 for matrix in (x, head, candidates))
     (B, K), C = x.shape, candidates.shape[1]
     probabilities = torch.empty(B, C, dtype=torch.float32, device=x.device)
     if B:
         block = max(LEAST_CANDIDATES, triton.next_power_of_2(C))
         _read_out[(B,)](
-            x, norm_weight, head, candidates, probabilities, K, C, eps,
+            x, norm.weight, head, candidates, probabilities, K, C, norm.eps,
             x.stride(0), head.stride(0), candidates.stride(0),
             BLOCK_C=block, BLOCK_K=BLOCK_K, STAGES=STAGES, num_warps=WARPS,
         )  # fmt: skip

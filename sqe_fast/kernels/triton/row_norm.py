@@ -12,6 +12,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from sqe_fast.kernels.operators import Norm
+
 WARPS = 4
 
 
@@ -51,18 +53,18 @@ def _normalise(
 
 def normalise(
     x: Tensor,  # [rows, K]
-    weight: Tensor,  # [K]
-    bias: Tensor | None,  # [K]
-    eps: float,
+    norm: Norm,
     dtype: torch.dtype,
     first: Tensor | None = None,  # [N] int32
 ) -> Tensor:
-    """Layer norm of each row, or RMS norm where there is no bias; of the mean of rows first and first + 1 if given.
-    Computed in float32 and rounded once, to `dtype`: [N, K]."""
+    """Each row's norm, or that of the mean of rows first and first + 1; computed in float32 and rounded once, to
+    `dtype`: [N, K]."""
     assert x.stride(1) == 1
     K = x.shape[1]
     out = x.new_empty(len(x) if first is None else len(first), K, dtype=dtype)
     if len(out):
         block = triton.next_power_of_2(K)
-        _normalise[(len(out),)](x, first, weight, bias, out, K, x.stride(0), eps, BLOCK=block, num_warps=WARPS)
+        _normalise[(len(out),)](
+            x, first, norm.weight, norm.bias, out, K, x.stride(0), norm.eps, BLOCK=block, num_warps=WARPS
+        )
     return out

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor
 
 from sqe_fast.kernels import reference
+from sqe_fast.kernels.operators import Linear
 from sqe_fast.kernels.triton.conv_stem import conv_stem
 from tests.kernels.triton.cases import DTYPES, assert_close, normal
+from tests.support.operator_calls import in_precision
 
 N_MELS, WIDTH = 20, 40
 POSITIONS = 40
@@ -21,15 +21,15 @@ def tap_major(weight: Tensor) -> Tensor:
     return weight.permute(0, 2, 1).contiguous().permute(0, 2, 1)
 
 
-def weights(dtype: torch.dtype, n_mels: int = N_MELS, width: int = WIDTH) -> list[Tensor]:
-    """Both convolutions' weights and biases, and the position table."""
-    return [
-        tap_major(normal(width, n_mels, 3, scale=(3 * n_mels) ** -0.5, dtype=dtype)),
-        normal(width, seed=1, dtype=dtype),
-        tap_major(normal(width, width, 3, scale=(3 * width) ** -0.5, seed=2, dtype=dtype)),
-        normal(width, seed=3, dtype=dtype),
+def weights(dtype: torch.dtype, n_mels: int = N_MELS, width: int = WIDTH) -> tuple[Linear, Linear, Tensor]:
+    """Both convolutions, and the position table."""
+    weight1 = tap_major(normal(width, n_mels, 3, scale=(3 * n_mels) ** -0.5, dtype=dtype))
+    weight2 = tap_major(normal(width, width, 3, scale=(3 * width) ** -0.5, seed=2, dtype=dtype))
+    return (
+        Linear(weight1, normal(width, seed=1, dtype=dtype)),
+        Linear(weight2, normal(width, seed=3, dtype=dtype)),
         normal(POSITIONS, width, seed=4, dtype=dtype),
-    ]
+    )
 
 
 def packed(frames: list[int], dtype: torch.dtype, n_mels: int = N_MELS) -> list[Tensor]:
@@ -46,10 +46,6 @@ def packed(frames: list[int], dtype: torch.dtype, n_mels: int = N_MELS) -> list[
     return [mel, valid, torch.cat(columns).to(torch.int32), torch.cat(steps).to(torch.int32)]
 
 
-def in_double(arguments: list[Tensor]) -> list[Any]:
-    return [argument.double() if argument.is_floating_point() else argument for argument in arguments]
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("frames", "n_mels", "width"),
@@ -57,7 +53,11 @@ def in_double(arguments: list[Tensor]) -> list[Any]:
 )
 def test_as_the_reference(frames: list[int], n_mels: int, width: int, dtype: torch.dtype) -> None:
     arguments = [*packed(frames, dtype, n_mels), *weights(dtype, n_mels, width)]
-    assert_close(conv_stem(*arguments), reference.conv_stem(*arguments), reference.conv_stem(*in_double(arguments)))
+    assert_close(
+        conv_stem(*arguments),
+        reference.conv_stem(*arguments),
+        reference.conv_stem(*in_precision(arguments, torch.float64)),
+    )
 
 
 def test_weights_and_mel_may_lie_otherwise() -> None:
@@ -65,7 +65,7 @@ def test_weights_and_mel_may_lie_otherwise() -> None:
     mel, valid, columns, steps, *rest = [*packed([12], torch.float32), *weights(torch.float32)]
     longer = torch.cat([mel, mel.new_full((N_MELS, 5), float("nan"))], 1)
     expected = conv_stem(mel, valid, columns, steps, *rest)
-    usual = [rest[0].contiguous(), rest[1], rest[2].contiguous(), *rest[3:]]
+    usual = [*(Linear(conv.weight.contiguous(), conv.bias) for conv in rest[:2]), rest[2]]
     assert torch.equal(conv_stem(longer[:, : mel.shape[1]], valid, columns, steps, *usual), expected)
 
 
@@ -101,6 +101,7 @@ def test_only_the_columns_asked_for(dtype: torch.dtype) -> None:
 
 def test_of_silence_and_no_bias_the_table_remains() -> None:
     mel, valid, columns, steps = packed([31, 9], torch.float16)
-    weight1, bias1, weight2, bias2, table = weights(torch.float16)
-    found = conv_stem(0 * mel, valid, columns, steps, weight1, 0 * bias1, weight2, 0 * bias2, table)
+    *convs, table = weights(torch.float16)
+    deaf = (Linear(conv.weight, torch.zeros(WIDTH).half()) for conv in convs)
+    found = conv_stem(0 * mel, valid, columns, steps, *deaf, table)
     assert torch.equal(found, table[steps.long()])

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from sqe_fast.kernels import reference
+from sqe_fast.kernels.operators import Linear, Norm
 from sqe_fast.kernels.triton import device, linear
 from sqe_fast.kernels.triton.device import Tile
 from sqe_fast.kernels.triton.linear import A100, H100
 from tests.kernels.triton.cases import DTYPES, SHAPES, assert_close, normal, strided
+from tests.support.operator_calls import in_precision
 
 EPS = 1e-5
 
@@ -23,37 +25,41 @@ Case = tuple[str, list[Any]]
 
 
 def layer_normed(rows: int, inputs: int, outputs: list[int], *, gelu: bool = False, bias: bool = True) -> Case:
-    x = normal(rows, inputs, seed=7) + 3
+    norm = Norm(1 + normal(inputs, scale=0.1), normal(inputs, seed=3), EPS)
     biases = [normal(count, seed=i) if bias else None for i, count in enumerate(outputs)]
-    norm = 1 + normal(inputs, scale=0.1), normal(inputs, seed=3)
-    return "layer_norm_linear", [x, *norm, EPS, weights(inputs, outputs), biases, gelu]
+    return "norm_linear", [normal(rows, inputs, seed=7) + 3, norm, linears(inputs, outputs, biases), gelu]
 
 
 def rms_normed(rows: int, inputs: int, outputs: list[int]) -> Case:
     biases = [normal(count, seed=i) if i % 2 == 0 else None for i, count in enumerate(outputs)]
-    norm_weight = 1 + normal(inputs, scale=0.1)
-    return "rms_norm_linear", [normal(rows, inputs, seed=7), norm_weight, EPS, weights(inputs, outputs), biases]
+    return "norm_linear", [normal(rows, inputs, seed=7), rms_norm(inputs), linears(inputs, outputs, biases)]
 
 
 def residual(rows: int, inputs: int, outputs: int, *, bias: bool = True) -> Case:
-    (weight,) = weights(inputs, [outputs])
-    added = normal(rows, outputs, seed=2)
-    return "linear_residual", [normal(rows, inputs), weight, normal(outputs, seed=1) if bias else None, added]
+    (layer,) = linears(inputs, [outputs], [normal(outputs, seed=1) if bias else None])
+    return "linear_residual", [normal(rows, inputs), layer, normal(rows, outputs, seed=2)]
 
 
 def swiglu(rows: int, inputs: int, outputs: int) -> Case:
-    norm_weight = 1 + normal(inputs, scale=0.1)
-    return "rms_norm_swiglu", [normal(rows, inputs, seed=7), norm_weight, EPS, *weights(inputs, [outputs, outputs])]
+    return "norm_swiglu", [normal(rows, inputs, seed=7), rms_norm(inputs), *weights(inputs, [outputs, outputs])]
+
+
+def rms_norm(inputs: int) -> Norm:
+    return Norm(1 + normal(inputs, scale=0.1), None, EPS)
 
 
 def weights(inputs: int, outputs: list[int]) -> list[Tensor]:
     return [normal(count, inputs, seed=i, scale=inputs**-0.5) for i, count in enumerate(outputs)]
 
 
-def cast(arguments: Any, dtype: torch.dtype) -> Any:
-    if isinstance(arguments, list):
-        return [cast(argument, dtype) for argument in arguments]
-    return arguments.to(dtype) if isinstance(arguments, Tensor) else arguments
+def linears(inputs: int, outputs: list[int], biases: list[Tensor | None]) -> list[Linear]:
+    return [Linear(*pair) for pair in zip(weights(inputs, outputs), biases, strict=True)]
+
+
+def name_of(case: Case) -> str:
+    """Its operator, and of what kind its norm is."""
+    kinds = ["rms_" if part.bias is None else "layer_" for part in case[1] if isinstance(part, Norm)]
+    return "".join(kinds) + case[0]
 
 
 def results(module: Any, name: str, arguments: list[Any]) -> tuple[Tensor, ...]:
@@ -62,9 +68,9 @@ def results(module: Any, name: str, arguments: list[Any]) -> tuple[Tensor, ...]:
 
 
 def check(case: Case, dtype: torch.dtype, rearrange: Callable[[Tensor], Tensor] | None = None) -> None:
-    name, arguments = case[0], cast(case[1], dtype)
+    name, arguments = case[0], in_precision(case[1], dtype)
     expected = results(reference, name, arguments)
-    exact = results(reference, name, cast(arguments, torch.float64))
+    exact = results(reference, name, in_precision(arguments, torch.float64))
     if rearrange is not None:
         arguments[0] = rearrange(arguments[0])
     found = results(linear, name, arguments)
@@ -86,31 +92,28 @@ CASES = [
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+@pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_as_the_reference(case: Case, dtype: torch.dtype) -> None:
     check(case, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", [CASES[1], CASES[4], CASES[7], CASES[10]], ids=lambda case: case[0])
+@pytest.mark.parametrize("case", [CASES[1], CASES[4], CASES[7], CASES[10]], ids=name_of)
 def test_rows_may_lie_apart(case: Case, dtype: torch.dtype) -> None:
     check(case, dtype, strided)
 
 
 def test_the_last_rows_and_their_residual_may_be_views() -> None:
     """As after prefill, where only the last row goes on."""
-    _, (x, weight, bias, added) = residual(9, 72, 40)
-    x, weight, bias, added = cast([x, weight, bias, added], torch.float32)
+    x, layer, added = in_precision(residual(9, 72, 40)[1], torch.float32)
     x, added = strided(x)[-3:], strided(added)[-3:]
-    torch.testing.assert_close(
-        linear.linear_residual(x, weight, bias, added), reference.linear_residual(x, weight, bias, added)
-    )
+    torch.testing.assert_close(linear.linear_residual(x, layer, added), reference.linear_residual(x, layer, added))
 
 
 @pytest.mark.parametrize(
     "case",
     [layer_normed(0, 40, [24, 16]), rms_normed(0, 40, [8]), residual(0, 40, 8), swiglu(0, 40, 8)],
-    ids=lambda case: case[0],
+    ids=name_of,
 )
 @pytest.mark.usefixtures("no_launch")
 def test_no_rows_and_no_launch(case: Case) -> None:
@@ -127,30 +130,28 @@ def test_no_rows_and_no_launch(case: Case) -> None:
         residual(150, 136, 40),
         swiglu(150, 136, 40),
     ],
-    ids=lambda case: case[0],
+    ids=name_of,
 )
 def test_a_row_is_the_same_alone(case: Case, dtype: torch.dtype) -> None:
     """Bit for bit: of a batch of several tiles, of a few rows, and alone."""
-    name, arguments = case[0], cast(case[1], dtype)
+    name, arguments = case[0], in_precision(case[1], dtype)
     whole = results(linear, name, arguments)
     for rows in (slice(69, 70), slice(60, 67)):
         few = [*arguments]
         few[0] = arguments[0][rows]
         if name == "linear_residual":
-            few[3] = arguments[3][rows]
+            few[2] = arguments[2][rows]
         for part, out in zip(results(linear, name, few), whole, strict=True):
             assert torch.equal(part, out[rows])
 
 
 @pytest.mark.parametrize(("architecture", "tiles"), [(80, A100.tiles), (90, H100.tiles)])
-@pytest.mark.parametrize(
-    "case", [rms_normed(18, 72, [40, 24]), swiglu(18, 72, 40), residual(18, 72, 40)], ids=lambda case: case[0]
-)
+@pytest.mark.parametrize("case", [rms_normed(18, 72, [40, 24]), swiglu(18, 72, 40), residual(18, 72, 40)], ids=name_of)
 def test_all_tiles_of_a_gpu_agree(
     case: Case, architecture: int, tiles: tuple[Tile, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit for bit: which tile is taken depends on the batch, what a row gives does not."""
-    name, arguments = case[0], cast(case[1], torch.float16)
+    name, arguments = case[0], in_precision(case[1], torch.float16)
     monkeypatch.setattr(device, "DRY", architecture)
     expected = results(linear, name, arguments)
     for tile in tiles:
@@ -161,34 +162,30 @@ def test_all_tiles_of_a_gpu_agree(
 
 def test_layer_norm_does_not_see_a_shift() -> None:
     """By 300 deviations: the difference of two sums of squares would lose 17 bits of 24."""
-    _, (x, weight, bias, _, weights, biases, _) = layer_normed(9, 104, [40])
-    x, weight, bias, weights, biases = cast([x, weight, bias, weights, biases], torch.float32)
+    x, *more = in_precision(layer_normed(9, 104, [40])[1], torch.float32)
     x = x.round(decimals=1).mul(64).round().div(64)  # so that adding 300 is exact
-    (plain,) = linear.layer_norm_linear(x, weight, bias, EPS, weights, biases)
-    (shifted,) = linear.layer_norm_linear(x + 300, weight, bias, EPS, weights, biases)
+    (plain,), (shifted,) = linear.norm_linear(x, *more), linear.norm_linear(x + 300, *more)
     torch.testing.assert_close(shifted, plain, rtol=0, atol=1e-4)
 
 
 def test_rms_norm_does_not_see_a_scale_and_large_values_do_not_overflow() -> None:
     """Squares of 60,000 are beyond float16."""
-    _, (x, weight, _, weights, biases) = rms_normed(9, 104, [40])
-    x = x / x.abs().max()
-    x, weight, weights, biases = cast([x, weight, weights, biases], torch.float16)
-    (small,) = linear.rms_norm_linear(x, weight, 0.0, weights, biases)
-    (large,) = linear.rms_norm_linear(x * 32768, weight, 0.0, weights, biases)
+    x, norm, layers = rms_normed(9, 104, [40])[1]
+    x, norm, layers = in_precision([x / x.abs().max(), norm._replace(eps=0.0), layers], torch.float16)
+    (small,), (large,) = linear.norm_linear(x, norm, layers), linear.norm_linear(x * 32768, norm, layers)
     assert torch.equal(small, large)
 
 
 def test_without_weights_the_residual_remains() -> None:
-    x, weight, added = normal(9, 40, dtype=torch.float16), torch.zeros(24, 40), normal(9, 24, dtype=torch.float16)
-    assert torch.equal(linear.linear_residual(x, weight.half(), None, added), added)
+    x, added = normal(9, 40, dtype=torch.float16), normal(9, 24, dtype=torch.float16)
+    assert torch.equal(linear.linear_residual(x, Linear(torch.zeros(24, 40).half(), None), added), added)
 
 
 def test_swiglu_is_linear_in_up_and_closed_where_gate_is_zero() -> None:
-    _, (x, weight, _, gate, up) = cast(list(swiglu(9, 40, 24)), torch.float32)
-    found = linear.rms_norm_swiglu(x, weight, EPS, gate, up)
-    torch.testing.assert_close(linear.rms_norm_swiglu(x, weight, EPS, gate, -2 * up), -2 * found)
-    assert not linear.rms_norm_swiglu(x, weight, EPS, 0 * gate, up).any()
+    x, norm, gate, up = in_precision(swiglu(9, 40, 24)[1], torch.float32)
+    found = linear.norm_swiglu(x, norm, gate, up)
+    torch.testing.assert_close(linear.norm_swiglu(x, norm, gate, -2 * up), -2 * found)
+    assert not linear.norm_swiglu(x, norm, 0 * gate, up).any()
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,19 @@ import torch
 from torch import Tensor
 
 from sqe_fast.kernels import reference
+from sqe_fast.kernels.operators import Linear, Norm
 from sqe_fast.kernels.triton.projector import pool_norm_linear
 from tests.kernels.triton.cases import DTYPES, SHAPES, assert_close, normal, strided
+from tests.support.operator_calls import in_precision
 
 EPS = 1e-5
 SLOTS = 90
 
 
-def weights(inputs: int, outputs: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, float, Tensor, Tensor]:
-    """Norm weight and bias, eps, weight and bias."""
-    norm = (1 + normal(inputs, scale=0.1)).to(dtype), normal(inputs, seed=1, dtype=dtype)
+def weights(inputs: int, outputs: int, dtype: torch.dtype) -> tuple[Norm, Linear]:
+    norm = Norm((1 + normal(inputs, scale=0.1)).to(dtype), normal(inputs, seed=1, dtype=dtype), EPS)
     weight = normal(outputs, inputs, scale=inputs**-0.5, dtype=dtype)
-    return *norm, EPS, weight, normal(outputs, seed=2, dtype=dtype)
+    return norm, Linear(weight, normal(outputs, seed=2, dtype=dtype))
 
 
 def places(count: int, limit: int) -> Tensor:
@@ -35,8 +36,7 @@ def test_as_the_reference(pairs: int, inputs: int, outputs: int, dtype: torch.dt
     found, expected, exact = (torch.full((SLOTS, outputs), 7.0, dtype=t) for t in (dtype, dtype, torch.float64))
     pool_norm_linear(strided(x), first, *given, found, rows)
     reference.pool_norm_linear(x, first, *given, expected, rows)
-    exactly = [value.double() if isinstance(value, Tensor) else value for value in given]
-    reference.pool_norm_linear(x.double(), first, *exactly, exact, rows)
+    reference.pool_norm_linear(x.double(), first, *in_precision(given, torch.float64), exact, rows)
     assert_close(found, expected, exact)
     untouched = torch.ones(SLOTS, dtype=torch.bool).index_fill(0, rows.long(), False)
     assert (found[untouched] == 7).all()
@@ -62,10 +62,8 @@ def test_a_pair_is_the_same_alone(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_mean_of_equal_rows_is_either_of_them(dtype: torch.dtype) -> None:
     x = normal(5, 72, dtype=dtype)
-    norm_weight, norm_bias, eps, weight, bias = weights(72, 40, dtype)
+    norm, linear = weights(72, 40, dtype)
     out, rows = x.new_zeros(5, 40), torch.arange(5, dtype=torch.int32)
-    pool_norm_linear(x.repeat_interleave(2, 0), 2 * rows, norm_weight, norm_bias, eps, weight, bias, out, rows)
-    (expected,) = reference.layer_norm_linear(
-        x.double(), norm_weight.double(), norm_bias.double(), eps, (weight.double(),), (bias.double(),)
-    )
+    pool_norm_linear(x.repeat_interleave(2, 0), 2 * rows, norm, linear, out, rows)
+    (expected,) = reference.norm_linear(*in_precision((x, norm, [linear]), torch.float64))
     torch.testing.assert_close(out.double(), expected, rtol=0, atol=8 * torch.finfo(dtype).eps * expected.abs().max())

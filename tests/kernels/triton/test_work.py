@@ -8,7 +8,7 @@ from tests.kernels.triton.processes import ARCHITECTURES
 from tests.kernels.triton.work import Done, done_apart
 
 PADDING = 0.01
-LAYER_NORMS = {"layer_norm_linear", "pool_norm_linear"}
+LAYER_NORMS = {"norm_linear", "pool_norm_linear"}
 
 
 @pytest.fixture(scope="module")
