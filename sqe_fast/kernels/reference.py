@@ -100,7 +100,8 @@ def decode_attention(
 def read_out(x: Tensor, norm: Norm, head: Tensor, candidates: Tensor) -> Tensor:
     normed = _normalise(x, norm)
     named = candidates >= 0
-    logits = (head[candidates.clamp(min=0)] @ normed[:, :, None])[:, :, 0].float()
+    # Not as a matrix product, whose order of summation depends on how many rows and candidates there are.
+    logits = (head[candidates.clamp(min=0)].float() * normed[:, None, :].float()).sum(-1)
     return logits.masked_fill(~named, float("-inf")).softmax(-1).where(named, 0.0)
 
 
