@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 import tyro
 from tokenizers import Tokenizer
@@ -18,138 +18,61 @@ from sqe_fast.checkpoint.files import TOKENIZER_FILE
 from sqe_fast.errors import UnusableError
 from training import configs
 
-if TYPE_CHECKING:
-    from training.corpora.corpus import Clips
-
 
 def corpus(config: configs.Corpus) -> str:
     from training.corpora import corpus as simulated
     from training.corpora import nisqa as human
-    from training.simulation.sources import SPLITS
 
-    folder = config.run / "corpus"
-    if config.nisqa:
-        return "\n".join(str(human.build(config.nisqa, folder, split)) for split in SPLITS)
-    assert config.simulate
-    for split, count in zip(SPLITS, (config.train, config.validation, config.test), strict=True):
-        simulated.build(config.simulate, folder, split, count, config.workers)
-    return f"{folder} holds {', '.join(SPLITS)}"
+    return human.run(config) if config.nisqa else simulated.run(config)
 
 
 def labels(config: configs.Labels) -> str:
     from training.corpora import corpus as stage
 
-    return (
-        f"{stage.collect_labels([folder for folder in sorted(config.run.glob('corpus/*/')) if folder.is_dir()])} labels"
-    )
+    return f"{stage.collect_labels(config.run / 'corpus')} labels"
 
 
 def captions(config: configs.Captions) -> str:
-    from training.corpora.corpus import Clips
-    from training.language import captioning
-    from training.language.writers import open_writer
-    from training.simulation.sources import SPLITS
+    from training.language import captioning as stage
 
-    writer = open_writer(config)
-    tallies = []
-    for split in SPLITS:
-        folder = config.split(split)
-        tally = captioning.write_captions(Clips.open(folder).annotations, writer, folder, config.asking)
-        tallies.append(f"{split}: {tally}")
-    return "\n".join(tallies)
+    return stage.run(config)
 
 
 def tokenizer(config: configs.Tokenizer) -> str:
     from training.learning import tokenizer as stage
 
-    stage.save(stage.train(_clips(config, "train")), config.run / "tokenizer")
-    return str(config.run / "tokenizer")
+    return stage.run(config, *_clips(config, "train"))
 
 
 def adopt(config: configs.Adopt) -> str:
     from training.learning import adopt as stage
-    from training.learning import tokenizer
 
-    done = stage.adopt(config.source, config.folder)
-    tokenizer.save(Tokenizer.from_file(str(config.folder / TOKENIZER_FILE)), config.run / "tokenizer")
-    return done
+    return stage.run(config)
 
 
 def expert(config: configs.Expert) -> str:
     from training.learning import expert as stage
 
-    schedule, folder = config.schedule, config.run / "expert"
-    stage.run(
-        _clips(config, "train"), _prompts(config), folder, _schedule(schedule), schedule.batch_size, schedule.seed
-    )
-    return str(folder)
+    return stage.run(config, *_clips(config, "train"), _prompts(config))
 
 
 def encoder(config: configs.Encoder) -> str:
     from training.learning import encoder as stage
 
-    schedule, folder = config.schedule, config.run / "encoder"
-    stage.run(
-        _clips(config, "train"),
-        _clips(config, "validation"),
-        _prompts(config),
-        folder,
-        _schedule(schedule),
-        schedule.batch_size,
-        schedule.seed,
-        config.encoder_layers,
-    )
-    return str(folder)
+    return stage.run(config, *_clips(config, "train", "validation"), _prompts(config))
 
 
 def sft(config: configs.Sft) -> str:
     from training.learning import sft as stage
 
-    schedule, folder = config.schedule, config.run / config.name
-    stage.run(
-        _clips(config, "train"),
-        _clips(config, "validation"),
-        _prompts(config),
-        config.start or stage.Parts(config.run / "encoder", config.run / "expert"),
-        folder,
-        _schedule(schedule),
-        schedule.batch_size,
-        schedule.seed,
-        config.tuning.rate,
-        diverse=not config.one_caption,
-        lora_rank=config.tuning.lora_rank,
-        train_encoder=not config.tuning.freeze_encoder,
-    )
-    return str(folder)
+    start = config.start or stage.Parts(config.run / "encoder", config.run / "expert")
+    return stage.run(config, start, *_clips(config, "train", "validation"), _prompts(config))
 
 
 def alld(config: configs.Alld) -> str:
     from training.learning import alld as stage
 
-    schedule, folder, weights = config.schedule, config.run / config.name, config.weights
-    stage.run(
-        _clips(config, "train"),
-        _clips(config, "validation"),
-        _prompts(config),
-        config.expert_folder or config.run / "expert",
-        config.run / config.warm_up,
-        folder,
-        _schedule(schedule),
-        schedule.batch_size,
-        schedule.seed,
-        beta=weights.beta,
-        preference_weight=weights.preference,
-        kl_weight=weights.kl,
-        anchor_weight=weights.anchor,
-        direction=weights.direction,
-        rate=config.tuning.rate,
-        temperature=config.sampling.temperature,
-        top_p=config.sampling.top_p,
-        limit=config.limit,
-        lora_rank=config.tuning.lora_rank,
-        train_encoder=not config.tuning.freeze_encoder,
-    )
-    return str(folder)
+    return stage.run(config, *_clips(config, "train", "validation"), _prompts(config))
 
 
 def bundle(config: configs.Bundle) -> str:
@@ -167,13 +90,13 @@ def evaluate(config: configs.Evaluate) -> str:
 def baselines(config: configs.Baselines) -> str:
     from training.evaluation import baselines as stage
 
-    return stage.run(config, _clips(config, "train"), _clips(config, "validation"))
+    return stage.run(config, *_clips(config, "train", "validation"))
 
 
 def ablate(config: configs.Ablate) -> str:
     from training.evaluation import ablate as stage
 
-    return stage.run(config, *(_clips(config, split) for split in ("train", "validation", "test")), _prompts(config))
+    return stage.run(config, *_clips(config, "train", "validation", "test"), _prompts(config))
 
 
 STAGES: dict[type[configs.Stage], Callable[[Any], str]] = {
@@ -193,22 +116,15 @@ STAGES: dict[type[configs.Stage], Callable[[Any], str]] = {
 }
 
 
-def _clips(config: configs.Stage, split: str) -> Clips:
+def _clips(config: configs.Stage, *splits: str) -> list[Any]:
+    """The clips of each split (corpus.Clips)."""
     from training.language import captioning
 
-    return captioning.open_clips(config.split(split))
+    return [captioning.open_clips(config.split(split)) for split in splits]
 
 
 def _prompts(config: configs.Stage) -> PromptBuilder:
     return PromptBuilder(Tokenizer.from_file(str(config.run / "tokenizer" / TOKENIZER_FILE)))
-
-
-def _schedule(schedule: configs.Schedule) -> Any:
-    from training.learning import loop
-
-    return loop.Schedule(
-        schedule.steps, precision=schedule.precision, device=schedule.device, accumulate=schedule.accumulate
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

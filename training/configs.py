@@ -113,6 +113,10 @@ class Adopt(Stage):
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
+ENCODER_LAYERS = 2
+"""Whisper's quality cue sits in layers 1 and 2; later layers listen to words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """How long and where a model is trained."""
@@ -129,6 +133,18 @@ class Schedule:
     """Batches of each process in a step."""
     seed: int = 1
     """Of initialisation, batches and texts."""
+    warmup: float = 0.05
+    """Share of the steps in which the learning rates rise to their peak; then they fall by a cosine."""
+    weight_decay: float = 0.01
+    """AdamW's."""
+    clip_norm: float = 1.0
+    """Longest gradient that is not shortened."""
+    log_every: int = 20
+    """Steps between two rows of the log."""
+    validate_every: int = 400
+    """Steps between two validations; there is one at the end as well."""
+    save_every_s: float = 150.0
+    """Seconds between two states that a stopped run goes on from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +170,9 @@ class Expert(Stage):
 class Encoder(Stage):
     """Warm up encoder and projector: ratings and causes from the mean of a clip's audio embeddings."""
 
-    encoder_layers: int = 2
+    name: str = "encoder"
+    """Folder of this model inside --run."""
+    encoder_layers: int = ENCODER_LAYERS
     """How many of Whisper's encoder layers, from the first."""
     schedule: Schedule = Schedule(steps=1_600, batch_size=24)
 

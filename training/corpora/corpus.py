@@ -18,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from sqe_fast.jobs.lines import JsonLines
+from training.configs import Corpus
 from training.corpora.annotation import Annotation
 from training.progress import track
 from training.rating import labels, raters
@@ -115,6 +116,15 @@ def _make(job: tuple[Path, Split, int]) -> tuple[Signal, dict[str, Any]]:
     return make_clip(*job, _table())
 
 
+def run(config: Corpus) -> str:
+    """Build all splits from the folder to `simulate`; the name of the corpus's folder."""
+    assert config.simulate
+    folder, counts = config.run / "corpus", (config.train, config.validation, config.test)
+    for split, count in zip(SPLITS, counts, strict=True):
+        build(config.simulate, folder, split, count, config.workers)
+    return str(folder)
+
+
 def build(root: Path, output: Path, split: Split, count: int, workers: int) -> None:
     """Write `count` clips of `split` to OUTPUT/<split>/; goes on where an earlier run stopped."""
     with SplitWriter(output / split) as writer, ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
@@ -129,9 +139,10 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def collect_labels(folders: Sequence[Path]) -> int:
-    """Keep the labels of built splits in the table, beside those it has; returns how many it holds then."""
+def collect_labels(corpus: Path) -> int:
+    """Keep the labels of all built splits in the table, beside those it has; returns how many it holds then."""
     table = dict(labels.read(labels.TABLE))
+    folders = [folder for folder in sorted(corpus.iterdir()) if folder.is_dir()]
     for row in (row for folder in folders for row in Clips.open(folder) if "label" in row):
         opinions = tuple(raters.Opinion(**opinion) for opinion in row["label"]["opinions"])
         table[row["seed"]] = (row["recipe"], raters.Label(row["label"]["distill_mos"], opinions))

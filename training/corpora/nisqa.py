@@ -20,10 +20,12 @@ import numpy as np
 from sqe_fast import audio
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.results import RATING_MAX, RATING_MIN
+from training.configs import Corpus
 from training.corpora.annotation import Annotation
 from training.corpora.corpus import SplitWriter
 from training.progress import track
 from training.simulation.measures import Signal
+from training.simulation.sources import SPLITS
 
 CORPUS_TABLE = "NISQA_corpus_file.csv"
 DATABASES = {
@@ -110,6 +112,12 @@ def read(folder: Path, row: Annotation) -> Signal:
         raise ClipError(ErrorCode.TOO_LONG, f"{recording.duration:.1f} s: cut it to 30 s and have each part rated")
     [clip] = recording.windows()
     return np.clip(clip.samples, -1.0, 1.0)
+
+
+def run(config: Corpus) -> str:
+    """Build all splits from the `nisqa` folder; what became of each."""
+    assert config.nisqa
+    return "\n".join(str(build(config.nisqa, config.run / "corpus", split)) for split in SPLITS)
 
 
 def build(folder: Path, output: Path, split: str) -> Report:

@@ -17,12 +17,11 @@ import numpy as np
 
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.evaluator import Evaluator
-from training.configs import Ablate, Budget, Plan
+from training.configs import ENCODER_LAYERS, Ablate, Alld, Budget, Encoder, Plan, Schedule, Sft, Weights
 from training.corpora.corpus import Clips
 from training.evaluation import evaluate
 from training.evaluation.rated_sets import RatedSet, built
 from training.learning import alld, bundle, encoder, sft
-from training.learning.loop import Schedule
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Arm:
     title: str
     length: int = 1
     """Of the warm-up, in units of the budget's steps."""
-    encoder_layers: int = 2
+    encoder_layers: int = ENCODER_LAYERS
     hears: bool = True
     """The warm-up starts from an encoder that was warmed up by itself."""
     diverse: bool = True
@@ -73,7 +72,7 @@ def run(config: Ablate, clips: Clips, held_out: Clips, test: Clips, prompts: Pro
         for name in order:
             target = folder / f"{name}-{seed}"
             if not (target / "found.json").exists():
-                _train(ARMS[name], few, held_out, prompts, config.run / "expert", target, config.budget, seed)
+                _train(ARMS[name], config, target, seed, few, held_out, prompts)
                 evaluate.save(_evaluate(target, built(test, "test"), config.budget.plan), target / "found.json")
     text = table(folder, arms, config.seeds, config.budget)
     (folder / "table.md").write_text(text, encoding="utf-8")
@@ -81,47 +80,31 @@ def run(config: Ablate, clips: Clips, held_out: Clips, test: Clips, prompts: Pro
 
 
 def _train(
-    arm: Arm,
-    clips: Clips,
-    held_out: Clips,
-    prompts: PromptBuilder,
-    expert_folder: Path,
-    target: Path,
-    budget: Budget,
-    seed: int,
+    arm: Arm, config: Ablate, target: Path, seed: int, clips: Clips, held_out: Clips, prompts: PromptBuilder
 ) -> None:
-    schedule = Schedule(arm.length * budget.steps, precision=budget.precision)
+    budget, run, expert = config.budget, target.parent, config.run / "expert"
+    schedule = Schedule(
+        steps=arm.length * budget.steps, batch_size=budget.batch_size, precision=budget.precision, seed=seed
+    )
     if arm.aligns:
-        alld.run(
-            clips,
-            held_out,
-            prompts,
-            expert_folder,
-            target.parent / f"{WARM_UP}-{seed}",
-            target,
-            schedule,
+        aligning = Alld(
+            run=run,
+            name=target.name,
+            warm_up=f"{WARM_UP}-{seed}",
+            expert_folder=expert,
             # Two responses a clip: half the clips a step are as many response tokens.
-            budget.batch_size // 2,
-            seed,
-            preference_weight=arm.preference,
-            kl_weight=arm.kl,
-            anchor_weight=arm.anchor,
+            schedule=replace(schedule, batch_size=budget.batch_size // 2),
+            weights=Weights(preference=arm.preference, kl=arm.kl, anchor=arm.anchor),
         )
-    else:
-        encoder_folder = target.parent / f"encoder-{arm.encoder_layers}-{seed}" if arm.hears else None
-        if encoder_folder:
-            encoder.run(
-                clips,
-                held_out,
-                prompts,
-                encoder_folder,
-                Schedule(budget.encoder_steps, precision=budget.precision),
-                2 * budget.batch_size,
-                seed,
-                arm.encoder_layers,
-            )
-        start = sft.Parts(encoder_folder, expert_folder)
-        sft.run(clips, held_out, prompts, start, target, schedule, budget.batch_size, seed, diverse=arm.diverse)
+        alld.run(aligning, clips, held_out, prompts)
+        return
+    start = sft.Parts(run / f"encoder-{arm.encoder_layers}-{seed}" if arm.hears else None, expert)
+    if start.encoder:
+        hearing = replace(schedule, steps=budget.encoder_steps, batch_size=2 * budget.batch_size)
+        warming = Encoder(run=run, name=start.encoder.name, encoder_layers=arm.encoder_layers, schedule=hearing)
+        encoder.run(warming, clips, held_out, prompts)
+    tuning = Sft(run=run, name=target.name, one_caption=not arm.diverse, schedule=schedule)
+    sft.run(tuning, start, clips, held_out, prompts)
 
 
 def _evaluate(target: Path, test: RatedSet, plan: Plan) -> dict[str, Any]:

@@ -22,13 +22,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import conclusion
 from sqe_fast.jobs.lines import JsonLines
-from training.configs import Asking
+from training.configs import Asking, Captions
 from training.corpora.annotation import Annotation
 from training.corpora.corpus import Clips
 from training.language.scale import shown
 from training.language.validator import Problem, argument_problems, problems
-from training.language.writers import Unusable, Writer
+from training.language.writers import Unusable, Writer, open_writer
 from training.progress import CONSOLE
+from training.simulation.sources import SPLITS
 from training.streams import Stream, stream
 
 CAPTIONS, ARGUMENTS, REJECTED = "captions.jsonl", "arguments.jsonl", "rejected.jsonl"
@@ -105,6 +106,16 @@ def reasons_problems(text: str, a: Annotation, b: Annotation) -> list[Problem]:
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
+
+
+def run(config: Captions) -> str:
+    """Have the language model that `config` names write the captions of every built split; how that went."""
+    writer = open_writer(config)
+    tallies = []
+    for split in SPLITS:
+        folder = config.split(split)
+        tallies.append(f"{split}: {write_captions(Clips.open(folder).annotations, writer, folder, config.asking)}")
+    return "\n".join(tallies)
 
 
 def write_captions(rows: Sequence[Annotation], writer: Writer, folder: Path, plan: Asking) -> Tally:

@@ -34,10 +34,19 @@ from sqe_fast.checkpoint.files import (
 )
 from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.model.weights import EMBEDDING, HEAD
+from training import configs
+from training.learning import tokenizer as tokenizer_files
 
 ROUNDED_TO = 64
 COMPANIONS = (PREPROCESSOR_FILE, GENERATION_FILE, CHAT_TEMPLATE_FILE)
-"""Kept where they are there. The tokenizer's other files would speak of the old one."""
+"""Kept where they are there. Other tokenizer files describe the old vocabulary and are not copied."""
+
+
+def run(config: configs.Adopt) -> str:
+    """Adopt, and keep the tokenizer in RUN/tokenizer, where the other stages look for it."""
+    done = adopt(config.source, config.folder)
+    tokenizer_files.save(Tokenizer.from_file(str(config.folder / TOKENIZER_FILE)), config.run / "tokenizer")
+    return done
 
 
 def adopt(source: Path, folder: Path) -> str:

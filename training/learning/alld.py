@@ -16,8 +16,7 @@ Positions are aligned on the response (`preference.py`): prompts differ in lengt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -26,33 +25,21 @@ from torch.nn import functional as F
 
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.kernels.kl.fused_kl import Direction, TokenKL, fused_linear_kl
+from training import configs
+from training.configs import Weights
 from training.corpora.corpus import Clips
 from training.learning.answer_loss import Losses, total, weighted_mean
 from training.learning.examples import IGNORED, Batch
 from training.learning.expert import Expert, open_expert
-from training.learning.loop import Schedule, device_of, join, train
+from training.learning.loop import device_of, join, train
 from training.learning.policy import Policy
 from training.learning.preference import PreferenceBatch, PreferenceSampler, draw_questions
 from training.learning.sampling import Settings, sample
 from training.learning.stage import parameter_groups, start_model, write_checkpoint
 from training.streams import Stream, torch_seed
 
-RATE = 0.25
-"""Of the warm-up's learning rates."""
 VALIDATED = 96
 """Held-out clips on which the preference is watched."""
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What is minimised: the weighted sum of three terms."""
-
-    beta: float
-    """Scale of the preference's log-ratios."""
-    preference: float
-    kl: float
-    anchor: float
-    direction: Direction
 
 
 def response_terms(
@@ -146,42 +133,21 @@ class AlldObjective(nn.Module):
         return {f"held_out_{name}": round(float(np.mean([float(one[name]) for one in seen])), 4) for name in names}
 
 
-def run(
-    clips: Clips,
-    held_out: Clips,
-    prompts: PromptBuilder,
-    expert_folder: Path,
-    sft_folder: Path,
-    folder: Path,
-    schedule: Schedule,
-    batch_size: int,
-    seed: int,
-    beta: float = 0.1,
-    preference_weight: float = 1.0,
-    kl_weight: float = 1.0,
-    anchor_weight: float = 1.0,
-    direction: Direction = "reverse",
-    rate: float = RATE,
-    temperature: float = 0.9,
-    top_p: float = 0.95,
-    limit: int | None = None,
-    diverse: bool = True,
-    lora_rank: int = 0,
-    train_encoder: bool = True,
-) -> None:
-    """Align the finished model of `sft_folder` with the expert; writes what `sft.run` writes.
+def run(config: configs.Alld, clips: Clips, held_out: Clips, prompts: PromptBuilder) -> str:
+    """Align the finished model of RUN/WARM_UP with the expert; writes to RUN/NAME what `sft.run` writes.
 
-    Answers y_a to the clips (the first `limit`) are drawn once at `temperature` and `top_p`, and kept beside the model
-    that gave them, in SFT_FOLDER/sampled.jsonl, so that other runs from it need not ask again.
-    `rate` scales the warm-up's learning rates.
+    Answers y_a to the clips (the first `limit`) are drawn once, and kept beside the model that gave them, in
+    RUN/WARM_UP/sampled.jsonl, so that other runs from it need not ask again.
     """
+    schedule, folder, sft_folder = config.schedule, config.run / config.name, config.run / config.warm_up
+    seed = schedule.seed
     torch.manual_seed(torch_seed(Stream.ALLD_WEIGHTS, seed))
     world = join(schedule)
     model = start_model(sft_folder).to(device_of(schedule))
     policy, watched = Policy(model, clips, prompts), Policy(model, held_out, prompts)
-    settings = Settings(temperature, top_p, seed)
+    settings = Settings(config.sampling.temperature, config.sampling.top_p, seed)
     files = (sft_folder / "sampled.jsonl", sft_folder / "sampled_held_out.jsonl")
-    lists = (draw_questions(clips, seed, limit), draw_questions(held_out, seed, VALIDATED))
+    lists = (draw_questions(clips, seed, config.limit), draw_questions(held_out, seed, VALIDATED))
     for one, questions, file in zip((policy, watched), lists, files, strict=True):
         if world.leads:
             sample(one.to(one.device), prompts, questions, settings, file, sft_folder.name)
@@ -193,14 +159,12 @@ def run(
             sample(one, prompts, questions, settings, file, sft_folder.name),
             size,
             seed,
-            diverse,
         )
-        for one, questions, file, size in zip((policy, watched), lists, files, (batch_size, 16), strict=True)
+        for one, questions, file, size in zip((policy, watched), lists, files, (schedule.batch_size, 16), strict=True)
     )
-    groups = parameter_groups(model, rate, lora_rank, train_encoder)
-    weights = Weights(beta, preference_weight, kl_weight, anchor_weight, direction)
-    expert = open_expert(expert_folder, prompts)
-    objective, watched_objective = AlldObjective(policy, expert, weights), AlldObjective(watched, expert, weights)
+    groups = parameter_groups(model, config.tuning)
+    expert = open_expert(config.expert_folder or config.run / "expert", prompts)
+    objective, watched_objective = (AlldObjective(one, expert, config.weights) for one in (policy, watched))
 
     def validate() -> dict[str, float]:
         return {**watched.validate(), **watched_objective.to(policy.device).validate(unseen)}
@@ -210,8 +174,10 @@ def run(
         facts = {
             "clips": len(clips),
             "start": sft_folder.name,
-            "rate": rate,
-            "sampling": vars(settings),
-            "weights": vars(weights),
+            "schedule": asdict(schedule),
+            "tuning": asdict(config.tuning),
+            "sampling": asdict(config.sampling),
+            "weights": asdict(config.weights),
         }
-        write_checkpoint(model, prompts, folder, schedule, batch_size, seed, facts)
+        write_checkpoint(model, prompts, folder, facts)
+    return str(folder)

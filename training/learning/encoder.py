@@ -17,15 +17,16 @@ from torch import Tensor, nn
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.model.encoder import PackedClip
 from sqe_fast.model.qwen2_audio import Qwen2Audio
+from training import configs
 from training.corpora.annotation import Annotation
 from training.corpora.corpus import Clips
 from training.learning import whisper
 from training.learning.answer_loss import Losses
 from training.learning.batches import Epochs, cut
-from training.learning.loop import Schedule, train
+from training.learning.loop import train
 from training.learning.policy import log_mels, rating_report
 from training.learning.pooled_head import PooledHead, true_causes, true_ratings
-from training.learning.stage import ENCODER_LAYERS, tiny_config
+from training.learning.stage import tiny_config
 from training.streams import Stream, stream, torch_seed
 
 ENCODER_RATE, REST_RATE = 2e-4, 1e-3
@@ -79,39 +80,34 @@ class EncoderObjective(nn.Module):
         return {**report, "cause_precision": round(precision, 4), "cause_recall": round(recall, 4)}
 
 
-def untrained(prompts: PromptBuilder, encoder_layers: int = ENCODER_LAYERS) -> Qwen2Audio:
+def untrained(prompts: PromptBuilder, encoder_layers: int = configs.ENCODER_LAYERS) -> Qwen2Audio:
     """`tiny` with Whisper's encoder; projector and decoder are random."""
     model = Qwen2Audio(tiny_config(prompts.tokenizer, encoder_layers))
     whisper.initialise(model.encoder)
     return model
 
 
-def run(
-    clips: Clips,
-    held_out: Clips,
-    prompts: PromptBuilder,
-    folder: Path,
-    schedule: Schedule,
-    batch_size: int,
-    seed: int,
-    encoder_layers: int = ENCODER_LAYERS,
-) -> None:
-    """Train into FOLDER/state.pt, from Whisper's encoder."""
-    torch.manual_seed(torch_seed(Stream.ENCODER_WEIGHTS, seed))
-    model = PooledEncoder(untrained(prompts, encoder_layers))
+def run(config: configs.Encoder, clips: Clips, held_out: Clips, prompts: PromptBuilder) -> str:
+    """Train into RUN/NAME/state.pt, from Whisper's encoder; returns the folder's name."""
+    schedule = config.schedule
+    torch.manual_seed(torch_seed(Stream.ENCODER_WEIGHTS, schedule.seed))
+    model = PooledEncoder(untrained(prompts, config.encoder_layers))
     rest = [*model.projector.parameters(), *model.head.parameters()]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in model.encoder.parameters() if p.requires_grad], "lr": ENCODER_RATE},
         {"params": rest, "lr": REST_RATE},
     ]
     lengths = [int(clip["samples"]) for clip in clips.annotations]
-    epochs = Epochs(lambda epoch: cut(lengths, batch_size, stream(Stream.ENCODER_ORDER, seed, epoch)))
+    size = schedule.batch_size
+    epochs = Epochs(lambda epoch: cut(lengths, size, stream(Stream.ENCODER_ORDER, schedule.seed, epoch)))
     watched = EncoderObjective(model, held_out)
 
     def batches(index: int) -> list[Annotation]:
         return [clips.annotations[i] for i in epochs[index].items]
 
-    train(EncoderObjective(model, clips), groups, batches, folder, schedule, lambda: watched.validate(batch_size))
+    objective, folder = EncoderObjective(model, clips), config.run / config.name
+    train(objective, groups, batches, folder, schedule, lambda: watched.validate(size))
+    return str(folder)
 
 
 def load(folder: Path, prompts: PromptBuilder) -> tuple[Qwen2Audio, PooledHead]:

@@ -7,7 +7,6 @@ neighbouring ratings as the audio model's is.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,11 +17,12 @@ from sqe_fast.answer.scale import NUMBER_TOKENS
 from sqe_fast.answer.template import IM_END, IM_START, VERDICTS, PromptBuilder
 from sqe_fast.checkpoint.files import CONFIG_FILE, TOKENIZER_FILE
 from sqe_fast.model.decoder import Qwen2Decoder
+from training import configs
 from training.corpora.corpus import Clips
 from training.learning import tokenizer
 from training.learning.answer_loss import AnswerLoss, Losses
 from training.learning.examples import Batch, Sampler, Task, text_example
-from training.learning.loop import Schedule, join, train
+from training.learning.loop import join, train
 from training.learning.stage import tiny_config
 from training.streams import Stream, torch_seed
 
@@ -49,25 +49,20 @@ class ExpertObjective(nn.Module):
         return losses
 
 
-def run(
-    clips: Clips,
-    prompts: PromptBuilder,
-    folder: Path,
-    schedule: Schedule,
-    batch_size: int,
-    seed: int,
-    diverse: bool = True,
-) -> None:
-    """Train into FOLDER: the decoder's weights end up in state.pt, beside the tokenizer they belong to."""
-    torch.manual_seed(torch_seed(Stream.EXPERT_WEIGHTS, seed))
+def run(config: configs.Expert, clips: Clips, prompts: PromptBuilder) -> str:
+    """Train into RUN/expert, whose name is returned: the decoder's weights end up in state.pt, beside the tokenizer
+    they belong to."""
+    schedule, folder = config.schedule, config.run / "expert"
+    torch.manual_seed(torch_seed(Stream.EXPERT_WEIGHTS, schedule.seed))
     decoder = Qwen2Decoder(tiny_config(prompts.tokenizer).text)
-    make = partial(text_example, diverse=diverse)
     streams = Stream.EXPERT_ORDER, Stream.EXPERT_BATCH
-    sampler = Sampler(clips.annotations[:CLIPS], prompts, make, TASKS, batch_size, seed, *streams)
+    annotations, size = clips.annotations[:CLIPS], schedule.batch_size
+    sampler = Sampler(annotations, prompts, text_example, TASKS, size, schedule.seed, *streams)
     groups = [{"params": list(decoder.parameters()), "lr": LEARNING_RATE}]
     if join(schedule).leads:
         tokenizer.save(prompts.tokenizer, folder)
     train(ExpertObjective(decoder, prompts), groups, sampler, folder, schedule)
+    return str(folder)
 
 
 def load(folder: Path, decoder: Qwen2Decoder) -> None:

@@ -18,7 +18,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -26,26 +26,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from training.configs import Schedule
 from training.progress import CONSOLE
 
 PATIENCE = timedelta(hours=12)
 """How long a process waits for the others: the first may be sampling or validating."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    steps: int
-    warmup: float = 0.05
-    """Share of the steps."""
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: autocast of matrix products; on a CPU it pays only with AVX512-BF16 or AMX."""
-    accumulate: int = 1
-    """Batches of each process in a step."""
-    device: Literal["cpu", "cuda"] = "cpu"
-    log_every: int = 20
-    save_every_s: float = 150.0
+BETAS = (0.9, 0.98)
+"""AdamW's. The mean of squared gradients forgets sooner than by default (0.999): a run has few thousand steps."""
+LAST_RATE = 0.02
+"""Share of the peak learning rate at which the cosine ends."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,6 @@ def train(
     folder: Path,
     schedule: Schedule,
     validate: Callable[[], dict[str, float]] | None = None,
-    validate_every: int = 400,
 ) -> None:
     """Minimise the "loss" among the named scalars that `objective(batches(index))` returns, over `schedule.steps`.
 
@@ -101,7 +89,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     objective.to(device_of(schedule))
     model: nn.Module = objective.get_submodule("model")
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=schedule.weight_decay)
+    optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=schedule.weight_decay)
     peaks = [group["lr"] for group in optimizer.param_groups]
     start = _resume(model, optimizer, folder)
     # A text step leaves the encoder without a gradient; whichever process draws one.
@@ -117,7 +105,7 @@ def train(
             if step % schedule.log_every == 0:
                 log.write(step, losses)
             last = step + 1 == schedule.steps
-            if validate and world.leads and (last or (step + 1) % validate_every == 0):
+            if validate and world.leads and (last or (step + 1) % schedule.validate_every == 0):
                 log.write(step, validate())
             if world.leads and (last or time.monotonic() - saved > schedule.save_every_s):
                 _save(model, optimizer, step + 1, folder)
@@ -153,11 +141,12 @@ def _step(
 
 
 def _factor(step: int, schedule: Schedule) -> float:
+    """The learning rates of a step, as a share of their peaks."""
     warm = max(1, int(schedule.warmup * schedule.steps))
     if step < warm:
         return (step + 1) / warm
     done = (step - warm) / max(1, schedule.steps - warm)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+    return LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _progress(visible: bool) -> Progress:

@@ -7,7 +7,7 @@ line is the same in both, and a text step is cheap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +15,11 @@ import torch
 
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.model.qwen2_audio import Qwen2Audio
+from training import configs
 from training.corpora.corpus import Clips
 from training.learning import encoder, expert
 from training.learning.examples import Batch, Sampler, Task, audio_example, text_example
-from training.learning.loop import Schedule, join, train
+from training.learning.loop import join, train
 from training.learning.policy import Policy
 from training.learning.pooled_head import PooledHead
 from training.learning.stage import parameter_groups, start_model, write_checkpoint
@@ -76,32 +77,26 @@ class Parts:
         return f"{self.encoder.name if self.encoder else 'whisper'} and {self.expert.name}"
 
 
-def run(
-    clips: Clips,
-    held_out: Clips,
-    prompts: PromptBuilder,
-    start: Path | Parts,
-    folder: Path,
-    schedule: Schedule,
-    batch_size: int,
-    seed: int,
-    rate: float = 1.0,
-    diverse: bool = True,
-    lora_rank: int = 0,
-    train_encoder: bool = True,
-) -> None:
-    """Train into FOLDER/state.pt, and write the finished checkpoint (weights and tokenizer) to FOLDER/checkpoint.
+def run(config: configs.Sft, start: Path | Parts, clips: Clips, held_out: Clips, prompts: PromptBuilder) -> str:
+    """Train into RUN/NAME/state.pt, and write the finished checkpoint (weights and tokenizer) to RUN/NAME/checkpoint.
 
-    Starts from warmed-up parts, or from the checkpoint of another run's folder or of a Hugging Face folder. `rate`
-    scales the learning rates; `lora_rank` > 0 trains adapters in the decoder instead of its weights;
-    `train_encoder=False` freezes encoder and projector.
+    Starts from warmed-up parts, or from the checkpoint of another run's folder or of a Hugging Face folder.
+    Returns the name of RUN/NAME.
     """
-    torch.manual_seed(torch_seed(Stream.SFT_WEIGHTS, seed))
+    schedule, folder, diverse = config.schedule, config.run / config.name, not config.one_caption
+    torch.manual_seed(torch_seed(Stream.SFT_WEIGHTS, schedule.seed))
     model, head = start.assemble(prompts) if isinstance(start, Parts) else (start_model(start), None)
-    groups = parameter_groups(model, rate, lora_rank, train_encoder)
+    groups = parameter_groups(model, config.tuning)
     policy = Policy(model, clips, prompts, head)
-    batches = Mixture.of(clips, prompts, batch_size, seed, diverse=diverse)
+    batches = Mixture.of(clips, prompts, schedule.batch_size, schedule.seed, diverse=diverse)
     train(policy, groups, batches, folder, schedule, Policy(model, held_out, prompts).validate)
     if join(schedule).leads:
-        facts = {"clips": len(clips), "start": str(start), "lora_rank": lora_rank, "diverse": diverse}
-        write_checkpoint(model, prompts, folder, schedule, batch_size, seed, facts)
+        facts = {
+            "clips": len(clips),
+            "start": str(start),
+            "one_caption": config.one_caption,
+            "schedule": asdict(schedule),
+            "tuning": asdict(config.tuning),
+        }
+        write_checkpoint(model, prompts, folder, facts)
+    return str(folder)

@@ -19,12 +19,10 @@ from sqe_fast.answer.template import AUDIO_TOKEN, PromptBuilder
 from sqe_fast.checkpoint.config import Qwen2AudioConfig, TextConfig
 from sqe_fast.checkpoint.files import CONFIG_FILE
 from sqe_fast.model.qwen2_audio import Qwen2Audio, load_checkpoint, save_checkpoint
+from training.configs import ENCODER_LAYERS, Tuning
 from training.learning import tokenizer as tokenizer_files
-from training.learning.loop import Schedule
 from training.learning.whisper import encoder_weights
 
-ENCODER_LAYERS = 2
-"""Whisper's quality cue sits in layers 1 and 2; later layers listen to words."""
 ENCODER_RATE, PROJECTOR_RATE, DECODER_RATE = 1e-4, 5e-4, 4e-4
 """Peak learning rates of the audio model's parts."""
 ADAPTED = ["q", "k", "v", "o", "gate", "up", "down"]
@@ -62,16 +60,16 @@ def start_model(folder: Path) -> Qwen2Audio:
     return load_checkpoint(checkpoint_folder(folder))[0].train()
 
 
-def parameter_groups(model: Qwen2Audio, rate: float, lora_rank: int, train_encoder: bool) -> list[dict[str, Any]]:
+def parameter_groups(model: Qwen2Audio, tuning: Tuning) -> list[dict[str, Any]]:
     """AdamW's groups, each with its peak learning rate; injects adapters and freezes what is not to be trained."""
-    if lora_rank:
-        inject_adapters(model.decoder, lora_rank)
-    if not train_encoder:
+    if tuning.lora_rank:
+        inject_adapters(model.decoder, tuning.lora_rank)
+    if tuning.freeze_encoder:
         model.encoder.requires_grad_(False)
         model.projector.requires_grad_(False)
     parts = ((model.encoder, ENCODER_RATE), (model.projector, PROJECTOR_RATE), (model.decoder, DECODER_RATE))
     trained = [([p for p in part.parameters() if p.requires_grad], peak) for part, peak in parts]
-    return [{"params": parameters, "lr": rate * peak} for parameters, peak in trained if parameters]
+    return [{"params": parameters, "lr": tuning.rate * peak} for parameters, peak in trained if parameters]
 
 
 def inject_adapters(decoder: nn.Module, rank: int) -> None:
@@ -90,18 +88,10 @@ def merge_adapters(decoder: nn.Module) -> None:
     decoder.requires_grad_(True)
 
 
-def write_checkpoint(
-    model: Qwen2Audio,
-    prompts: PromptBuilder,
-    folder: Path,
-    schedule: Schedule,
-    batch_size: int,
-    seed: int,
-    facts: Mapping[str, object],
-) -> None:
-    """FOLDER/checkpoint: plain fp16 weights, adapters merged; the tokenizer; training.json says how it came about."""
+def write_checkpoint(model: Qwen2Audio, prompts: PromptBuilder, folder: Path, facts: Mapping[str, object]) -> None:
+    """FOLDER/checkpoint: plain fp16 weights, adapters merged; the tokenizer; training.json, `facts` of how it came
+    about."""
     merge_adapters(model.decoder)
     save_checkpoint(model, folder / "checkpoint")
     tokenizer_files.save(prompts.tokenizer, folder / "checkpoint")
-    how = {"steps": schedule.steps, "batch_size": batch_size, "seed": seed, **facts}
-    (folder / "checkpoint" / "training.json").write_text(json.dumps(how, indent=2) + "\n")
+    (folder / "checkpoint" / "training.json").write_text(json.dumps(facts, indent=2) + "\n")

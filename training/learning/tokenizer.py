@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from sqe_fast.answer.scale import NUMBER_TOKENS
 from sqe_fast.answer.template import COMPARE_TASK, END_OF_TEXT, IM_END, RATE_TASK, SPECIAL_TOKENS
 from sqe_fast.checkpoint.files import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
+from training import configs
 from training.corpora.corpus import Clips
 from training.language import captions
 from training.learning import expert_text
@@ -20,6 +21,13 @@ from training.streams import Stream, stream
 VOCABULARY = 2_048
 CLIPS, TEXTS_PER_CLIP = 2_000, 4
 """The first clips of the corpus, so that a larger one does not change the tokenizer."""
+
+
+def run(config: configs.Tokenizer, clips: Clips) -> str:
+    """Train into RUN/tokenizer, and return its name."""
+    folder = config.run / "tokenizer"
+    save(train(clips), folder)
+    return str(folder)
 
 
 def train(clips: Clips) -> Tokenizer:

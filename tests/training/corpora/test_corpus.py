@@ -145,9 +145,9 @@ def test_a_label_in_the_table_is_used_while_its_recipe_is_the_same(root: Path) -
 
 def test_labels_of_a_built_split_are_kept(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labels, "TABLE", tmp_path / "labels.csv.gz")
-    build(root, tmp_path, "train", 4, workers=1)
-    assert corpus.collect_labels([tmp_path / "train"]) == 4
-    rows = Clips.open(tmp_path / "train").annotations
+    build(root, tmp_path / "corpus", "train", 4, workers=1)
+    assert corpus.collect_labels(tmp_path / "corpus") == 4
+    rows = Clips.open(tmp_path / "corpus" / "train").annotations
     kept = labels.read(tmp_path / "labels.csv.gz")
     assert {seed: label.distill_mos for seed, (_, label) in kept.items()} == {row["seed"]: 3.5 for row in rows}
 

@@ -14,17 +14,17 @@ from sqe_fast.kernels.kl.fused_kl import TokenKL
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
 from tests.support.training_rows import FakeClips
+from training.configs import Alld, Expert, Schedule, Tuning, Weights
 from training.learning import alld, expert
-from training.learning.alld import AlldObjective, Weights, margins, response_terms
+from training.learning.alld import AlldObjective, margins, response_terms
 from training.learning.examples import IGNORED
 from training.learning.expert import OwnExpert
-from training.learning.loop import Schedule
 from training.learning.policy import Policy
 from training.learning.preference import PreferenceBatch, draw_questions, preference_batch
 from training.learning.sampling import AnswerSampler, Settings
 from training.learning.stage import start_model, write_checkpoint
 
-ALL = Weights(beta=0.1, preference=1.0, kl=1.0, anchor=1.0, direction="reverse")
+ALL = Weights()
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +107,8 @@ def logprobs(objective: AlldObjective, batch: PreferenceBatch) -> tuple[float, f
 @pytest.mark.parametrize(
     ("weights", "moves"),
     [
-        (Weights(0.1, 1.0, 0.0, 0.0, "reverse"), lambda target, sampled: target > 0 > sampled),
-        (Weights(0.1, 0.0, 0.0, 1.0, "reverse"), lambda target, _: target > 0),
+        (Weights(kl=0.0, anchor=0.0), lambda target, sampled: target > 0 > sampled),
+        (Weights(preference=0.0, kl=0.0), lambda target, _: target > 0),
     ],
 )
 def test_a_step_raises_the_text_and_lowers_the_models_answer(
@@ -128,7 +128,7 @@ def test_a_step_raises_the_text_and_lowers_the_models_answer(
 
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 def test_the_divergence_alone_brings_the_model_to_the_expert(prompts: PromptBuilder, direction: Any) -> None:
-    objective = objective_of(prompts, Weights(0.1, 0.0, 1.0, 0.0, direction))
+    objective = objective_of(prompts, Weights(preference=0.0, anchor=0.0, direction=direction))
     batch = batch_for(objective, prompts)
     optimizer = torch.optim.Adam(objective.model.parameters(), lr=3e-3)
     seen = []
@@ -174,29 +174,28 @@ def stages(prompts: PromptBuilder, tmp_path_factory: pytest.TempPathFactory) -> 
     with pytest.MonkeyPatch.context() as patch:
         small = listening_model(prompts).config
         patch.setattr(expert, "tiny_config", lambda *_: small)
-        expert.run(FakeClips(12), prompts, root / "expert", Schedule(25), 4, 0)  # type: ignore[arg-type]
-    write_checkpoint(listening_model(prompts), prompts, root / "sft", Schedule(1), 2, 0, {})
+        expert.run(Expert(run=root, schedule=Schedule(steps=25, batch_size=4, seed=0)), FakeClips(12), prompts)  # type: ignore[arg-type]
+    write_checkpoint(listening_model(prompts), prompts, root / "sft", {})
     return root
 
 
 def align(
-    root: Path, name: str, prompts: PromptBuilder, monkeypatch: pytest.MonkeyPatch, clips: Any = None, **options: Any
+    root: Path, name: str, prompts: PromptBuilder, monkeypatch: pytest.MonkeyPatch, clips: Any = None
 ) -> dict[str, torch.Tensor]:
     small = listening_model(prompts).config
     monkeypatch.setattr(expert, "tiny_config", lambda *_: small)
     monkeypatch.setattr(alld, "Settings", lambda *given: Settings(*given, max_tokens=6))
-    schedule = Schedule(6, log_every=1, save_every_s=0.0, warmup=0.2)
+    schedule = Schedule(steps=6, batch_size=2, seed=0, log_every=1, save_every_s=0.0, warmup=0.2)
     held_out: Any = FakeClips(3, seed=2)
-    alld.run(
-        clips or FakeClips(6), held_out, prompts, root / "expert", root / "sft", root / name, schedule, 2, 0, **options
-    )
+    config = Alld(run=root, name=name, schedule=schedule, tuning=Tuning(rate=3.0))
+    alld.run(config, clips or FakeClips(6), held_out, prompts)
     return start_model(root / name).state_dict()
 
 
 def test_a_run_widens_the_margin_and_one_that_was_stopped_goes_on(
     stages: Path, prompts: PromptBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    straight = align(stages, "straight", prompts, monkeypatch, rate=3.0)
+    straight = align(stages, "straight", prompts, monkeypatch)
     log = [json.loads(line) for line in (stages / "straight" / "log.jsonl").open()]
     assert {"preference", "kl", "anchor", "margin", "preferred"} <= log[0].keys()
     assert log[-2]["margin"] > log[0]["margin"]
@@ -210,7 +209,7 @@ def test_a_run_widens_the_margin_and_one_that_was_stopped_goes_on(
             return super().audio(clip)
 
     with pytest.raises(KeyboardInterrupt):
-        align(stages, "stopped", prompts, monkeypatch, Failing(6), rate=3.0)
+        align(stages, "stopped", prompts, monkeypatch, Failing(6))
     assert torch.load(stages / "stopped" / "state.pt", weights_only=True)["step"] in range(1, 6)
-    resumed = align(stages, "stopped", prompts, monkeypatch, rate=3.0)
+    resumed = align(stages, "stopped", prompts, monkeypatch)
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)

@@ -10,11 +10,11 @@ from sqe_fast.results import RATINGS
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
 from tests.support.training_rows import FakeClips, rows
+from training.configs import Encoder, Schedule
 from training.language.causes import KINDS
 from training.learning import encoder
 from training.learning.encoder import EncoderObjective, PooledEncoder
 from training.learning.examples import Sampler, audio_example, text_example
-from training.learning.loop import Schedule
 from training.learning.policy import Policy, log_mels
 from training.learning.pooled_head import CENTER, PooledHead, true_causes, true_ratings
 from training.learning.sft import Parts
@@ -72,16 +72,18 @@ def test_one_batch_can_be_learnt(prompts: PromptBuilder) -> None:
 def test_sft_begins_where_a_run_ended(prompts: PromptBuilder, tmp_path: Path) -> None:
     """Another number of layers, a decoder that is not the expert's, a head that goes on moving."""
     clips, held_out = FakeClips(8), FakeClips(4, seed=2)
-    encoder.run(clips, held_out, prompts, tmp_path, Schedule(2, log_every=1), 4, 0, encoder_layers=1)  # type: ignore[arg-type]
-    model, head = encoder.load(tmp_path, prompts)
+    schedule = Schedule(steps=2, batch_size=4, seed=0, log_every=1)
+    encoder.run(Encoder(run=tmp_path, encoder_layers=1, schedule=schedule), clips, held_out, prompts)  # type: ignore[arg-type]
+    folder = tmp_path / "encoder"
+    model, head = encoder.load(folder, prompts)
     assert len(model.encoder.layers) == 1
-    kept = torch.load(tmp_path / "state.pt", weights_only=True)["model"]
+    kept = torch.load(folder / "state.pt", weights_only=True)["model"]
     assert torch.equal(model.encoder.conv1.weight, kept["encoder.conv1.weight"])
     assert torch.equal(model.projector.linear.weight, kept["projector.linear.weight"])
     untrained = encoder.untrained(prompts, 1)
     assert not torch.equal(model.encoder.conv1.weight, untrained.encoder.conv1.weight)
     assert not any(parameter.requires_grad for parameter in head.parameters())
-    last = (tmp_path / "log.jsonl").read_text().splitlines()[-1]
+    last = (folder / "log.jsonl").read_text().splitlines()[-1]
     assert "cause_recall" in last
     assert str(Parts(None, tmp_path)) == f"whisper and {tmp_path.name}"
 

@@ -12,10 +12,10 @@ from sqe_fast.model.decoder import Qwen2Decoder
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
 from tests.support.training_rows import FakeClips, rows
+from training.configs import Expert, Schedule
 from training.learning import expert, tokenizer
 from training.learning.examples import Sampler, text_example
 from training.learning.expert import ExpertObjective, ExternalExpert, OwnExpert, open_expert
-from training.learning.loop import Schedule
 from training.streams import Stream
 
 STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
@@ -55,11 +55,11 @@ def test_what_is_trained_here_is_found_again(
 ) -> None:
     small = listening_model(prompts).config
     monkeypatch.setattr(expert, "tiny_config", lambda *_: small)
-    expert.run(FakeClips(8), prompts, tmp_path, Schedule(3), 4, 0)  # type: ignore[arg-type]
-    opened = open_expert(tmp_path, prompts)
+    expert.run(Expert(run=tmp_path, schedule=Schedule(steps=3, batch_size=4, seed=0)), FakeClips(8), prompts)  # type: ignore[arg-type]
+    opened = open_expert(tmp_path / "expert", prompts)
     assert isinstance(opened, OwnExpert)
     decoder = Qwen2Decoder(small.text)
-    expert.load(tmp_path, decoder)
+    expert.load(tmp_path / "expert", decoder)
     tokens = torch.arange(12).view(2, 6)
     assert torch.equal(opened(tokens), decoder(decoder.embed(tokens)))
     assert not any(parameter.requires_grad for parameter in opened.parameters())

@@ -5,14 +5,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from training.learning.loop import Schedule, train
+from training.configs import Schedule
+from training.learning.loop import train
 
 ROOT = Path(__file__).parents[3]
+
+
+def schedule_of(steps: int, **options: Any) -> Schedule:
+    return Schedule(steps=steps, batch_size=16, **options)
 
 
 class Fit(nn.Module):
@@ -51,7 +57,7 @@ def equal(a: dict[str, Tensor], b: dict[str, Tensor], **tolerance: float) -> boo
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path, accumulate: int) -> None:
-    schedule = Schedule(30, save_every_s=0.0, log_every=1, accumulate=accumulate)
+    schedule = schedule_of(30, save_every_s=0.0, log_every=1, accumulate=accumulate)
     straight = fit(tmp_path / "straight", schedule)
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path / "stopped", schedule, stop_before=13 * accumulate)
@@ -62,7 +68,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path, accumulate:
 
 
 def test_the_loss_falls(tmp_path: Path) -> None:
-    fit(tmp_path, Schedule(60, log_every=1))
+    fit(tmp_path, schedule_of(60, log_every=1))
     losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").open()]
     assert losses[-1] < losses[0] / 4
 
@@ -70,7 +76,7 @@ def test_the_loss_falls(tmp_path: Path) -> None:
 def test_two_processes_equal_one_with_the_doubled_batch(tmp_path: Path) -> None:
     """Gradients that are summed instead of averaged, a shard seen twice or a parameter that one process alone uses:
     each would move the weights. Batches 2k and 2k + 1 differ in what they use."""
-    schedule = Schedule(12, accumulate=2)
+    schedule = schedule_of(12, accumulate=2)
     alone = fit(tmp_path / "alone", schedule)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", __file__]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -87,9 +93,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     objective = Fit()
     groups = [{"params": list(objective.parameters()), "lr": 1.0}]
     with pytest.raises(FloatingPointError):
-        train(objective, groups, lambda index: (index, torch.full((1, 4), float("inf"))), tmp_path, Schedule(2))
+        train(objective, groups, lambda index: (index, torch.full((1, 4), float("inf"))), tmp_path, schedule_of(2))
 
 
 if __name__ == "__main__":  # one of torchrun's processes
     root = Path(sys.argv[1])
-    torch.save(fit(root / "together", Schedule(12)), root / f"rank{os.environ['RANK']}.pt")
+    torch.save(fit(root / "together", schedule_of(12)), root / f"rank{os.environ['RANK']}.pt")

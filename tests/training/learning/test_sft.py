@@ -14,10 +14,10 @@ from sqe_fast.model.qwen2_audio import load_checkpoint
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
 from tests.support.training_rows import FakeClips, rows
+from training.configs import Schedule, Sft, Tuning
 from training.learning import sft, stage
 from training.learning.answer_loss import CAUSE_WEIGHT, AnswerLoss, weighted_mean
 from training.learning.examples import IGNORED, Batch, Sampler, Task, audio_example, text_example
-from training.learning.loop import Schedule
 from training.learning.policy import Policy
 from training.learning.sft import Mixture
 from training.streams import Stream
@@ -123,21 +123,16 @@ def test_adapters_start_from_nothing_and_merge_into_plain_weights(prompts: Promp
 
 @pytest.mark.parametrize("lora_rank", [0, 2])
 def test_a_run_leaves_a_checkpoint_to_start_from(prompts: PromptBuilder, tmp_path: Path, lora_rank: int) -> None:
-    stage.write_checkpoint(listening_model(prompts), prompts, tmp_path / "start", Schedule(1), 2, 0, {})
+    stage.write_checkpoint(listening_model(prompts), prompts, tmp_path / "start", {})
     first = stage.start_model(tmp_path / "start").state_dict()
     clips = FakeClips(8)
-    sft.run(
-        clips,  # type: ignore[arg-type]
-        FakeClips(4, seed=2),  # type: ignore[arg-type]
-        prompts,
-        tmp_path / "start",
-        tmp_path / "run",
-        Schedule(3, log_every=1),
-        2,
-        0,
-        lora_rank=lora_rank,
-        train_encoder=not lora_rank,
+    config = Sft(
+        run=tmp_path,
+        name="run",
+        schedule=Schedule(steps=3, batch_size=2, seed=0, log_every=1),
+        tuning=Tuning(lora_rank=lora_rank, freeze_encoder=lora_rank > 0),
     )
+    sft.run(config, tmp_path / "start", clips, FakeClips(4, seed=2), prompts)  # type: ignore[arg-type]
     model, _ = load_checkpoint(tmp_path / "run" / "checkpoint")
     moved = {name for name, weight in model.state_dict().items() if not torch.equal(weight, first[name])}
     assert "decoder.layers.0.q.weight" in moved
