@@ -1,4 +1,4 @@
-"""What each stage of `python -m training` is told: one dataclass a stage, from which its options derive.
+"""The settings of each stage of `python -m training`: one dataclass a stage, from which its options derive.
 
 A default stands here and nowhere else; the docstring under a field is its option's help. Nothing heavy is imported, so
 that `--help` answers at once.

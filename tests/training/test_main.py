@@ -30,12 +30,12 @@ NAMES = [
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[configs.Stage]:
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[configs.Stage]:
     """The configs that stages were run with; the stages themselves do nothing."""
-    told: list[configs.Stage] = []
+    ran: list[configs.Stage] = []
     for config in STAGES:
-        monkeypatch.setitem(STAGES, config, lambda given: told.append(given) or "done")
-    return told
+        monkeypatch.setitem(STAGES, config, lambda config: ran.append(config) or "done")
+    return ran
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -49,7 +49,7 @@ def test_every_stage_explains_itself(name: str, capsys: pytest.CaptureFixture[st
     assert "Folder for everything this run writes." in text
 
 
-def test_options_of_every_depth_arrive(told: list[configs.Stage]) -> None:
+def test_options_of_every_depth_arrive(ran: list[configs.Stage]) -> None:
     """Nested configs share one level of options; one that kept its default would train another model, silently."""
     main(["alld", "--run", "r", "--steps", "7", "--rate", "0.5", "--freeze-encoder", "--top-p", "0.8", "--kl", "2"])
     expected = configs.Alld(
@@ -59,13 +59,13 @@ def test_options_of_every_depth_arrive(told: list[configs.Stage]) -> None:
         weights=configs.Weights(kl=2.0),
         sampling=configs.Sampling(top_p=0.8),
     )
-    assert told == [expected]
+    assert ran == [expected]
 
 
-def test_stages_differ_in_their_defaults(told: list[configs.Stage]) -> None:
+def test_stages_differ_in_their_defaults(ran: list[configs.Stage]) -> None:
     main(["sft"])
     main(["alld"])
-    sft, alld = told
+    sft, alld = ran
     assert isinstance(sft, configs.Sft)
     assert isinstance(alld, configs.Alld)
     assert (sft.schedule.steps, sft.tuning.rate) == (6_000, 1.0)
@@ -85,11 +85,11 @@ def test_stages_differ_in_their_defaults(told: list[configs.Stage]) -> None:
         [],
     ],
 )
-def test_what_cannot_be_run_is_a_usage_error(arguments: list[str], told: list[configs.Stage]) -> None:
+def test_what_cannot_be_run_is_a_usage_error(arguments: list[str], ran: list[configs.Stage]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
-    assert told == []
+    assert ran == []
 
 
 def test_what_is_unusable_ends_with_its_message(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,10 +22,10 @@ from training.configs import Corpus
 from training.corpora.annotation import Annotation
 from training.progress import track
 from training.rating import labels, raters
+from training.simulation.library import SPLITS, Library, Speech, Split, open_library, read
 from training.simulation.measures import SAMPLE_RATE, Signal, a_weighted_gap, active_level
 from training.simulation.recipes import draw_recipe
 from training.simulation.simulate import run_stages
-from training.simulation.sources import SPLITS, Library, Speech, Split, library, read
 from training.simulation.stage import Materials, Params
 
 ROWS, AUDIO = "rows.jsonl", "audio.i16"
@@ -78,7 +78,7 @@ def _babble(lib: Library, talkers: Sequence[int]) -> Signal:
 
 def make_clip(root: Path, split: Split, index: int, table: labels.Table) -> tuple[Signal, dict[str, Any]]:
     """Clip `index` of `split`: float32 samples [n] and its row. What `table` does not hold is judged (judges.py)."""
-    lib = library(root, split)
+    lib = open_library(root, split)
     seed = SPLITS.index(split) * 10_000_000 + index
     rng = np.random.default_rng(seed)
     excerpt = _draw_excerpt(lib, rng)

@@ -24,8 +24,8 @@ from training.configs import Corpus
 from training.corpora.annotation import Annotation
 from training.corpora.corpus import SplitWriter
 from training.progress import track
+from training.simulation.library import SPLITS
 from training.simulation.measures import Signal
-from training.simulation.sources import SPLITS
 
 CORPUS_TABLE = "NISQA_corpus_file.csv"
 DATABASES = {
@@ -81,7 +81,7 @@ class Report:
 def listing(folder: Path, split: str) -> Listing:
     """The corpus's files of one of our splits, in the order of its tables.
 
-    A row holds split, seed, speaker (None: not told), rated_by, condition ("<db>/<con>", or None), the five ratings,
+    A row holds split, seed, speaker (None: not known), rated_by, condition ("<db>/<con>", or None), the five ratings,
     causes (none), db, votes and file, relative to `folder`. Raises FileNotFoundError where there is no table,
     ValueError where one lacks a column or names an unknown database.
     """

@@ -135,16 +135,16 @@ def table(folder: Path, arms: Sequence[str], seeds: Sequence[int], budget: Budge
 
 def _figures(found: Mapping[str, Any]) -> dict[str, float]:
     (entry,) = found["sets"].values()
-    files, told, compared = entry["files"], entry["descriptions"], entry["comparisons"]
+    files, described, compared = entry["files"], entry["descriptions"], entry["comparisons"]
     dimensions = [files[name]["lcc"]["value"] for name in files if name != "mos"]
     return {
         "MOS LCC": files["mos"]["lcc"]["value"],
         "MOS SRCC": files["mos"]["srcc"]["value"],
         "MOS MSE": files["mos"]["mse"]["value"],
         "dimensions LCC": float(np.mean(dimensions)),
-        "BLEU": told["bleu"]["model"]["value"],
-        "words agree": told["agreement"]["with_ratings"]["value"],
-        "causes right": told["causes"]["precision"]["value"],
+        "BLEU": described["bleu"]["model"]["value"],
+        "words agree": described["agreement"]["with_ratings"]["value"],
+        "causes right": described["causes"]["precision"]["value"],
         "A/B, ΔMOS ≥ 0.5": compared["all_clear_pairs"]["value"],
     }
 

@@ -58,7 +58,7 @@ def report(
     """
     found: dict[str, Any] = {"model": evaluator.model, "plan": asdict(plan), "sets": {}}
     for rated in sets:
-        evaluations = hear(evaluator, rated, plan.described if rated.complete else 0)
+        evaluations = evaluate_set(evaluator, rated, plan.described if rated.complete else 0)
         entry = {"domain": rated.domain, "rated_by": rated.rated_by, **rating_scores(rated, evaluations)}
         if rated.complete and plan.described:
             entry["descriptions"] = description_scores(rated, evaluations, writer)
@@ -75,7 +75,7 @@ def report(
     return found
 
 
-def hear(evaluator: Evaluator, rated: RatedSet, described: int) -> list[Evaluation]:
+def evaluate_set(evaluator: Evaluator, rated: RatedSet, described: int) -> list[Evaluation]:
     """The evaluation of every recording; the first `described` with descriptions."""
     first, rest = rated.sources[:described], rated.sources[described:]
     return evaluator.evaluate(first) + evaluator.evaluate(rest, describe=False)
@@ -123,7 +123,7 @@ def description_scores(rated: RatedSet, evaluations: Sequence[Evaluation], write
     """BLEU beside its ceiling; whether words follow the model's own numbers; whether the causes named were there."""
     pairs = zip(rated.rows, evaluations, strict=True)
     written = [(row, e.ratings, e.description) for row, e in pairs if e.ratings and e.description]
-    rows, own = [row for row, _, _ in written], [said(row, ratings) for row, ratings, _ in written]
+    rows, own = [row for row, _, _ in written], [as_rated(row, ratings) for row, ratings, _ in written]
     texts = [text for _, _, text in written]
     likeness = prose_scores.likeness(texts, lambda index, rng: writer.describe(rows[index], rng))
     problems = [validator.problems(text, row) for text, row in zip(texts, own, strict=True)]
@@ -144,7 +144,7 @@ def claimed_causes(text: str) -> set[str]:
     return {name for name, claimed, _ in reading.read(spelt(text)).causes if claimed}
 
 
-def said(row: Annotation, ratings: Ratings) -> Annotation:
+def as_rated(row: Annotation, ratings: Ratings) -> Annotation:
     """The row as the model rated it: what its words must agree with. The causes are still those recorded."""
     return {**row, **{name: ratings[name] for name in RATINGS}}
 
@@ -182,7 +182,7 @@ def comparison_scores(evaluator: Evaluator, rated: RatedSet, writer: Writer, pla
 
 def clear_pairs(rated: RatedSet, evaluations: Sequence[Evaluation]) -> scores.Figure:
     """A/B accuracy over every pair with |ΔMOS| ≥ 0.5: the verdict follows from the two MOS, so none need be asked."""
-    answered = [(row, said(row, e.ratings)) for row, e in zip(rated.rows, evaluations, strict=True) if e.ratings]
+    answered = [(row, as_rated(row, e.ratings)) for row, e in zip(rated.rows, evaluations, strict=True) if e.ratings]
     true, read = (np.array([shown(pair[side])["mos"] for pair in answered]) for side in (0, 1))
     return scores.ab_accuracy(true, read)
 
@@ -198,7 +198,7 @@ def argument_scores(rated: RatedSet, asked: Sequence[tuple[int, int, Comparison]
         return argument(kept[index][0], kept[index][1], writer, rng)
 
     texts = [text for *_, text in kept]
-    problems = [validator.argument_problems(text, said(a, ra), said(b, rb)) for a, b, ra, rb, text in kept]
+    problems = [validator.argument_problems(text, as_rated(a, ra), as_rated(b, rb)) for a, b, ra, rb, text in kept]
     return {
         "bleu": prose_scores.likeness(texts, write).to_row(),
         "agreement": prose_scores.agreement(texts, problems).to_row(),

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from sqe_fast.evaluator import Evaluator
+from training.simulation.library import Library, open_library, read
 from training.simulation.measures import SAMPLE_RATE, Signal, active_level
 from training.simulation.simulate import apply
-from training.simulation.sources import Library, library, read
 from training.simulation.stage import Materials, Params
 
 SPEAKERS = 8
@@ -73,7 +73,7 @@ def held_out_speech(lib: Library) -> list[Signal]:
 
 def climb(evaluator: Evaluator, data: Path) -> list[Ladder]:
     """Rate every step of every ladder for every held-out speaker."""
-    lib = library(data, "test")
+    lib = open_library(data, "test")
     street = next(file for file, category in lib.noises if category == "street")
     materials = Materials({"street": read(data / "noise" / street)}, {})
     voices = held_out_speech(lib)

@@ -181,11 +181,11 @@ def bucket(gap: float) -> int:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One comparison: the shown MOS of A minus that of B, the right verdict, and what the model said."""
+    """One comparison: the shown MOS of A minus that of B, the right verdict, and the model's answer."""
 
     gap: float
     right: Winner
-    said: Winner
+    answer: Winner
     probability: float
     """That A is better."""
     swapped: float | None = None
@@ -201,7 +201,7 @@ def ab_shares(outcomes: Sequence[Outcome]) -> dict[str, Share]:
     """How often the verdict is right, by bucket; then over all pairs with |ΔMOS| ≥ 0.5."""
     lots: list[list[bool]] = [[] for _ in BUCKETS]
     for outcome in outcomes:
-        lots[bucket(outcome.gap)].append(outcome.said == outcome.right)
+        lots[bucket(outcome.gap)].append(outcome.answer == outcome.right)
     shares = {name: Share(sum(lot), len(lot)) for (name, _), lot in zip(BUCKETS, lots, strict=True)}
     clear = [right for (_, border), lot in zip(BUCKETS, lots, strict=True) if border >= 0.5 for right in lot]
     return {**shares, CLEAR: Share(sum(clear), len(clear))}

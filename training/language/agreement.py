@@ -218,7 +218,7 @@ GIVEN_BY = r"\b(?:(?:ratings?|votes?|scores?|grades?|marks?|opinions?) of|from|b
 
 
 def listener_problems(text: str) -> Iterator[str]:
-    """A single vote is a whole number, only a mean is not (paper.md)."""
+    """A single vote is a whole number, only a mean is not."""
     for sentence in sentences(text):
         for who in re.finditer(rf"\b(?:{lex.LISTENER})\b", sentence, re.IGNORECASE):
             for number in NUMBER.finditer(sentence):

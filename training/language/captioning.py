@@ -29,7 +29,7 @@ from training.language.scale import shown
 from training.language.validator import Problem, argument_problems, problems
 from training.language.writers import Unusable, Writer, open_writer
 from training.progress import CONSOLE
-from training.simulation.sources import SPLITS
+from training.simulation.library import SPLITS
 from training.streams import Stream, stream
 
 CAPTIONS, ARGUMENTS, REJECTED = "captions.jsonl", "arguments.jsonl", "rejected.jsonl"

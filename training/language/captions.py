@@ -17,7 +17,6 @@ from typing import TypeVar
 import numpy as np
 
 from sqe_fast.answer import argument
-from sqe_fast.answer.argument import ASPECTS
 from sqe_fast.answer.scale import verdict
 from sqe_fast.results import DIMENSIONS
 from training.corpora.annotation import Annotation
@@ -27,7 +26,7 @@ from training.language.composition import mentioned_causes
 from training.language.demonstrations import VOICES, stock
 from training.language.scale import fitting, shown
 
-__all__ = ["argue", "claims", "describe", "mentioned_causes", "preferences"]
+__all__ = ["argue", "claims", "describe", "mentioned_causes"]
 
 T = TypeVar("T")
 
@@ -61,9 +60,9 @@ def _described(row: Annotation, rng: np.random.Generator) -> str:
     voice = _pick(rng, VOICES)
     joined = _joined(row, categories, rng)
     slots = composition.slots(row, categories, joined)
-    told = _told(row, categories, joined, rng)
+    clauses = _clauses(row, categories, joined, rng)
     opening = f"open {voice} {_pick(rng, composition.openings(categories))}"
-    sentences = [f"{_phrase(opening, rng)} {told[0]}", *told[1:]]
+    sentences = [f"{_phrase(opening, rng)} {clauses[0]}", *clauses[1:]]
     if composition.disagree(categories):
         sentences.append(_phrase(f"hedge {voice}", rng))
     sentences.append(_phrase(f"combine {voice} {composition.situation(row, categories)}", rng))
@@ -89,13 +88,6 @@ def argue(a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
 # --- what a text says -------------------------------------------------------------------------------------------------
 
 
-def preferences(text: str) -> list[tuple[str, str]]:
-    """What an argument says: (dimension, better clip) of each comparison it holds."""
-    aspects = {aspect: dimension for dimension, aspect in ASPECTS.items()}
-    pattern = re.compile(rf"({'|'.join(map(re.escape, aspects))}) Speech ([AB])")
-    return [(aspects[match[1]], match[2]) for match in pattern.finditer(text)]
-
-
 def claims(text: str) -> list[tuple[str, int]]:
     """What a description in the stock's words says: (dimension, category), clause by clause. The inverse of `describe`.
     Sentences in other words claim nothing."""
@@ -103,8 +95,8 @@ def claims(text: str) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     for match in readers.clause.finditer(readers.cause.sub("{cause}", text.lower())):
         dimension, category = readers.meaning[readers.topics.sub("{dimensions}", match[0])]
-        told = [name for name in composition.TOPICS if composition.TOPICS[name] in match[0]]
-        found += [(name, category) for name in ([dimension] if dimension else told)]
+        joined = [name for name in composition.TOPIC_NOUNS if composition.TOPIC_NOUNS[name] in match[0]]
+        found += [(name, category) for name in ([dimension] if dimension else joined)]
     return found
 
 
@@ -130,7 +122,7 @@ def _readers() -> Readers:
     for category in (3, 4):
         meaning |= {clause.lower(): ("", category) for clause in stock().phrases[f"joint {category}"]}
     cause = _either(phrase for kind in KINDS.values() for phrase in kind.phrases)
-    topic = _either(composition.TOPICS.values())
+    topic = _either(composition.TOPIC_NOUNS.values())
     topics = f"{topic}(?:(?:, | and ){topic})+"
     clause = _either(meaning).replace(re.escape("{dimensions}"), topics)
     return Readers(re.compile(f"{cause}(?: and {cause})?"), re.compile(topics), re.compile(clause), meaning)
@@ -163,7 +155,9 @@ def _joined(row: Annotation, categories: Mapping[str, int], rng: np.random.Gener
     return alike[-int(rng.integers(2, len(alike) + 1)) :]
 
 
-def _told(row: Annotation, categories: Mapping[str, int], joined: Sequence[str], rng: np.random.Generator) -> list[str]:
+def _clauses(
+    row: Annotation, categories: Mapping[str, int], joined: Sequence[str], rng: np.random.Generator
+) -> list[str]:
     """Sentences on the four dimensions, the worst first; {dimensions} is left open."""
     alone = [name for name in composition.ranked(row) if name not in joined]
     clauses = [(categories[name], _clause(row, name, categories[name], rng)) for name in alone]

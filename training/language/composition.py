@@ -17,8 +17,8 @@ from training.language.scale import LABELS, label
 BELOW = 0.25
 """A MOS this far below the worst dimension does not follow from it; several faults explain it."""
 
-TOPICS = dict(zip(DIMENSIONS, ("the background", "the timbre", "the flow", "the volume"), strict=True))
-FAULTS = dict(zip(DIMENSIONS, ("the noise", "the distortion", "the broken flow", "the level"), strict=True))
+TOPIC_NOUNS = dict(zip(DIMENSIONS, ("the background", "the timbre", "the flow", "the volume"), strict=True))
+FAULT_NOUNS = dict(zip(DIMENSIONS, ("the noise", "the distortion", "the broken flow", "the level"), strict=True))
 
 _PATTERNS = {name: re.compile(kind.pattern, re.IGNORECASE) for name, kind in KINDS.items()}
 
@@ -76,13 +76,13 @@ def disagree(categories: Mapping[str, int]) -> bool:
 
 def slots(row: Annotation, categories: Mapping[str, int], joined: Sequence[str] = ()) -> dict[str, str]:
     """What fills the slots of a description's phrases. `joined` are the dimensions that one clause tells together."""
-    nouns = [FAULTS[name] for name in faulty(row, categories) or ranked(row)]
+    nouns = [FAULT_NOUNS[name] for name in faulty(row, categories) or ranked(row)]
     return {
-        "topic": TOPICS[ranked(row)[0]],
+        "topic": TOPIC_NOUNS[ranked(row)[0]],
         "worst": nouns[0],
         "second": nouns[min(1, len(nouns) - 1)],
         "faults": listed(nouns),
-        "dimensions": listed([TOPICS[name] for name in joined]),
+        "dimensions": listed([TOPIC_NOUNS[name] for name in joined]),
         "label": LABELS[label(row["mos"])],
         "mos": f"{row['mos']:.1f}",
     }

@@ -178,7 +178,7 @@ def _description(voice: str, block: Block, found: Found) -> Demonstration:
         raise block.error(f"unknown marks {unknown}")
     categories = _categories(marks, row, block)
     wanted = {"open": composition.openings(categories), "combine": (composition.situation(row, categories),)}
-    told = [int(key.split()[1]) if key.split()[0] in (*DIMENSIONS, "joint") else None for key, _ in marks]
+    stated = [int(key.split()[1]) if key.split()[0] in (*DIMENSIONS, "joint") else None for key, _ in marks]
     written = []
     for i, (key, phrase) in enumerate(marks):
         kind, *rest = key.split()
@@ -186,7 +186,7 @@ def _description(voice: str, block: Block, found: Found) -> Demonstration:
             written.append(_clause(key, phrase, row, block, found))
             continue
         if kind in LINKS:
-            _check_link(kind, told[:i][-1:] + told[i + 1 :][:1], block)
+            _check_link(kind, stated[:i][-1:] + stated[i + 1 :][:1], block)
         if kind in wanted and key.removeprefix(f"{kind} ") not in wanted[kind]:
             raise block.error(f"the ratings ask for [{kind} {' or '.join(wanted[kind])}], not [{key}]")
         if kind == "hedge" and not composition.disagree(categories):
@@ -213,21 +213,21 @@ def _check_link(kind: str, around: Sequence[int | None], block: Block) -> None:
 
 def _categories(marks: Sequence[tuple[str, str]], row: Annotation, block: Block) -> dict[str, int]:
     """The category that each dimension is said to have. Words have to fit the ratings, and the worst comes first."""
-    said: list[tuple[str, int]] = []
+    stated: list[tuple[str, int]] = []
     for key, _ in marks:
         kind, *rest = key.split()
         if kind in DIMENSIONS:
-            said.append((kind, int(rest[0])))
+            stated.append((kind, int(rest[0])))
         elif kind == "joint":
-            said += [(name, int(rest[0])) for name in rest[1:]]
-    if sorted(name for name, _ in said) != sorted(DIMENSIONS):
-        raise block.error("every dimension has to be told once")
-    for name, category in said:
+            stated += [(name, int(rest[0])) for name in rest[1:]]
+    if sorted(name for name, _ in stated) != sorted(DIMENSIONS):
+        raise block.error("every dimension has to be described once")
+    for name, category in stated:
         if not fits(category, row[name]):
             raise block.error(f"{name} {row[name]} is not of category {category}")
-    if row[said[0][0]] > min(row[name] for name in DIMENSIONS):
+    if row[stated[0][0]] > min(row[name] for name in DIMENSIONS):
         raise block.error("the worst dimension has to come first")
-    return dict(said)
+    return dict(stated)
 
 
 def _clause(key: str, phrase: str, row: Annotation, block: Block, found: Found) -> str:
@@ -247,7 +247,7 @@ def _argument(block: Block, found: Found) -> Argument:
         raise block.error("an argument has the ratings of A, then those of B")
     a, b = (_row(header[2:], block) for header in block.headers)
     key, filled = argument.balance(a, b, verdict(a["mos"], b["mos"]))
-    written, told = [], []
+    written, compared = [], []
     for mark, phrase in block.marks():
         if mark == f"sum {key}":
             _keep(found, mark, phrase, block)
@@ -259,9 +259,9 @@ def _argument(block: Block, found: Found) -> Argument:
             raise block.error(f"[{mark} | {phrase}] does not follow from the ratings; the sum is [sum {key}]")
         _keep(found, f"better:{name}", first, block)
         worse = _clause(f"worse:{name}", second, b if better == "A" else a, block, found)
-        told.append(name)
+        compared.append(name)
         written.append(composition.compared(name, better, first, worse))
-    if told != argument.gaps(a, b):
+    if compared != argument.gaps(a, b):
         raise block.error(f"the obvious gaps, the widest first, are {argument.gaps(a, b)}")
     return Argument(a, b, composition.finished(" ".join(written)))
 

@@ -8,7 +8,6 @@ dimensions with an obvious gap and states a preference, which a second call redu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from sqe_fast.answer.argument import ASPECTS, CLEAR_GAP
 from sqe_fast.answer.scale import verdict
@@ -16,6 +15,7 @@ from sqe_fast.answer.template import VERDICTS
 from sqe_fast.results import DIMENSIONS
 from training.corpora.annotation import Annotation
 from training.language.causes import KINDS
+from training.language.demonstrations import Argument, Demonstration
 from training.language.scale import LABELS, shown
 
 Message = dict[str, str]
@@ -30,26 +30,6 @@ MEANINGS = {
     "discontinuity": "breaks, stutters and drop-outs (1 severely broken, 5 without a break)",
     "loudness": "perceived volume (1 far from a comfortable level, 5 ideal)",
 }
-
-
-class Demonstration(Protocol):
-    """A description written by hand for one row."""
-
-    @property
-    def row(self) -> Annotation: ...
-    @property
-    def text(self) -> str: ...
-
-
-class PairDemonstration(Protocol):
-    """Reasons written by hand for two rows."""
-
-    @property
-    def a(self) -> Annotation: ...
-    @property
-    def b(self) -> Annotation: ...
-    @property
-    def text(self) -> str: ...
 
 
 SCALE = "; ".join(f"{name}: {meaning}" for name, meaning in MEANINGS.items())
@@ -107,18 +87,18 @@ def tuple_text(row: Annotation) -> str:
 def describe_messages(row: Annotation, demonstrations: Sequence[Demonstration]) -> list[Message]:
     """The prompt for a description; demonstrations stand as earlier turns of the same conversation."""
     messages = [_message("system", DESCRIBE_SYSTEM)]
-    for shown_before in demonstrations:
-        messages += [_message("user", tuple_text(shown_before.row)), _message("assistant", shown_before.text)]
+    for example in demonstrations:
+        messages += [_message("user", tuple_text(example.row)), _message("assistant", example.text)]
     return [*messages, _message("user", tuple_text(row))]
 
 
-def argue_messages(a: Annotation, b: Annotation, demonstrations: Sequence[PairDemonstration]) -> list[Message]:
+def argue_messages(a: Annotation, b: Annotation, demonstrations: Sequence[Argument]) -> list[Message]:
     """The prompt for an A/B text; demonstrations stand as earlier turns, each with the preference it leads to."""
     messages = [_message("system", ARGUE_SYSTEM)]
-    for shown_before in demonstrations:
-        one, other = shown_before.a, shown_before.b
+    for example in demonstrations:
+        one, other = example.a, example.b
         preferred = PREFERENCES[verdict(one["mos"], other["mos"])]
-        messages += [_message("user", pair_text(one, other)), _message("assistant", f"{shown_before.text} {preferred}")]
+        messages += [_message("user", pair_text(one, other)), _message("assistant", f"{example.text} {preferred}")]
     return [*messages, _message("user", pair_text(a, b))]
 
 

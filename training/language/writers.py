@@ -1,4 +1,4 @@
-"""Caption experts with one interface: our grammar, any OpenAI-compatible endpoint, any local causal LM.
+"""Language models as caption experts: any OpenAI-compatible endpoint, any local causal LM. `captions` is a Writer too.
 
 A language model is asked as in the paper (`paper_prompts`), several times a clip, each time with other
 demonstrations, temperature and top-p. Whatever a writer says is checked by `validator` before it is kept
@@ -23,8 +23,8 @@ from sqe_fast.checkpoint.files import CONFIG_FILE
 from training.configs import Captions
 from training.corpora.annotation import Annotation
 from training.language import paper_prompts as prompts
-from training.language.demonstrations import arguments, plain
-from training.language.paper_prompts import Demonstration, Message, PairDemonstration
+from training.language.demonstrations import Argument, Demonstration, arguments, plain
+from training.language.paper_prompts import Message
 
 T = TypeVar("T")
 
@@ -46,20 +46,6 @@ class Writer(Protocol):
     def describe(self, row: Annotation, rng: np.random.Generator) -> str: ...
 
     def argue(self, a: Annotation, b: Annotation, rng: np.random.Generator) -> str: ...
-
-
-class GrammarWriter:
-    """The offline writer."""
-
-    def describe(self, row: Annotation, rng: np.random.Generator) -> str:
-        from training.language import captions
-
-        return captions.describe(row, rng)
-
-    def argue(self, a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
-        from training.language import captions
-
-        return captions.argue(a, b, rng)
 
 
 @dataclass(frozen=True)
@@ -98,7 +84,7 @@ class Demonstrations(NamedTuple):
     """What a prompt's examples are drawn from."""
 
     descriptions: Sequence[Demonstration]
-    arguments: Sequence[PairDemonstration]
+    arguments: Sequence[Argument]
 
 
 class PromptedWriter:

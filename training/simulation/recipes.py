@@ -7,8 +7,8 @@ import numpy as np
 from training.rating import raters
 from training.rating.raters import Knots
 from training.simulation.acoustics import SYNTHETIC
+from training.simulation.library import Library
 from training.simulation.simulate import STAGES
-from training.simulation.sources import Library
 from training.simulation.speech_codecs import CODECS
 from training.simulation.stage import Params
 

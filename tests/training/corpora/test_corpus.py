@@ -13,10 +13,10 @@ from training.corpora import corpus
 from training.corpora.corpus import Clips, SplitWriter, build, make_clip
 from training.rating import labels
 from training.rating.raters import Label, Opinion, judged, rate_degradation
+from training.simulation.library import SPLITS, open_library
 from training.simulation.network import CONCEALMENTS
 from training.simulation.recipes import draw_recipe
 from training.simulation.simulate import STAGES, Step
-from training.simulation.sources import SPLITS, library
 from training.simulation.stage import Degradation
 
 
@@ -70,7 +70,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_splits_share_no_speaker_noise_room_or_seed(root: Path) -> None:
-    libraries = [library(root, split) for split in SPLITS]
+    libraries = [open_library(root, split) for split in SPLITS]
     for kind in ("speech", "noises", "rooms"):
         seen = [{getattr(x, "speaker", x) for x in getattr(lib, kind)} for lib in libraries]
         assert all(seen), kind
@@ -96,7 +96,7 @@ def test_rows_say_that_nobody_listened_and_hold_ratings_in_range(root: Path) -> 
 
 
 def test_recipes_reach_every_stage_in_the_order_of_a_call(root: Path) -> None:
-    lib = library(root, "train")
+    lib = open_library(root, "train")
     order = list(STAGES)
     seen = set()
     for seed in range(500):
@@ -108,7 +108,7 @@ def test_recipes_reach_every_stage_in_the_order_of_a_call(root: Path) -> None:
 
 def test_what_is_drawn_spreads_its_ratings_evenly(root: Path) -> None:
     """Concealed loss drawn as rarely as silent loss, or the less it is heard the less of it: nearly all of it mild."""
-    lib = library(root, "train")
+    lib = open_library(root, "train")
     ratings: dict[str, list[float]] = {}
     for seed in range(2_000):
         for params in draw_recipe(lib, np.random.default_rng(seed)):

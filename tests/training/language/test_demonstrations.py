@@ -118,7 +118,7 @@ FAULTS = {
     "a cause that is not known": ("; steady noise 1.2", "; fog 1.2", "causes.KINDS"),
     "a rating that is missing": (" loud 4.6 mos", " mos", "five ratings"),
     "a rating off the scale": ("dis 4.8", "dis 5.8", "five ratings"),
-    "a dimension untold": ("4 col dis loud |", "4 col dis |", "told once"),
+    "a dimension untold": ("4 col dis loud |", "4 col dis |", "described once"),
     "another situation": ("[combine split |", "[combine mild |", "[combine split]"),
     "the wrong connection": ("[rest | Otherwise,]", "[add | Otherwise,]", "ask for [rest]"),
     "a mark that is not known": ("[hedge |", "[maybe |", "unknown marks ['maybe']"),

@@ -19,7 +19,7 @@ from tests.support.endpoint import Endpoint, one_by_one, serving
 from tests.support.small_tokenizer import small_tokenizer
 from training.configs import Asking
 from training.corpora.annotation import Annotation
-from training.language import paper_prompts
+from training.language import captions, paper_prompts
 from training.language.captioning import (
     Tally,
     ask,
@@ -29,11 +29,11 @@ from training.language.captioning import (
     reasons_problems,
     write_captions,
 )
+from training.language.demonstrations import Argument, Demonstration
 from training.language.validator import Problem
 from training.language.writers import (
     Demonstrations,
     EndpointWriter,
-    GrammarWriter,
     LocalWriter,
     Sampling,
     Unusable,
@@ -49,22 +49,9 @@ def row(seed: int, noisiness: float = 2.0, mos: float = 3.2) -> dict[str, Any]:
     return {**dict.fromkeys(RATINGS, 4.5), "noisiness": noisiness, "mos": mos, "causes": [], "seed": seed}
 
 
-@dataclass(frozen=True)
-class Shown:
-    row: Annotation
-    text: str
-
-
-@dataclass(frozen=True)
-class ShownPair:
-    a: Annotation
-    b: Annotation
-    text: str
-
-
 DEMONSTRATIONS = Demonstrations(
-    [Shown(row(k, mos=1 + k / 10), f"Demonstration {k}.") for k in range(8)],
-    [ShownPair(row(k), row(k, mos=3.2 + (k - 4) / 5), f"Reasons {k}.") for k in range(8)],
+    [Demonstration("engineer", row(k, mos=1 + k / 10), f"Demonstration {k}.") for k in range(8)],
+    [Argument(row(k), row(k, mos=3.2 + (k - 4) / 5), f"Reasons {k}.") for k in range(8)],
 )
 
 
@@ -112,10 +99,10 @@ def test_an_argument_takes_two_calls_and_the_second_must_find_the_higher_mos(
     assert question["content"] == paper_prompts.pair_text(a, b)
     assert 3 <= len(turns) / 2 <= 5
     for asked, answered in zip(turns[::2], turns[1::2], strict=True):
-        [shown_before] = [d for d in DEMONSTRATIONS.arguments if answered["content"].startswith(d.text)]
-        assert asked["content"] == paper_prompts.pair_text(shown_before.a, shown_before.b)
-        preferred = answered["content"].removeprefix(f"{shown_before.text} ")
-        assert preferred == paper_prompts.PREFERENCES[verdict(shown_before.a["mos"], shown_before.b["mos"])]
+        [example] = [d for d in DEMONSTRATIONS.arguments if answered["content"].startswith(d.text)]
+        assert asked["content"] == paper_prompts.pair_text(example.a, example.b)
+        preferred = answered["content"].removeprefix(f"{example.text} ")
+        assert preferred == paper_prompts.PREFERENCES[verdict(example.a["mos"], example.b["mos"])]
     assert paper_prompts.PREFERENCES["B"] in system["content"]
     for answer in ("[SpeechB]", "[Tie]", "I cannot say", "[SpeechA] or [SpeechB]"):
         with pytest.raises(Unusable, match="preference"):
@@ -320,5 +307,5 @@ def test_pairs_are_different_and_of_different_clips() -> None:
 
 def test_the_grammar_writes_what_passes(tmp_path: Path) -> None:
     rows = [row(1), row(2, 4.4, 4.5), row(3, 1.2, 2.4)]
-    tally = write_captions(rows, GrammarWriter(), tmp_path, Asking(per_clip=2, pairs=3, seed=1))
+    tally = write_captions(rows, captions, tmp_path, Asking(per_clip=2, pairs=3, seed=1))
     assert (tally.written, tally.given_up) == (9, 0)

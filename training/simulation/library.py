@@ -43,7 +43,7 @@ class Library:
 
 
 @cache
-def library(root: Path, split: Split) -> Library:
+def open_library(root: Path, split: Split) -> Library:
     """Sources of `split` from the folder's three sources.csv."""
     speech = tuple(
         Speech(
