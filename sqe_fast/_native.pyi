@@ -26,14 +26,15 @@ class LogMelStream:
     @property
     def samples(self) -> int: ...
 
+# `direction` is "forward" or "reverse"; ValueError for another.
 def kl_accumulate_pair(
-    student: Logits, teacher: Logits, temperature: float, reverse: bool, sums: Figures, threads: int
+    student: Logits, teacher: Logits, temperature: float, direction: str, sums: Figures, threads: int
 ) -> None: ...
-def kl_accumulate_one(logits: Logits, temperature: float, sums: Figures, threads: int) -> None: ...
-def kl_gradient_pair(
-    student: Logits, teacher: Logits, temperature: float, reverse: bool, scales: Figures, threads: int
+def kl_accumulate_one(logits: Logits, sums: Figures, threads: int) -> None: ...
+def kl_differentiate_pair(
+    student: Logits, teacher: Logits, temperature: float, direction: str, scales: Figures, threads: int
 ) -> None: ...
-def kl_gradient_one(logits: Logits, temperature: float, scales: Figures, threads: int) -> None: ...
+def kl_differentiate_one(logits: Logits, scales: Figures, threads: int) -> None: ...
 
 # Where CUDA is true. Tiles of float32, sums, scales and the stream are addresses on the current GPU.
 def kl_cuda_accumulate_pair(
@@ -44,14 +45,12 @@ def kl_cuda_accumulate_pair(
     student_stride: int,
     teacher_stride: int,
     temperature: float,
-    reverse: bool,
+    direction: str,
     sums: int,
     stream: int,
 ) -> None: ...
-def kl_cuda_accumulate_one(
-    logits: int, rows: int, columns: int, stride: int, temperature: float, sums: int, stream: int
-) -> None: ...
-def kl_cuda_gradient_pair(
+def kl_cuda_accumulate_one(logits: int, rows: int, columns: int, stride: int, sums: int, stream: int) -> None: ...
+def kl_cuda_differentiate_pair(
     student: int,
     teacher: int,
     rows: int,
@@ -59,10 +58,8 @@ def kl_cuda_gradient_pair(
     student_stride: int,
     teacher_stride: int,
     temperature: float,
-    reverse: bool,
+    direction: str,
     scales: int,
     stream: int,
 ) -> None: ...
-def kl_cuda_gradient_one(
-    logits: int, rows: int, columns: int, stride: int, temperature: float, scales: int, stream: int
-) -> None: ...
+def kl_cuda_differentiate_one(logits: int, rows: int, columns: int, stride: int, scales: int, stream: int) -> None: ...

@@ -13,7 +13,7 @@ namespace {
 
 // Tiles of logits [rows, columns], float32 or float64, columns next to each other.
 template <typename Value>
-sqe::Tile<Value> tile(const py::array& array, const char* name) {
+sqe::LogitTile<Value> tile(const py::array& array, const char* name) {
     using Plain = std::remove_const_t<Value>;
     if (!py::isinstance<py::array_t<Plain>>(array) || array.ndim() != 2)
         throw py::value_error(std::string(name) + " must be two-dimensional and of the same type as its fellow");
@@ -40,8 +40,6 @@ void check_pair(const auto& student, const auto& teacher) {
         throw py::value_error("student and teacher must be tiles of one shape");
 }
 
-sqe::Direction direction(bool reverse) { return reverse ? sqe::Direction::kReverse : sqe::Direction::kForward; }
-
 // Calls `work` with a value of the array's type.
 void by_type(const py::array& array, const auto& work) {
     if (py::isinstance<py::array_t<float>>(array)) {
@@ -55,44 +53,46 @@ void by_type(const py::array& array, const auto& work) {
 
 using Figures = py::array_t<double, py::array::c_style>;
 
-void kl_accumulate_pair(const py::array& student, const py::array& teacher, double temperature, bool reverse, Figures sums,
-                        int threads) {
+void kl_accumulate_pair(const py::array& student, const py::array& teacher, double temperature,
+                        const std::string& direction, Figures sums, int threads) {
+    const sqe::Direction in = sqe::direction_of(direction);
     by_type(student, [&]<typename Value>(Value) {
         const auto s = tile<const Value>(student, "student"), t = tile<const Value>(teacher, "teacher");
         check_pair(s, t);
         double* figures = per_row(sums, s.rows, sqe::kPairSums, true);
         const py::gil_scoped_release release;
-        sqe::cpu::accumulate_pair(s, t, temperature, direction(reverse), figures, threads);
+        sqe::cpu::accumulate_pair(s, t, temperature, in, figures, threads);
     });
 }
 
-void kl_accumulate_one(const py::array& logits, double temperature, Figures sums, int threads) {
+void kl_accumulate_one(const py::array& logits, Figures sums, int threads) {
     by_type(logits, [&]<typename Value>(Value) {
         const auto x = tile<const Value>(logits, "logits");
         double* figures = per_row(sums, x.rows, sqe::kOneSums, true);
         const py::gil_scoped_release release;
-        sqe::cpu::accumulate_one(x, temperature, figures, threads);
+        sqe::cpu::accumulate_one(x, figures, threads);
     });
 }
 
-void kl_gradient_pair(const py::array& student, const py::array& teacher, double temperature, bool reverse, Figures scales,
-                      int threads) {
+void kl_differentiate_pair(const py::array& student, const py::array& teacher, double temperature,
+                           const std::string& direction, Figures scales, int threads) {
+    const sqe::Direction in = sqe::direction_of(direction);
     by_type(student, [&]<typename Value>(Value) {
         const auto s = tile<Value>(student, "student");
         const auto t = tile<const Value>(teacher, "teacher");
         check_pair(s, t);
         const double* figures = per_row(scales, s.rows, sqe::kPairScales, false);
         const py::gil_scoped_release release;
-        sqe::cpu::gradient_pair(s, t, temperature, direction(reverse), figures, threads);
+        sqe::cpu::differentiate_pair(s, t, temperature, in, figures, threads);
     });
 }
 
-void kl_gradient_one(const py::array& logits, double temperature, Figures scales, int threads) {
+void kl_differentiate_one(const py::array& logits, Figures scales, int threads) {
     by_type(logits, [&]<typename Value>(Value) {
         const auto x = tile<Value>(logits, "logits");
         const double* figures = per_row(scales, x.rows, sqe::kOneScales, false);
         const py::gil_scoped_release release;
-        sqe::cpu::gradient_one(x, temperature, figures, threads);
+        sqe::cpu::differentiate_one(x, figures, threads);
     });
 }
 
@@ -101,49 +101,51 @@ void kl_gradient_one(const py::array& logits, double temperature, Figures scales
 using Address = std::uintptr_t;
 
 template <typename Value>
-sqe::Tile<Value> tile_at(Address address, std::size_t rows, std::size_t columns, std::size_t stride) {
+sqe::LogitTile<Value> tile_at(Address address, std::size_t rows, std::size_t columns, std::size_t stride) {
     return {reinterpret_cast<Value*>(address), rows, columns, stride};
 }
 
 void kl_cuda_accumulate_pair(Address student, Address teacher, std::size_t rows, std::size_t columns,
-                             std::size_t student_stride, std::size_t teacher_stride, double temperature, bool reverse,
-                             Address sums, Address stream) {
+                             std::size_t student_stride, std::size_t teacher_stride, double temperature,
+                             const std::string& direction, Address sums, Address stream) {
     sqe::cuda::accumulate_pair(tile_at<const float>(student, rows, columns, student_stride),
-                               tile_at<const float>(teacher, rows, columns, teacher_stride), temperature, direction(reverse),
-                               reinterpret_cast<double*>(sums), reinterpret_cast<void*>(stream));
+                               tile_at<const float>(teacher, rows, columns, teacher_stride), temperature,
+                               sqe::direction_of(direction), reinterpret_cast<double*>(sums),
+                               reinterpret_cast<void*>(stream));
 }
 
-void kl_cuda_accumulate_one(Address logits, std::size_t rows, std::size_t columns, std::size_t stride, double temperature,
-                            Address sums, Address stream) {
-    sqe::cuda::accumulate_one(tile_at<const float>(logits, rows, columns, stride), temperature,
-                              reinterpret_cast<double*>(sums), reinterpret_cast<void*>(stream));
+void kl_cuda_accumulate_one(Address logits, std::size_t rows, std::size_t columns, std::size_t stride, Address sums,
+                            Address stream) {
+    sqe::cuda::accumulate_one(tile_at<const float>(logits, rows, columns, stride), reinterpret_cast<double*>(sums),
+                              reinterpret_cast<void*>(stream));
 }
 
-void kl_cuda_gradient_pair(Address student, Address teacher, std::size_t rows, std::size_t columns,
-                           std::size_t student_stride, std::size_t teacher_stride, double temperature, bool reverse,
-                           Address scales, Address stream) {
-    sqe::cuda::gradient_pair(tile_at<float>(student, rows, columns, student_stride),
-                             tile_at<const float>(teacher, rows, columns, teacher_stride), temperature, direction(reverse),
-                             reinterpret_cast<const double*>(scales), reinterpret_cast<void*>(stream));
+void kl_cuda_differentiate_pair(Address student, Address teacher, std::size_t rows, std::size_t columns,
+                                std::size_t student_stride, std::size_t teacher_stride, double temperature,
+                                const std::string& direction, Address scales, Address stream) {
+    sqe::cuda::differentiate_pair(tile_at<float>(student, rows, columns, student_stride),
+                                  tile_at<const float>(teacher, rows, columns, teacher_stride), temperature,
+                                  sqe::direction_of(direction), reinterpret_cast<const double*>(scales),
+                                  reinterpret_cast<void*>(stream));
 }
 
-void kl_cuda_gradient_one(Address logits, std::size_t rows, std::size_t columns, std::size_t stride, double temperature,
-                          Address scales, Address stream) {
-    sqe::cuda::gradient_one(tile_at<float>(logits, rows, columns, stride), temperature,
-                            reinterpret_cast<const double*>(scales), reinterpret_cast<void*>(stream));
+void kl_cuda_differentiate_one(Address logits, std::size_t rows, std::size_t columns, std::size_t stride, Address scales,
+                               Address stream) {
+    sqe::cuda::differentiate_one(tile_at<float>(logits, rows, columns, stride), reinterpret_cast<const double*>(scales),
+                                 reinterpret_cast<void*>(stream));
 }
 
 void bind_cuda(py::module_& m) {
     m.def("kl_cuda_accumulate_pair", &kl_cuda_accumulate_pair, py::arg("student"), py::arg("teacher"), py::arg("rows"),
           py::arg("columns"), py::arg("student_stride"), py::arg("teacher_stride"), py::arg("temperature"),
-          py::arg("reverse"), py::arg("sums"), py::arg("stream"));
+          py::arg("direction"), py::arg("sums"), py::arg("stream"));
     m.def("kl_cuda_accumulate_one", &kl_cuda_accumulate_one, py::arg("logits"), py::arg("rows"), py::arg("columns"),
-          py::arg("stride"), py::arg("temperature"), py::arg("sums"), py::arg("stream"));
-    m.def("kl_cuda_gradient_pair", &kl_cuda_gradient_pair, py::arg("student"), py::arg("teacher"), py::arg("rows"),
-          py::arg("columns"), py::arg("student_stride"), py::arg("teacher_stride"), py::arg("temperature"),
-          py::arg("reverse"), py::arg("scales"), py::arg("stream"));
-    m.def("kl_cuda_gradient_one", &kl_cuda_gradient_one, py::arg("logits"), py::arg("rows"), py::arg("columns"),
-          py::arg("stride"), py::arg("temperature"), py::arg("scales"), py::arg("stream"));
+          py::arg("stride"), py::arg("sums"), py::arg("stream"));
+    m.def("kl_cuda_differentiate_pair", &kl_cuda_differentiate_pair, py::arg("student"), py::arg("teacher"),
+          py::arg("rows"), py::arg("columns"), py::arg("student_stride"), py::arg("teacher_stride"), py::arg("temperature"),
+          py::arg("direction"), py::arg("scales"), py::arg("stream"));
+    m.def("kl_cuda_differentiate_one", &kl_cuda_differentiate_one, py::arg("logits"), py::arg("rows"), py::arg("columns"),
+          py::arg("stride"), py::arg("scales"), py::arg("stream"));
 }
 #endif
 
@@ -152,12 +154,11 @@ void bind_cuda(py::module_& m) {
 void sqe::bind_fused_kl(py::module_& m) {
     // What they compute stands in fused_kl.h; sums and scales are written and read in place.
     m.def("kl_accumulate_pair", &kl_accumulate_pair, py::arg("student"), py::arg("teacher"), py::arg("temperature"),
-          py::arg("reverse"), py::arg("sums").noconvert(), py::arg("threads"));
-    m.def("kl_accumulate_one", &kl_accumulate_one, py::arg("logits"), py::arg("temperature"), py::arg("sums").noconvert(),
-          py::arg("threads"));
-    m.def("kl_gradient_pair", &kl_gradient_pair, py::arg("student"), py::arg("teacher"), py::arg("temperature"),
-          py::arg("reverse"), py::arg("scales").noconvert(), py::arg("threads"));
-    m.def("kl_gradient_one", &kl_gradient_one, py::arg("logits"), py::arg("temperature"), py::arg("scales").noconvert(),
+          py::arg("direction"), py::arg("sums").noconvert(), py::arg("threads"));
+    m.def("kl_accumulate_one", &kl_accumulate_one, py::arg("logits"), py::arg("sums").noconvert(), py::arg("threads"));
+    m.def("kl_differentiate_pair", &kl_differentiate_pair, py::arg("student"), py::arg("teacher"), py::arg("temperature"),
+          py::arg("direction"), py::arg("scales").noconvert(), py::arg("threads"));
+    m.def("kl_differentiate_one", &kl_differentiate_one, py::arg("logits"), py::arg("scales").noconvert(),
           py::arg("threads"));
 #ifdef SQE_CUDA
     m.attr("CUDA") = true;  // whether the module was built with kernels; not whether there is a GPU

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "kl/fused_kl.h"
@@ -16,12 +17,12 @@ constexpr std::size_t kLanes = 32;
 // Rows below which another thread is not worth starting, times columns.
 constexpr std::size_t kWorthAThread = 1 << 15;
 
-// e^x for x ≤ 0 or a little above. x = n·ln 2 + r, |r| ≤ ½ ln 2; the Taylor series to r⁷ leaves 5e-9. Below −87.3, where
-// the result would be subnormal, it is e^−87.3 = 1e-38: nothing beside the row's largest term, which is 1.
-[[gnu::always_inline]] inline float exponential(float x) {
+// e^x for x ≤ 0 or a little above, in operations that become SIMD. x = n·ln 2 + r, |r| ≤ ½ ln 2; the Taylor series to r⁷
+// leaves 5e-9.
+SQE_INLINE float exponential(float x) {
     constexpr float kLog2E = 1.44269504F, kLn2High = 0.693359375F, kLn2Low = -2.12194440e-4F;
     constexpr float kRound = 12582912.0F;  // 1.5·2^23: adding it leaves an integer in the low bits
-    x = x < -87.3F ? -87.3F : x;  // NaN stays
+    x = x < kLeastExponent ? kLeastExponent : x;  // NaN stays
     const float shifted = x * kLog2E + kRound;
     const float n = shifted - kRound;
     const float r = (x - n * kLn2High) - n * kLn2Low;
@@ -40,7 +41,7 @@ constexpr std::size_t kWorthAThread = 1 << 15;
 inline double exponential(double x) { return std::exp(x); }
 
 template <typename Value>
-[[gnu::always_inline]] inline Value maximum(const Value* x, std::size_t count) {
+SQE_INLINE Value maximum(const Value* x, std::size_t count) {
     Value lanes[kLanes];
     std::fill(lanes, lanes + kLanes, x[0]);
     std::size_t i = 0;
@@ -50,10 +51,8 @@ template <typename Value>
     return *std::max_element(lanes, lanes + kLanes);
 }
 
-constexpr float kRuledOut = -1e9F;
-
 template <typename Value>
-[[gnu::always_inline]] inline double total(const Value (&lanes)[kLanes]) {
+SQE_INLINE double total(const Value (&lanes)[kLanes]) {
     double sum = 0;
     for (const Value lane : lanes) sum += lane;
     return sum;
@@ -64,28 +63,23 @@ inline double rescaled(double sum, double old_max, double new_max) {
     return old_max == new_max ? sum : sum * std::exp(old_max - new_max);
 }
 
-// What is subtracted from logits: their maximum, or 0 where all so far are ruled out.
 template <typename Value>
-[[gnu::always_inline]] inline Value base_of(double max) {
-    return max == -INFINITY ? 0 : static_cast<Value>(max);
-}
-
-template <typename Value>
-[[gnu::always_inline]] inline void add_one(const Value* x, std::size_t count, Value inverse, double* sums) {
-    const double max = std::max(sums[kMax], static_cast<double>(maximum(x, count) * inverse));
+SQE_INLINE void accumulate_one(const Value* x, std::size_t count, double* sums) {
+    const double max = std::max(sums[kMax], static_cast<double>(maximum(x, count)));
     const auto base = base_of<Value>(max);
     Value lanes[kLanes] = {};
     std::size_t i = 0;
     for (; i + kLanes <= count; i += kLanes)
-        for (std::size_t k = 0; k < kLanes; ++k) lanes[k] += exponential(x[i + k] * inverse - base);
-    for (; i < count; ++i) lanes[0] += exponential(x[i] * inverse - base);
+        for (std::size_t k = 0; k < kLanes; ++k) lanes[k] += exponential(x[i + k] - base);
+    for (; i < count; ++i) lanes[0] += exponential(x[i] - base);
     sums[kSum] = rescaled(sums[kSum], sums[kMax], max) + total(lanes);
     sums[kMax] = max;
 }
 
-// `Forward` weighs by the teacher, and its cross term is Σ e^t·(t − s); else Σ e^s·(s − t).
-template <bool Forward, typename Value>
-[[gnu::always_inline]] inline void add_pair(const Value* s, const Value* t, std::size_t count, Value inverse, double* sums) {
+// Forward weighs by the teacher, and its cross term is Σ e^t·(t − s); reverse Σ e^s·(s − t).
+template <Direction kDirection, typename Value>
+SQE_INLINE void accumulate_pair(const Value* s, const Value* t, std::size_t count, Value inverse, double* sums) {
+    constexpr bool kForward = kDirection == Direction::kForward;
     const double student_max = std::max(sums[kStudentMax], static_cast<double>(maximum(s, count) * inverse));
     const double teacher_max = std::max(sums[kTeacherMax], static_cast<double>(maximum(t, count) * inverse));
     const auto student_base = base_of<Value>(student_max), teacher_base = base_of<Value>(teacher_max);
@@ -93,27 +87,27 @@ template <bool Forward, typename Value>
     const auto step = [&](std::size_t at, std::size_t lane) __attribute__((always_inline)) {
         // What the teacher rules out (−∞) adds nothing to the forward direction, rather than 0·∞.
         const Value own = s[at] * inverse, given = t[at] * inverse;
-        const Value other = Forward && given < kRuledOut ? kRuledOut : given;
+        const Value other = kForward && given < kRuledOut ? kRuledOut : given;
         const Value e_own = exponential(own - student_base), e_other = exponential(other - teacher_base);
         of_student[lane] += e_own;
         of_teacher[lane] += e_other;
-        cross[lane] += Forward ? e_other * (other - own) : e_own * (own - other);
+        cross[lane] += kForward ? e_other * (other - own) : e_own * (own - other);
     };
     std::size_t i = 0;
     for (; i + kLanes <= count; i += kLanes)
         for (std::size_t k = 0; k < kLanes; ++k) step(i + k, k);
     for (; i < count; ++i) step(i, 0);
-    constexpr PairSum kWeights = Forward ? kTeacherMax : kStudentMax;
-    sums[kCross] = rescaled(sums[kCross], sums[kWeights], Forward ? teacher_max : student_max) + total(cross);
+    constexpr PairSum kWeights = kForward ? kTeacherMax : kStudentMax;
+    sums[kCross] = rescaled(sums[kCross], sums[kWeights], kForward ? teacher_max : student_max) + total(cross);
     sums[kStudentSum] = rescaled(sums[kStudentSum], sums[kStudentMax], student_max) + total(of_student);
     sums[kTeacherSum] = rescaled(sums[kTeacherSum], sums[kTeacherMax], teacher_max) + total(of_teacher);
     sums[kStudentMax] = student_max;
     sums[kTeacherMax] = teacher_max;
 }
 
-template <bool Forward, typename Value>
-[[gnu::always_inline]] inline void differentiate_pair(Value* __restrict s, const Value* __restrict t, std::size_t count,
-                                                      double temperature, const double* scales) {
+template <Direction kDirection, typename Value>
+SQE_INLINE void differentiate_pair(Value* __restrict s, const Value* __restrict t, std::size_t count, double temperature,
+                                const double* scales) {
     const auto inverse = static_cast<Value>(1 / temperature);
     const auto student_lse = static_cast<Value>(scales[kStudentLse]), teacher_lse = static_cast<Value>(scales[kTeacherLse]);
     const auto full_lse = static_cast<Value>(scales[kFullLse]), divergence = static_cast<Value>(scales[kDivergence]);
@@ -124,7 +118,8 @@ template <bool Forward, typename Value>
         return (s[i] * inverse - student_lse) - (t[i] * inverse - teacher_lse);
     };
     const auto of_kl = [&](Value p, std::size_t i) __attribute__((always_inline)) {
-        return Forward ? kl * (p - exponential(t[i] * inverse - teacher_lse)) : kl * p * (log_ratio(i) - divergence);
+        return kDirection == Direction::kForward ? kl * (p - exponential(t[i] * inverse - teacher_lse))
+                                                 : kl * p * (log_ratio(i) - divergence);
     };
     if (same || logprob == 0) {
         for (std::size_t i = 0; i < count; ++i) {
@@ -140,36 +135,50 @@ template <bool Forward, typename Value>
 }
 
 template <typename Value>
-[[gnu::always_inline]] inline void differentiate_one(Value* x, std::size_t count, double temperature, const double* scales) {
-    const auto inverse = static_cast<Value>(1 / temperature);
+SQE_INLINE void differentiate_one(Value* x, std::size_t count, const double* scales) {
     const auto lse = static_cast<Value>(scales[kLse]), scale = static_cast<Value>(scales[kScale]);
-    for (std::size_t i = 0; i < count; ++i) x[i] = scale * exponential(x[i] * inverse - lse);
+    for (std::size_t i = 0; i < count; ++i) x[i] = scale * exponential(x[i] - lse);
 }
 
-// The same loops, compiled for every instruction set; a template cannot be cloned.
-#define SQE_ROW(Value)                                                                                                       \
-    SQE_SIMD void row_add_one(const Value* x, std::size_t count, Value inverse, double* sums) {                              \
-        add_one(x, count, inverse, sums);                                                                                    \
-    }                                                                                                                        \
-    SQE_SIMD void row_add_forward(const Value* s, const Value* t, std::size_t count, Value inverse, double* sums) {          \
-        add_pair<true>(s, t, count, inverse, sums);                                                                          \
-    }                                                                                                                        \
-    SQE_SIMD void row_add_reverse(const Value* s, const Value* t, std::size_t count, Value inverse, double* sums) {          \
-        add_pair<false>(s, t, count, inverse, sums);                                                                         \
-    }                                                                                                                        \
-    SQE_SIMD void row_forward(Value* s, const Value* t, std::size_t count, double temperature, const double* scales) {       \
-        differentiate_pair<true>(s, t, count, temperature, scales);                                                          \
-    }                                                                                                                        \
-    SQE_SIMD void row_reverse(Value* s, const Value* t, std::size_t count, double temperature, const double* scales) {       \
-        differentiate_pair<false>(s, t, count, temperature, scales);                                                         \
-    }                                                                                                                        \
-    SQE_SIMD void row_one(Value* x, std::size_t count, double temperature, const double* scales) {                           \
-        differentiate_one(x, count, temperature, scales);                                                                    \
+template <Direction kDirection>
+using In = std::integral_constant<Direction, kDirection>;
+
+// What stands above, of a row, compiled for every instruction set. A template cannot be cloned: hence the macros.
+#define SQE_ONE(Value)                                                                                   \
+    SQE_SIMD void accumulate_one_row(const Value* x, std::size_t count, double* sums) {                  \
+        accumulate_one(x, count, sums);                                                                  \
+    }                                                                                                    \
+    SQE_SIMD void differentiate_one_row(Value* x, std::size_t count, const double* scales) {             \
+        differentiate_one(x, count, scales);                                                             \
+    }
+#define SQE_PAIR(Value, direction)                                                                       \
+    SQE_SIMD void accumulate_pair_row(In<direction>, const Value* s, const Value* t, std::size_t count,  \
+                                      Value inverse, double* sums) {                                     \
+        accumulate_pair<direction>(s, t, count, inverse, sums);                                          \
+    }                                                                                                    \
+    SQE_SIMD void differentiate_pair_row(In<direction>, Value* s, const Value* t, std::size_t count,     \
+                                         double temperature, const double* scales) {                     \
+        differentiate_pair<direction>(s, t, count, temperature, scales);                                 \
     }
 
-SQE_ROW(float)
-SQE_ROW(double)
-#undef SQE_ROW
+SQE_ONE(float)
+SQE_ONE(double)
+SQE_PAIR(float, Direction::kForward)
+SQE_PAIR(float, Direction::kReverse)
+SQE_PAIR(double, Direction::kForward)
+SQE_PAIR(double, Direction::kReverse)
+#undef SQE_ONE
+#undef SQE_PAIR
+
+// Calls work(In<direction>).
+template <typename Work>
+void by_direction(Direction direction, const Work& work) {
+    if (direction == Direction::kForward) {
+        work(In<Direction::kForward>{});
+    } else {
+        work(In<Direction::kReverse>{});
+    }
+}
 
 // Calls work(row) for every row, on up to `threads` threads.
 template <typename Work>
@@ -187,54 +196,47 @@ void for_rows(std::size_t rows, std::size_t columns, int threads, const Work& wo
 }  // namespace
 
 template <typename Value>
-void accumulate_pair(Tile<const Value> student, Tile<const Value> teacher, double temperature, Direction direction,
+void accumulate_pair(LogitTile<const Value> student, LogitTile<const Value> teacher, double temperature, Direction direction,
                      double* sums, int threads) {
     const auto inverse = static_cast<Value>(1 / temperature);
-    for_rows(student.rows, student.columns, threads, [&](std::size_t row) {
-        const Value* s = student.values + row * student.stride;
-        const Value* t = teacher.values + row * teacher.stride;
-        const auto add = direction == Direction::kForward
-                             ? static_cast<void (*)(const Value*, const Value*, std::size_t, Value, double*)>(row_add_forward)
-                             : static_cast<void (*)(const Value*, const Value*, std::size_t, Value, double*)>(row_add_reverse);
-        add(s, t, student.columns, inverse, sums + row * kPairSums);
+    by_direction(direction, [&](auto in) {
+        for_rows(student.rows, student.columns, threads, [&](std::size_t row) {
+            accumulate_pair_row(in, student.values + row * student.stride, teacher.values + row * teacher.stride,
+                                student.columns, inverse, sums + row * kPairSums);
+        });
     });
 }
 
 template <typename Value>
-void accumulate_one(Tile<const Value> logits, double temperature, double* sums, int threads) {
-    const auto inverse = static_cast<Value>(1 / temperature);
+void accumulate_one(LogitTile<const Value> logits, double* sums, int threads) {
     for_rows(logits.rows, logits.columns, threads, [&](std::size_t row) {
-        row_add_one(logits.values + row * logits.stride, logits.columns, inverse, sums + row * kOneSums);
+        accumulate_one_row(logits.values + row * logits.stride, logits.columns, sums + row * kOneSums);
     });
 }
 
 template <typename Value>
-void gradient_pair(Tile<Value> student, Tile<const Value> teacher, double temperature, Direction direction,
-                   const double* scales, int threads) {
-    for_rows(student.rows, student.columns, threads, [&](std::size_t row) {
-        Value* s = student.values + row * student.stride;
-        const Value* t = teacher.values + row * teacher.stride;
-        const double* of_row = scales + row * kPairScales;
-        if (direction == Direction::kForward) {
-            row_forward(s, t, student.columns, temperature, of_row);
-        } else {
-            row_reverse(s, t, student.columns, temperature, of_row);
-        }
+void differentiate_pair(LogitTile<Value> student, LogitTile<const Value> teacher, double temperature, Direction direction,
+                        const double* scales, int threads) {
+    by_direction(direction, [&](auto in) {
+        for_rows(student.rows, student.columns, threads, [&](std::size_t row) {
+            differentiate_pair_row(in, student.values + row * student.stride, teacher.values + row * teacher.stride,
+                                   student.columns, temperature, scales + row * kPairScales);
+        });
     });
 }
 
 template <typename Value>
-void gradient_one(Tile<Value> logits, double temperature, const double* scales, int threads) {
+void differentiate_one(LogitTile<Value> logits, const double* scales, int threads) {
     for_rows(logits.rows, logits.columns, threads, [&](std::size_t row) {
-        row_one(logits.values + row * logits.stride, logits.columns, temperature, scales + row * kOneScales);
+        differentiate_one_row(logits.values + row * logits.stride, logits.columns, scales + row * kOneScales);
     });
 }
 
-#define SQE_INSTANTIATE(Value)                                                                                     \
-    template void accumulate_pair(Tile<const Value>, Tile<const Value>, double, Direction, double*, int);          \
-    template void accumulate_one(Tile<const Value>, double, double*, int);                                         \
-    template void gradient_pair(Tile<Value>, Tile<const Value>, double, Direction, const double*, int);            \
-    template void gradient_one(Tile<Value>, double, const double*, int);
+#define SQE_INSTANTIATE(Value)                                                                                              \
+    template void accumulate_pair(LogitTile<const Value>, LogitTile<const Value>, double, Direction, double*, int);         \
+    template void accumulate_one(LogitTile<const Value>, double*, int);                                                     \
+    template void differentiate_pair(LogitTile<Value>, LogitTile<const Value>, double, Direction, const double*, int);      \
+    template void differentiate_one(LogitTile<Value>, const double*, int);
 
 SQE_INSTANTIATE(float)
 SQE_INSTANTIATE(double)

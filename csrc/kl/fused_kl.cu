@@ -18,11 +18,8 @@ constexpr unsigned kWarp = 32;
 constexpr unsigned kWarps = kThreads / kWarp;
 constexpr unsigned kWholeWarp = 0xFFFFFFFFU;
 
-constexpr float kRuledOut = -1e9F;
-
-// e^x, held at e^−87.3 below that as on the CPU: what is ruled out weighs nothing beside the row's largest term, and yet a
-// weight is never 0, which an infinite difference would turn into NaN. NaN stays.
-__device__ float exponential(float x) { return expf(x < -87.3F ? -87.3F : x); }
+// A weight is never 0, which an infinite difference would turn into NaN. NaN stays.
+__device__ float exponential(float x) { return expf(x < kLeastExponent ? kLeastExponent : x); }
 __device__ double exponential(double x) { return exp(x); }
 
 template <typename Value>
@@ -35,9 +32,6 @@ template <typename Value>
 __device__ Value rescale(Value old_max, Value max) {
     return old_max == max ? Value{1} : exponential(old_max - max);
 }
-
-// What is subtracted from logits: their maximum, or 0 where all so far are ruled out.
-__device__ float base_of(float max) { return max == -INFINITY ? 0.0F : max; }
 
 // --- a row in memory --------------------------------------------------------------------------------------------------
 
@@ -104,19 +98,20 @@ struct One {
     }
 
     template <int kWidth>
-    __device__ void add(const Values<kWidth>& x, float inverse) {
+    __device__ void add(const Values<kWidth>& x) {
         float max = at[kMax];
-        for (const float value : x.at) max = larger(value * inverse, max);
+        for (const float value : x.at) max = larger(value, max);
         at[kSum] *= rescale(at[kMax], max);
         at[kMax] = max;
-        const float base = base_of(max);
-        for (const float value : x.at) at[kSum] += exponential(value * inverse - base);
+        const auto base = base_of<float>(max);
+        for (const float value : x.at) at[kSum] += exponential(value - base);
     }
 };
 
-// `Forward` weighs by the teacher, and its cross term is Σ e^t·(t − s); else Σ e^s·(s − t).
-template <bool Forward>
+// Forward weighs by the teacher, and its cross term is Σ e^t·(t − s); reverse Σ e^s·(s − t).
+template <Direction kDirection>
 struct Pair {
+    static constexpr bool kForward = kDirection == Direction::kForward;
     static constexpr int kFigures = kPairSums;
     float at[kFigures] = {-INFINITY, 0, -INFINITY, 0, 0};
 
@@ -128,7 +123,7 @@ struct Pair {
         figures[kStudentSum] *= student;
         figures[kTeacherMax] = teacher_max;
         figures[kTeacherSum] *= teacher;
-        figures[kCross] *= Forward ? teacher : student;
+        figures[kCross] *= kForward ? teacher : student;
     }
 
     template <typename Value, typename Other>
@@ -150,15 +145,15 @@ struct Pair {
             teacher_max = larger(t.at[k] * inverse, teacher_max);
         }
         if (student_max != at[kStudentMax] || teacher_max != at[kTeacherMax]) raise(at, student_max, teacher_max);
-        const float student_base = base_of(student_max), teacher_base = base_of(teacher_max);
+        const auto student_base = base_of<float>(student_max), teacher_base = base_of<float>(teacher_max);
         for (int k = 0; k < kWidth; ++k) {
             // What the teacher rules out (−∞) adds nothing to the forward direction, rather than 0·∞.
             const float own = s.at[k] * inverse, given = t.at[k] * inverse;
-            const float other = Forward && given < kRuledOut ? kRuledOut : given;
+            const float other = kForward && given < kRuledOut ? kRuledOut : given;
             const float e_own = exponential(own - student_base), e_other = exponential(other - teacher_base);
             at[kStudentSum] += e_own;
             at[kTeacherSum] += e_other;
-            at[kCross] += Forward ? e_other * (other - own) : e_own * (own - other);
+            at[kCross] += kForward ? e_other * (other - own) : e_own * (own - other);
         }
     }
 };
@@ -189,13 +184,13 @@ __device__ void reduce_block(Sums& sums, double* of_row) {
     if (lane == 0) Sums::merge(of_row, sums.at);
 }
 
-template <bool Forward>
+template <Direction kDirection>
 __global__ void __launch_bounds__(kThreads)
-    add_pair(const float* __restrict__ student, const float* __restrict__ teacher, std::size_t columns,
-             std::size_t student_stride, std::size_t teacher_stride, float inverse, double* sums) {
+    accumulate_pair_row(const float* __restrict__ student, const float* __restrict__ teacher, std::size_t columns,
+                        std::size_t student_stride, std::size_t teacher_stride, float inverse, double* sums) {
     const float* s = student + blockIdx.x * student_stride;
     const float* t = teacher + blockIdx.x * teacher_stride;
-    Pair<Forward> own;
+    Pair<kDirection> own;
     walk(s, t, columns, [&](auto width, std::size_t i) {
         own.add(load<width.kValue>(s + i), load<width.kValue>(t + i), inverse);
     });
@@ -203,19 +198,19 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __global__ void __launch_bounds__(kThreads)
-    add_one(const float* __restrict__ logits, std::size_t columns, std::size_t stride, float inverse, double* sums) {
+    accumulate_one_row(const float* __restrict__ logits, std::size_t columns, std::size_t stride, double* sums) {
     const float* x = logits + blockIdx.x * stride;
     One own;
-    walk(x, x, columns, [&](auto width, std::size_t i) { own.add(load<width.kValue>(x + i), inverse); });
+    walk(x, x, columns, [&](auto width, std::size_t i) { own.add(load<width.kValue>(x + i)); });
     reduce_block(own, sums + blockIdx.x * kOneSums);
 }
 
 // --- gradients --------------------------------------------------------------------------------------------------------
 
-template <bool Forward>
+template <Direction kDirection>
 __global__ void __launch_bounds__(kThreads)
-    differentiate_pair(float* __restrict__ student, const float* __restrict__ teacher, std::size_t columns,
-                       std::size_t student_stride, std::size_t teacher_stride, float inverse, const double* scales) {
+    differentiate_pair_row(float* __restrict__ student, const float* __restrict__ teacher, std::size_t columns,
+                           std::size_t student_stride, std::size_t teacher_stride, float inverse, const double* scales) {
     float* s = student + blockIdx.x * student_stride;
     const float* t = teacher + blockIdx.x * teacher_stride;
     scales += blockIdx.x * kPairScales;
@@ -230,7 +225,8 @@ __global__ void __launch_bounds__(kThreads)
         for (int k = 0; k < width.kValue; ++k) {
             const float log_p = own.at[k] * inverse - student_lse, log_q = given.at[k] * inverse - teacher_lse;
             const float p = exponential(log_p);
-            const float of_kl = Forward ? kl * (p - exponential(log_q)) : kl * p * (log_p - log_q - divergence);
+            const float of_kl = kDirection == Direction::kForward ? kl * (p - exponential(log_q))
+                                                                  : kl * p * (log_p - log_q - divergence);
             const float full = same || logprob == 0 ? p : exponential(own.at[k] - full_lse);
             own.at[k] = of_kl - logprob * full;
         }
@@ -239,13 +235,13 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __global__ void __launch_bounds__(kThreads)
-    differentiate_one(float* logits, std::size_t columns, std::size_t stride, float inverse, const double* scales) {
+    differentiate_one_row(float* logits, std::size_t columns, std::size_t stride, const double* scales) {
     float* x = logits + blockIdx.x * stride;
     scales += blockIdx.x * kOneScales;
     const auto lse = static_cast<float>(scales[kLse]), scale = static_cast<float>(scales[kScale]);
     walk(x, x, columns, [&](auto width, std::size_t i) {
         auto values = load<width.kValue>(x + i);
-        for (float& value : values.at) value = scale * exponential(value * inverse - lse);
+        for (float& value : values.at) value = scale * exponential(value - lse);
         store<width.kValue>(x + i, values);
     });
 }
@@ -265,27 +261,28 @@ void launch(void (*kernel)(Parameters...), std::size_t rows, void* stream, Argum
 
 }  // namespace
 
-void accumulate_pair(Tile<const float> student, Tile<const float> teacher, double temperature, Direction direction,
+void accumulate_pair(LogitTile<const float> student, LogitTile<const float> teacher, double temperature, Direction direction,
                      double* sums, void* stream) {
-    launch(direction == Direction::kForward ? add_pair<true> : add_pair<false>, student.rows, stream, student.values,
-           teacher.values, student.columns, student.stride, teacher.stride, static_cast<float>(1 / temperature), sums);
+    const auto kernel = direction == Direction::kForward ? accumulate_pair_row<Direction::kForward>
+                                                         : accumulate_pair_row<Direction::kReverse>;
+    launch(kernel, student.rows, stream, student.values, teacher.values, student.columns, student.stride, teacher.stride,
+           static_cast<float>(1 / temperature), sums);
 }
 
-void accumulate_one(Tile<const float> logits, double temperature, double* sums, void* stream) {
-    launch(add_one, logits.rows, stream, logits.values, logits.columns, logits.stride, static_cast<float>(1 / temperature),
-           sums);
+void accumulate_one(LogitTile<const float> logits, double* sums, void* stream) {
+    launch(accumulate_one_row, logits.rows, stream, logits.values, logits.columns, logits.stride, sums);
 }
 
-void gradient_pair(Tile<float> student, Tile<const float> teacher, double temperature, Direction direction,
-                   const double* scales, void* stream) {
-    launch(direction == Direction::kForward ? differentiate_pair<true> : differentiate_pair<false>, student.rows, stream,
-           student.values, teacher.values, student.columns, student.stride, teacher.stride,
+void differentiate_pair(LogitTile<float> student, LogitTile<const float> teacher, double temperature, Direction direction,
+                        const double* scales, void* stream) {
+    const auto kernel = direction == Direction::kForward ? differentiate_pair_row<Direction::kForward>
+                                                         : differentiate_pair_row<Direction::kReverse>;
+    launch(kernel, student.rows, stream, student.values, teacher.values, student.columns, student.stride, teacher.stride,
            static_cast<float>(1 / temperature), scales);
 }
 
-void gradient_one(Tile<float> logits, double temperature, const double* scales, void* stream) {
-    launch(differentiate_one, logits.rows, stream, logits.values, logits.columns, logits.stride,
-           static_cast<float>(1 / temperature), scales);
+void differentiate_one(LogitTile<float> logits, const double* scales, void* stream) {
+    launch(differentiate_one_row, logits.rows, stream, logits.values, logits.columns, logits.stride, scales);
 }
 
 }  // namespace sqe::cuda

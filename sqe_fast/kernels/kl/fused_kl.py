@@ -1,10 +1,10 @@
 """Fused linear KL: the divergence between two language models, straight from their hidden states.
 
 For N response positions it gives the KL divergence and both log-probabilities of the target, differentiable towards the
-student's hidden states and head, while nothing of size [N, vocabulary] ever exists. The vocabulary is gone through in
-tiles: a matrix product makes a tile of logits of either model, `_native` folds it into a few sums a row, and the next
-one overwrites it. The backward pass makes the tiles again. Matrix products are torch's; float16 and bfloat16 are
-multiplied in float32.
+student's hidden states and head; nothing of size [N, vocabulary] ever exists. It walks through the vocabulary in tiles:
+a matrix product makes a tile of each model's logits, `_native` folds it into a few sums a row, and the next tile
+overwrites it. The backward pass makes the tiles again. Matrix products are torch's; float16 and bfloat16 are multiplied
+in float32.
 """
 
 from __future__ import annotations
@@ -55,12 +55,15 @@ def fused_linear_kl(
     if not whole:
         student, teacher = student.at(kept), teacher.at(kept)
     models = student.hidden, student.head, teacher.hidden, teacher.head
-    *found, _ = _linear_kl(*models, ids, temperature, direction == "reverse")
+    *found, _ = _linear_kl(*models, ids, temperature, direction)
     return TokenKL(*found) if whole else _spread(found, kept, len(targets))
 
 
 def _known_targets(student: LinearModel, targets: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """Which positions count, and their targets. Raises ValueError for one that the student does not know."""
+    """Of targets [T], the N positions that are not ignored [N] int64, and their targets [N].
+
+    Raises ValueError for a target that the student does not know.
+    """
     kept = (targets != ignore_index).nonzero()[:, 0]
     ids = targets[kept]
     if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < student.vocabulary:
@@ -69,7 +72,7 @@ def _known_targets(student: LinearModel, targets: Tensor, ignore_index: int) -> 
 
 
 def _spread(parts: Sequence[Tensor], kept: Tensor, length: int) -> TokenKL:
-    """`parts` at the positions `kept` of `length`, 0 elsewhere."""
+    """Each of `parts` [N] at its positions `kept` [N] of `length`, 0 elsewhere: [length]."""
     return TokenKL(*(part.new_zeros(length).index_put((kept,), part) for part in parts))
 
 
@@ -99,17 +102,19 @@ def _linear_kl(
     teacher_head: Tensor,
     targets: Tensor,
     temperature: float,
-    reverse: bool,
+    direction: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """KL and both log-probabilities [N]; and, for the backward pass, [N, 4]: the logarithms of the student's and the
     teacher's sums over the shared ids, the KL, and the logarithm of the student's sum over all ids at temperature 1."""
     with torch.autocast(student_hidden.device.type, enabled=False):
         own, other = LinearModel(student_hidden, student_head), LinearModel(teacher_hidden, teacher_head)
         cut, shared = Cut.of(own, other), min(own.vocabulary, other.vocabulary)
-        pair, ones = _sum_up(own, other, cut, temperature, reverse)
+        pair, ones = _sum_up(own, other, cut, temperature, direction)
         own_lse, other_lse = pair[:, 0] + pair[:, 1].log(), pair[:, 2] + pair[:, 3].log()
-        cross = pair[:, 4] / (pair[:, 1] if reverse else pair[:, 3])
-        kl = cross - own_lse + other_lse if reverse else cross - other_lse + own_lse
+        if direction == "forward":
+            kl = pair[:, 4] / pair[:, 3] - other_lse + own_lse
+        else:
+            kl = pair[:, 4] / pair[:, 1] - own_lse + other_lse
         own_full, other_full = (
             torch.logaddexp(one[:, 0] + one[:, 1].log(), _log_sums(model, cut, shared, model.vocabulary))
             for one, model in ((ones[:, :2], own), (ones[:, 2:], other))
@@ -120,26 +125,28 @@ def _linear_kl(
         return kl.to(cut.dtype), logprob.to(cut.dtype), other_logprob.to(cut.dtype), kept
 
 
-def _sum_up(own: LinearModel, other: LinearModel, cut: Cut, temperature: float, reverse: bool) -> tuple[Tensor, Tensor]:
+def _sum_up(
+    own: LinearModel, other: LinearModel, cut: Cut, temperature: float, direction: str
+) -> tuple[Tensor, Tensor]:
     """What `_native` keeps of each row over the shared ids: of both models at the temperature, [N, 5], and of each at
     temperature 1, [N, 2 · 2]."""
     count, shared = len(own.hidden), min(own.vocabulary, other.vocabulary)
     pair = tile_ops.pair_sums(count, cut.device)
     ones = [tile_ops.one_sums(count, cut.device) for _ in range(2)]
-    for place in walk((own, other), cut, 0, shared):
-        s, t = place.tiles
-        tile_ops.accumulate_pair(s, t, temperature, reverse, pair[place.rows])
+    for tile in walk((own, other), cut, 0, shared):
+        s, t = tile.logits
+        tile_ops.accumulate_pair(s, t, temperature, direction, pair[tile.rows])
         if temperature != 1:
-            for tile, sums in zip((s, t), ones, strict=True):
-                tile_ops.accumulate_one(tile, 1.0, sums[place.rows])
+            for logits, sums in zip((s, t), ones, strict=True):
+                tile_ops.accumulate_one(logits, sums[tile.rows])
     return pair, pair[:, :4] if temperature == 1 else torch.cat(ones, 1)
 
 
 def _log_sums(model: LinearModel, cut: Cut, start: int, stop: int) -> Tensor:
     """ln Σ e^logit over the ids from `start` to `stop`, [N] float64."""
     sums = tile_ops.one_sums(len(model.hidden), cut.device)
-    for place in walk([model], cut, start, stop):
-        tile_ops.accumulate_one(place.tiles[0], 1.0, sums[place.rows])
+    for tile in walk([model], cut, start, stop):
+        tile_ops.accumulate_one(tile.logits[0], sums[tile.rows])
     return sums[:, 0] + sums[:, 1].log()
 
 
@@ -167,7 +174,7 @@ def _linear_kl_backward(
     kl_gradient: Tensor,  # [N]
     logprob_gradient: Tensor,  # [N]
     temperature: float,
-    reverse: bool,
+    direction: str,
     of_head: bool,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the student's hidden states [N, D] and head [V, D]; the latter is empty unless `of_head`."""
@@ -179,11 +186,13 @@ def _linear_kl_backward(
         gradients = Gradients(own, cut, targets, of_logprob, of_head)
         pair_scales = torch.cat([sums[:, :3], of_kl[:, None], sums[:, 3:], of_logprob[:, None]], 1).contiguous()
         one_scales = torch.stack([sums[:, 3], -of_logprob], 1)
-        for place in gradients.walk([other], 0, shared):
-            s, t = place.tiles
-            tile_ops.gradient_pair(s, t, temperature, reverse, pair_scales[place.rows])
-        for place in gradients.walk([], shared, own.vocabulary):
-            tile_ops.gradient_one(place.tiles[0], 1.0, one_scales[place.rows])
+        for tile in walk((own, other), cut, 0, shared):
+            s, t = tile.logits
+            tile_ops.differentiate_pair(s, t, temperature, direction, pair_scales[tile.rows])
+            gradients.add(tile)
+        for tile in walk([own], cut, shared, own.vocabulary):
+            tile_ops.differentiate_one(tile.logits[0], one_scales[tile.rows])
+            gradients.add(tile)
         return gradients.hidden.to(student_hidden.dtype), gradients.head
 
 
@@ -195,7 +204,7 @@ def _(
     teacher_head: Tensor,
     targets: Tensor,
     temperature: float,
-    reverse: bool,
+    direction: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dtype = torch.promote_types(torch.promote_types(student_hidden.dtype, teacher_hidden.dtype), torch.float32)
     kl, logprob, other_logprob = (targets.new_empty(targets.shape, dtype=dtype) for _ in range(3))
@@ -213,7 +222,7 @@ def _(
     kl_gradient: Tensor,
     logprob_gradient: Tensor,
     temperature: float,
-    reverse: bool,
+    direction: str,
     of_head: bool,
 ) -> tuple[Tensor, Tensor]:
     hidden = student_hidden.new_empty(student_hidden.shape)
@@ -221,10 +230,10 @@ def _(
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    *tensors, temperature, reverse = inputs
+    *tensors, temperature, direction = inputs
     ctx.mark_non_differentiable(output[2], output[3])
     ctx.save_for_backward(*tensors, output[3])
-    ctx.options = temperature, reverse
+    ctx.options = temperature, direction
 
 
 def _backward(ctx: Any, kl: Tensor, logprob: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:

@@ -1,6 +1,7 @@
 """What happens to a tile of logits between two matrix products, on the device where the tile is: csrc/kl/fused_kl.h.
 
-On the CPU tiles are float32 or float64, on a GPU float32. There is no other device, and no fallback to one.
+On the CPU tiles are float32 or float64, on a GPU float32. There is no other device, and no fallback to one. A
+`direction` is one of `fused_kl.Direction`.
 """
 
 from __future__ import annotations
@@ -21,48 +22,48 @@ def pair_sums(rows: int, device: torch.device) -> Tensor:
 
 
 def one_sums(rows: int, device: torch.device) -> Tensor:
-    """What `accumulate_one` adds to, [rows, 2] float64: the largest logit, and Σ e^(logit/temperature − largest)."""
+    """What `accumulate_one` adds to, [rows, 2] float64: the largest logit, and Σ e^(logit − largest)."""
     return torch.tensor([-torch.inf, 0], dtype=torch.float64, device=device).repeat(rows, 1)
 
 
-def accumulate_pair(student: Tensor, teacher: Tensor, temperature: float, reverse: bool, sums: Tensor) -> None:
+def accumulate_pair(student: Tensor, teacher: Tensor, temperature: float, direction: str, sums: Tensor) -> None:
     """Adds tiles of both models' logits to the sums of their rows, [rows, 5] float64."""
     if on_gpu(student):
         with _queue(student) as stream:
             tiles = _tiles(student, teacher)
-            _native.kl_cuda_accumulate_pair(*tiles, temperature, reverse, _figures(sums), stream)
+            _native.kl_cuda_accumulate_pair(*tiles, temperature, direction, _figures(sums), stream)
     else:
         figures, threads = _array(sums), torch.get_num_threads()
-        _native.kl_accumulate_pair(_array(student), _array(teacher), temperature, reverse, figures, threads)
+        _native.kl_accumulate_pair(_array(student), _array(teacher), temperature, direction, figures, threads)
 
 
-def accumulate_one(logits: Tensor, temperature: float, sums: Tensor) -> None:
+def accumulate_one(logits: Tensor, sums: Tensor) -> None:
     """Adds a tile of one model's logits to the sums of its rows, [rows, 2] float64."""
     if on_gpu(logits):
         with _queue(logits) as stream:
-            _native.kl_cuda_accumulate_one(*_tile(logits), temperature, _figures(sums), stream)
+            _native.kl_cuda_accumulate_one(*_tile(logits), _figures(sums), stream)
     else:
-        _native.kl_accumulate_one(_array(logits), temperature, _array(sums), torch.get_num_threads())
+        _native.kl_accumulate_one(_array(logits), _array(sums), torch.get_num_threads())
 
 
-def gradient_pair(student: Tensor, teacher: Tensor, temperature: float, reverse: bool, scales: Tensor) -> None:
+def differentiate_pair(student: Tensor, teacher: Tensor, temperature: float, direction: str, scales: Tensor) -> None:
     """Overwrites a tile of student logits with the gradient towards them, for scales [rows, 6] float64."""
     if on_gpu(student):
         with _queue(student) as stream:
             tiles = _tiles(student, teacher)
-            _native.kl_cuda_gradient_pair(*tiles, temperature, reverse, _figures(scales), stream)
+            _native.kl_cuda_differentiate_pair(*tiles, temperature, direction, _figures(scales), stream)
     else:
         figures, threads = _array(scales), torch.get_num_threads()
-        _native.kl_gradient_pair(_array(student), _array(teacher), temperature, reverse, figures, threads)
+        _native.kl_differentiate_pair(_array(student), _array(teacher), temperature, direction, figures, threads)
 
 
-def gradient_one(logits: Tensor, temperature: float, scales: Tensor) -> None:
+def differentiate_one(logits: Tensor, scales: Tensor) -> None:
     """Overwrites a tile of logits with the gradient of a log-sum, for scales [rows, 2] float64."""
     if on_gpu(logits):
         with _queue(logits) as stream:
-            _native.kl_cuda_gradient_one(*_tile(logits), temperature, _figures(scales), stream)
+            _native.kl_cuda_differentiate_one(*_tile(logits), _figures(scales), stream)
     else:
-        _native.kl_gradient_one(_array(logits), temperature, _array(scales), torch.get_num_threads())
+        _native.kl_differentiate_one(_array(logits), _array(scales), torch.get_num_threads())
 
 
 def on_gpu(tile: Tensor) -> bool:

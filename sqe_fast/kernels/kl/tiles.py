@@ -1,4 +1,4 @@
-"""Logits of a language model, tile by tile: made by a matrix product, used, and overwritten by the next."""
+"""A language model's logits, tile by tile: a matrix product makes one, it is used, and the next one overwrites it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class LinearModel:
         return self.hidden.shape[1]
 
     def at(self, positions: Tensor) -> LinearModel:
+        """The same model at some `positions` [M] of its N."""
         return LinearModel(self.hidden[positions], self.head)
 
     def widens(self, dtype: torch.dtype) -> bool:
@@ -95,27 +96,30 @@ def slices(start: int, stop: int, step: int) -> Iterator[slice]:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Some rows and columns, and each model's logits there; they are overwritten by those of the next place."""
+class LogitTile:
+    """Some rows and columns, and each model's logits there; the next tile's overwrite them."""
 
     rows: slice
     columns: slice
-    tiles: tuple[Tensor, ...]
+    logits: tuple[Tensor, ...]  # [rows, columns] of each model
     heads: tuple[Tensor, ...]  # as `LinearModel.columns` has them
 
 
-def walk(models: Sequence[LinearModel], cut: Cut, start: int, stop: int) -> Iterator[Place]:
-    """Goes through the ids from `start` to `stop`, and for some of them through all rows before the next."""
+def walk(models: Sequence[LinearModel], cut: Cut, start: int, stop: int) -> Iterator[LogitTile]:
+    """The tiles of the ids from `start` to `stop`: all rows for some ids, then all rows for the next."""
     scratch = cut.scratch(len(models))
     for columns in slices(start, stop, cut.columns):
         heads = tuple(model.columns(columns, cut.dtype) for model in models)
         for rows in cut.rows:
             made = (m.logits(rows, columns, h, out) for m, h, out in zip(models, heads, scratch, strict=True))
-            yield Place(rows, columns, tuple(made), heads)
+            yield LogitTile(rows, columns, tuple(made), heads)
 
 
 class Gradients:
-    """Sums up what tiles of the logits' gradient mean for hidden states and head, in the tiles' precision."""
+    """Accumulates the gradients of a model's hidden states and head from tiles of its logits' gradient.
+
+    In the tiles' precision. Tiles come in the order of `walk`, the model's logits first in each.
+    """
 
     def __init__(self, model: LinearModel, cut: Cut, targets: Tensor, of_logprob: Tensor, of_head: bool) -> None:
         self.model, self.cut, self.targets, self.of_logprob = model, cut, targets, of_logprob.to(cut.dtype)
@@ -127,31 +131,30 @@ class Gradients:
         copied = of_head and model.head.dtype != cut.dtype
         self._copy = model.head.new_empty(cut.columns, model.width, dtype=cut.dtype) if copied else None
         self._targets = targets.cpu()  # which of them a tile holds is asked here: a GPU need not be waited for
+        self._columns = model.head[:0].to(cut.dtype)  # the head's part for a tile's ids, in the tiles' precision
 
-    def walk(self, others: Sequence[LinearModel], start: int, stop: int) -> Iterator[Place]:
-        """As `walk` of the model and `others`; the caller overwrites the model's tile with its logits' gradient."""
-        for place in walk((self.model, *others), self.cut, start, stop):
-            yield place
-            if place.rows.start == 0:
-                head = place.heads[0].to(self.cut.dtype)
-            self.hidden[place.rows].addmm_(place.tiles[0], head)
-            if self.head.numel():
-                self._add_to_head(place)
+    def add(self, tile: LogitTile) -> None:
+        """`tile.logits[0]` has been overwritten by the gradient towards the model's logits."""
+        if tile.rows.start == 0:
+            self._columns = tile.heads[0].to(self.cut.dtype)
+        self.hidden[tile.rows].addmm_(tile.logits[0], self._columns)
+        if self.head.numel():
+            self._add_to_head(tile)
 
-    def _add_to_head(self, place: Place) -> None:
-        part = self.head[place.columns] if self._copy is None else self._copy[: place.tiles[0].shape[1]]
-        hidden = self.model.hidden[place.rows].to(self.cut.dtype)
-        part.addmm_(place.tiles[0].T, hidden, beta=0 if place.rows.start == 0 else 1)
-        if place.rows.stop < len(self.hidden):
+    def _add_to_head(self, tile: LogitTile) -> None:
+        part = self.head[tile.columns] if self._copy is None else self._copy[: tile.logits[0].shape[1]]
+        hidden = self.model.hidden[tile.rows].to(self.cut.dtype)
+        part.addmm_(tile.logits[0].T, hidden, beta=0 if tile.rows.start == 0 else 1)
+        if tile.rows.stop < len(self.hidden):
             return
-        hit = within(self._targets, place.columns)[1].nonzero()[:, 0].to(self.cut.device)
+        hit = within(self._targets, tile.columns).nonzero()[:, 0].to(self.cut.device)
         hidden = self.model.hidden[hit].to(self.cut.dtype)
-        part.index_add_(0, self.targets[hit] - place.columns.start, self.of_logprob[hit, None] * hidden)
+        part.index_add_(0, self.targets[hit] - tile.columns.start, self.of_logprob[hit, None] * hidden)
         if self._copy is not None:
-            self.head[place.columns] = part
+            self.head[tile.columns] = part
 
 
-def within(ids: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
-    """Where in a tile of `columns` each id stands, and whether it does; 0 where not."""
-    inside = (ids >= columns.start) & (ids < columns.stop)
-    return (ids - columns.start).where(inside, 0), inside
+def within(ids: Tensor, columns: slice) -> Tensor:
+    """Which ids [N] a tile of `columns` holds: [N] bool."""
+    inside: Tensor = (ids >= columns.start) & (ids < columns.stop)
+    return inside

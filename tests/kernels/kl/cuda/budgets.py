@@ -18,8 +18,8 @@ REGISTERS = 32
 """As many as let a multiprocessor hold all of its 2,048 threads: it has 65,536."""
 
 BUDGETS = {
-    "add_pair": Budget(2, REGISTERS, 8 * 5 * 4),  # five sums of each of eight warps, float32
-    "add_one": Budget(1, REGISTERS, 8 * 2 * 4),
-    "differentiate_pair": Budget(2, REGISTERS, 0),
-    "differentiate_one": Budget(1, REGISTERS, 0),
+    "accumulate_pair_row": Budget(2, REGISTERS, 8 * 5 * 4),  # five sums of each of eight warps, float32
+    "accumulate_one_row": Budget(1, REGISTERS, 8 * 2 * 4),
+    "differentiate_pair_row": Budget(2, REGISTERS, 0),
+    "differentiate_one_row": Budget(1, REGISTERS, 0),
 }

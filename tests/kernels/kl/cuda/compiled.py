@@ -51,12 +51,12 @@ class Kernels:
     def __init__(self, library: Path) -> None:
         self._library = ctypes.CDLL(str(library))
         tile = [ctypes.c_void_p], [ctypes.c_size_t] * 2, [ctypes.c_size_t]
-        one = [*tile[0], *tile[1], *tile[2], ctypes.c_double]
-        pair = [*tile[0] * 2, *tile[1], *tile[2] * 2, ctypes.c_double, ctypes.c_bool]
+        one = [*tile[0], *tile[1], *tile[2]]
+        pair = [*tile[0] * 2, *tile[1], *tile[2] * 2, ctypes.c_double, ctypes.c_char_p]
         self.kl_cuda_accumulate_pair = self._function("kl_cuda_accumulate_pair", pair)
         self.kl_cuda_accumulate_one = self._function("kl_cuda_accumulate_one", one)
-        self.kl_cuda_gradient_pair = self._function("kl_cuda_gradient_pair", pair)
-        self.kl_cuda_gradient_one = self._function("kl_cuda_gradient_one", one)
+        self.kl_cuda_differentiate_pair = self._function("kl_cuda_differentiate_pair", pair)
+        self.kl_cuda_differentiate_one = self._function("kl_cuda_differentiate_one", one)
 
     def seed(self, value: int) -> None:
         """Draws the order in which threads run."""
@@ -67,9 +67,9 @@ class Kernels:
         function.argtypes = [*arguments, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p]  # figures, stream, error
         function.restype = None
 
-        def call(*given: float) -> None:
+        def call(*given: float | str) -> None:
             error = ctypes.create_string_buffer(ERROR_BYTES)
-            function(*given, error)
+            function(*(value.encode() if isinstance(value, str) else value for value in given), error)
             if error.value:
                 raise RuntimeError(error.value.decode())
 

@@ -78,8 +78,8 @@ def test_every_tensor_is_made_on_the_device_of_its_inputs(dtype: torch.dtype) ->
     slopes = torch.ones(2, 37)
     with torch.device("meta"):
         # The functions behind the operators: torch leaves its default device outside of operators.
-        *_, kept = fused_kl._linear_kl._init_fn(*given, 1.7, False)
-        gradients = fused_kl._linear_kl_backward._init_fn(*given, kept, *slopes, 1.7, False, True)
+        *_, kept = fused_kl._linear_kl._init_fn(*given, 1.7, "forward")
+        gradients = fused_kl._linear_kl_backward._init_fn(*given, kept, *slopes, 1.7, "forward", True)
     assert all(found.device.type == "cpu" and bool(found.isfinite().all()) for found in (kept, *gradients))
 
 

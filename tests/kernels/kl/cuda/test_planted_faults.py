@@ -21,7 +21,7 @@ SEEDS = range(4)
         pytest.param("    __syncthreads();\n", "if (warp > 0) __syncthreads();\n", "barrier", id="half a barrier"),
         pytest.param("offset = count / 2; offset > 0", "offset = count / 2; offset > 1", "Mismatch", id="a lost lane"),
         pytest.param(
-            "Forward ? teacher : student;", "Forward ? student : teacher;", "Mismatch", id="the other's maximum"
+            "kForward ? teacher : student;", "kForward ? student : teacher;", "Mismatch", id="the other's maximum"
         ),
     ],
 )

@@ -8,24 +8,26 @@ import numpy as np
 import numpy.typing as npt
 
 from sqe_fast import _native
+from sqe_fast.kernels.kl.fused_kl import Direction
 from tests.kernels.kl.cuda.compiled import Kernels
 
 Array = npt.NDArray[np.float32]
 Figures = npt.NDArray[np.float64]
 
+DIRECTIONS: list[Direction] = ["forward", "reverse"]
 GAP = np.float32(-12345.0)
 """What stands around a tile's rows, and must go on standing there."""
 
 
 @dataclass
-class Tile:
+class PlacedTile:
     """`values` [rows, columns] within `memory`, which is aligned to 16 bytes."""
 
     memory: Array
     values: Array
 
     @classmethod
-    def of(cls, values: Array, offset: int = 0, gap: int = 0) -> Tile:
+    def of(cls, values: Array, offset: int = 0, gap: int = 0) -> PlacedTile:
         """Starts `offset` values after a 16-byte boundary; `gap` values lie between two rows."""
         rows, columns = values.shape
         memory = np.full(4 + offset + rows * (columns + gap), GAP)
@@ -53,22 +55,26 @@ def nothing(rows: int, figures: int) -> Figures:
     return np.tile([-np.inf, 0.0, -np.inf, 0.0, 0.0][:figures], (rows, 1))
 
 
-def add_pair(kernels: Kernels, s: Tile, t: Tile, temperature: float, reverse: bool, sums: Figures) -> None:
+def accumulate_pair(
+    kernels: Kernels, s: PlacedTile, t: PlacedTile, temperature: float, direction: Direction, sums: Figures
+) -> None:
     shape = (*s.values.shape, s.stride, t.stride)
-    kernels.kl_cuda_accumulate_pair(s.address, t.address, *shape, temperature, reverse, sums.ctypes.data, None)
+    kernels.kl_cuda_accumulate_pair(s.address, t.address, *shape, temperature, direction, sums.ctypes.data, None)
 
 
-def add_one(kernels: Kernels, x: Tile, temperature: float, sums: Figures) -> None:
-    kernels.kl_cuda_accumulate_one(x.address, *x.values.shape, x.stride, temperature, sums.ctypes.data, None)
+def accumulate_one(kernels: Kernels, x: PlacedTile, sums: Figures) -> None:
+    kernels.kl_cuda_accumulate_one(x.address, *x.values.shape, x.stride, sums.ctypes.data, None)
 
 
-def overwrite_pair(kernels: Kernels, s: Tile, t: Tile, temperature: float, reverse: bool, scales: Figures) -> None:
+def differentiate_pair(
+    kernels: Kernels, s: PlacedTile, t: PlacedTile, temperature: float, direction: Direction, scales: Figures
+) -> None:
     shape = (*s.values.shape, s.stride, t.stride)
-    kernels.kl_cuda_gradient_pair(s.address, t.address, *shape, temperature, reverse, scales.ctypes.data, None)
+    kernels.kl_cuda_differentiate_pair(s.address, t.address, *shape, temperature, direction, scales.ctypes.data, None)
 
 
-def overwrite_one(kernels: Kernels, x: Tile, temperature: float, scales: Figures) -> None:
-    kernels.kl_cuda_gradient_one(x.address, *x.values.shape, x.stride, temperature, scales.ctypes.data, None)
+def differentiate_one(kernels: Kernels, x: PlacedTile, scales: Figures) -> None:
+    kernels.kl_cuda_differentiate_one(x.address, *x.values.shape, x.stride, scales.ctypes.data, None)
 
 
 def logits(generator: np.random.Generator, rows: int, columns: int, spread: float = 4.0) -> Array:
@@ -87,7 +93,9 @@ def assert_sums_agree(found: Figures, right: Figures, largest: float) -> None:
         np.testing.assert_array_less(off, 1e-6)
 
 
-def check_sums(kernels: Kernels, seed: int, columns: tuple[int, ...] = (1000, 255), reverse: bool = False) -> None:
+def check_sums(
+    kernels: Kernels, seed: int, columns: tuple[int, ...] = (1000, 255), direction: Direction = "forward"
+) -> None:
     """Tiles of some widths, one after another, into the same sums; each anywhere in memory."""
     generator = np.random.default_rng(seed)
     kernels.seed(seed)
@@ -97,12 +105,12 @@ def check_sums(kernels: Kernels, seed: int, columns: tuple[int, ...] = (1000, 25
     for width in columns:
         offset, gap, other_gap = (int(x) for x in generator.integers(0, 4, 3))
         alike = generator.random() < 0.7  # mostly the layouts that allow for loads of four
-        s = Tile.of(logits(generator, rows, width), offset, gap)
-        t = Tile.of(logits(generator, rows, width), offset, gap if alike else other_gap)
-        add_pair(kernels, s, t, temperature, reverse, found)
-        _native.kl_accumulate_pair(s.values, t.values, temperature, reverse, right, 1)
-        add_one(kernels, s, temperature, found_one)
-        _native.kl_accumulate_one(s.values, temperature, right_one, 1)
+        s = PlacedTile.of(logits(generator, rows, width), offset, gap)
+        t = PlacedTile.of(logits(generator, rows, width), offset, gap if alike else other_gap)
+        accumulate_pair(kernels, s, t, temperature, direction, found)
+        _native.kl_accumulate_pair(s.values, t.values, temperature, direction, right, 1)
+        accumulate_one(kernels, s, found_one)
+        _native.kl_accumulate_one(s.values, right_one, 1)
         assert s.untouched()
         assert t.untouched()
     assert_sums_agree(found, right, largest=40.0)

@@ -24,7 +24,7 @@ struct Rows {
             for (std::size_t i = 0; i < columns; ++i) tile.values[row * stride + i] = 0.01F * (row * 7 + i * 13 % 101);
     }
 
-    sqe::Tile<const float> given() const { return {tile.values, tile.rows, tile.columns, tile.stride}; }
+    sqe::LogitTile<const float> given() const { return {tile.values, tile.rows, tile.columns, tile.stride}; }
 
     bool gaps_are_whole() const {
         const std::size_t offset = tile.values - memory.data();
@@ -33,7 +33,7 @@ struct Rows {
         return true;
     }
 
-    sqe::Tile<float> tile;
+    sqe::LogitTile<float> tile;
     std::vector<float> memory;
 };
 
@@ -47,12 +47,12 @@ void run(std::size_t columns, std::size_t offset, std::size_t gap) {
             std::vector<double> sums, scales(kRows * sqe::kPairScales, 1);
             for (std::size_t row = 0; row < kRows; ++row) sums.insert(sums.end(), {kNothing, 0, kNothing, 0, 0});
             sqe::cuda::accumulate_pair(student.given(), other->given(), 1.5, direction, sums.data(), nullptr);
-            sqe::cuda::gradient_pair(student.tile, other->given(), 1.5, direction, scales.data(), nullptr);
+            sqe::cuda::differentiate_pair(student.tile, other->given(), 1.5, direction, scales.data(), nullptr);
         }
     }
     std::vector<double> sums{kNothing, 0, kNothing, 0}, scales(kRows * sqe::kOneScales, 1);
-    sqe::cuda::accumulate_one(student.given(), 1.5, sums.data(), nullptr);
-    sqe::cuda::gradient_one(student.tile, 1.5, scales.data(), nullptr);
+    sqe::cuda::accumulate_one(student.given(), sums.data(), nullptr);
+    sqe::cuda::differentiate_one(student.tile, scales.data(), nullptr);
     if (!student.gaps_are_whole()) {
         std::fprintf(stderr, "written between rows of %zu columns\n", columns);
         std::exit(1);

@@ -17,12 +17,10 @@ void report(char* error, const Work& work) {
     error[0] = '\0';
     try {
         work();
-    } catch (const std::runtime_error& found) {
+    } catch (const std::exception& found) {
         std::strncat(error, found.what(), kErrorBytes - 1);
     }
 }
-
-sqe::Direction direction(bool reverse) { return reverse ? sqe::Direction::kReverse : sqe::Direction::kForward; }
 
 }  // namespace
 
@@ -33,31 +31,31 @@ void seed(unsigned value) { shim::state = value; }
 #endif
 
 void kl_cuda_accumulate_pair(const float* student, const float* teacher, std::size_t rows, std::size_t columns,
-                             std::size_t student_stride, std::size_t teacher_stride, double temperature, bool reverse,
-                             double* sums, void* stream, char* error) {
+                             std::size_t student_stride, std::size_t teacher_stride, double temperature,
+                             const char* direction, double* sums, void* stream, char* error) {
     report(error, [&] {
         sqe::cuda::accumulate_pair({student, rows, columns, student_stride}, {teacher, rows, columns, teacher_stride},
-                                   temperature, direction(reverse), sums, stream);
+                                   temperature, sqe::direction_of(direction), sums, stream);
     });
 }
 
-void kl_cuda_accumulate_one(const float* logits, std::size_t rows, std::size_t columns, std::size_t stride,
-                            double temperature, double* sums, void* stream, char* error) {
-    report(error, [&] { sqe::cuda::accumulate_one({logits, rows, columns, stride}, temperature, sums, stream); });
+void kl_cuda_accumulate_one(const float* logits, std::size_t rows, std::size_t columns, std::size_t stride, double* sums,
+                            void* stream, char* error) {
+    report(error, [&] { sqe::cuda::accumulate_one({logits, rows, columns, stride}, sums, stream); });
 }
 
-void kl_cuda_gradient_pair(float* student, const float* teacher, std::size_t rows, std::size_t columns,
-                           std::size_t student_stride, std::size_t teacher_stride, double temperature, bool reverse,
-                           const double* scales, void* stream, char* error) {
+void kl_cuda_differentiate_pair(float* student, const float* teacher, std::size_t rows, std::size_t columns,
+                                std::size_t student_stride, std::size_t teacher_stride, double temperature,
+                                const char* direction, const double* scales, void* stream, char* error) {
     report(error, [&] {
-        sqe::cuda::gradient_pair({student, rows, columns, student_stride}, {teacher, rows, columns, teacher_stride},
-                                 temperature, direction(reverse), scales, stream);
+        sqe::cuda::differentiate_pair({student, rows, columns, student_stride}, {teacher, rows, columns, teacher_stride},
+                                      temperature, sqe::direction_of(direction), scales, stream);
     });
 }
 
-void kl_cuda_gradient_one(float* logits, std::size_t rows, std::size_t columns, std::size_t stride, double temperature,
-                          const double* scales, void* stream, char* error) {
-    report(error, [&] { sqe::cuda::gradient_one({logits, rows, columns, stride}, temperature, scales, stream); });
+void kl_cuda_differentiate_one(float* logits, std::size_t rows, std::size_t columns, std::size_t stride,
+                               const double* scales, void* stream, char* error) {
+    report(error, [&] { sqe::cuda::differentiate_one({logits, rows, columns, stride}, scales, stream); });
 }
 
 }  // extern "C"
