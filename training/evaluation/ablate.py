@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.errors import UnusableError
 from sqe_fast.evaluator import Evaluator
 from training.configs import ENCODER_LAYERS, Ablate, Alld, Budget, Encoder, Plan, Schedule, Sft, Weights
 from training.corpora.corpus import Clips
@@ -63,9 +64,11 @@ WARM_UP = "sft"
 def run(config: Ablate, clips: Clips, held_out: Clips, test: Clips, prompts: PromptBuilder) -> str:
     """Train and evaluate every arm with every seed under RUN/ablation/<arm>-<seed>; the table, as Markdown.
 
-    A finished arm is not run again. Raises KeyError for an arm that is not in `ARMS`.
+    A finished arm is not run again. Raises UnusableError for an arm that is not in `ARMS`.
     """
     folder, arms = config.run / "ablation", config.arms or tuple(ARMS)
+    if unknown := [name for name in arms if name not in ARMS]:
+        raise UnusableError(f"no arm is called {', '.join(unknown)}: name some of {', '.join(ARMS)}")
     few = replace(clips, annotations=clips.annotations[: config.budget.clips])
     order = sorted(arms, key=lambda name: ARMS[name].aligns)  # the warm-up first
     for seed in config.seeds:

@@ -217,7 +217,7 @@ class LocalWriter(PromptedWriter):
         folder: Path,
         demonstrations: Demonstrations,
         *,
-        device: str = "cpu",
+        device: str,
         sampling: Sampling | None = None,
     ) -> None:
         super().__init__(LocalChat(folder, device), demonstrations, sampling)

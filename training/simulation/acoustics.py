@@ -1,4 +1,7 @@
-"""Stages in front of the microphone: surroundings and rooms."""
+"""Stages in front of the microphone: surroundings and rooms.
+
+Each takes speech, float32 [n] at 16 kHz mono, and its parameters from the recipe, and returns [n] and what it did.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ _ROOM_ORDER = 40
 
 
 def noise(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
+    """Noise `snr_db` (dB) below the active level. Measured as the A-weighted signal to noise ratio, dB."""
     kind = params["kind"]
     if kind in SYNTHETIC:
         added = _synthesise(kind, speech.size, rng)
@@ -73,6 +77,8 @@ def _excerpt(recording: Signal, size: int, rng: np.random.Generator) -> Signal:
 def reverb(
     speech: Signal, params: Params, materials: Materials, rng: np.random.Generator
 ) -> tuple[Signal, Degradation]:
+    """A room's response, recorded or made for `rt60_s` (s) and `distance_m` (m) to the talker; level kept. Measured as
+    the clarity C50 (ISO 3382-1), dB: the first 50 ms over the rest."""
     if params["kind"] == "real":
         response = materials.rooms[params["source"]].astype(np.float64)
     else:

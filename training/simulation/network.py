@@ -1,4 +1,8 @@
-"""Stages of a packet network: lost packets, concealed or not, and jitter."""
+"""Stages of a packet network: lost packets, concealed or not, and jitter.
+
+Each takes speech, float32 [n] at 16 kHz mono, and its parameters from the recipe, and returns [n] and what it did.
+Both are measured as the share of active speech that they hit.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ from training.simulation.stage import Degradation, Materials, Params
 
 
 def loss(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
-    """20 ms packets lost in bursts (Gilbert model) and filled in: see `CONCEALMENTS`."""
+    """A share of `rate` of the 20 ms packets lost, in bursts of `burst` packets on average (Gilbert model), and filled
+    in: see `CONCEALMENTS`."""
     lost = _gilbert(speech.size // FRAME, params["rate"], params["burst"], rng)
     degraded = speech.copy()
     for first, last in _runs(lost):
@@ -61,6 +66,8 @@ CONCEALMENTS: dict[str, Callable[[Signal, int], Signal]] = {"silence": _silence,
 
 
 def _gilbert(frames: int, rate: float, burst: float, rng: np.random.Generator) -> np.ndarray:
+    """Which of `frames` packets are lost: two states (E. N. Gilbert 1960), the lost one left after `burst` packets on
+    average and entered as often as the share `rate` asks."""
     lost = np.zeros(frames, bool)
     leave = 1 / burst
     enter = min(1.0, rate * leave / max(1 - rate, 1e-3))
@@ -74,7 +81,8 @@ def _gilbert(frames: int, rate: float, burst: float, rng: np.random.Generator) -
 def stutter(
     speech: Signal, params: Params, materials: Materials, rng: np.random.Generator
 ) -> tuple[Signal, Degradation]:
-    """Jitter-buffer stutter: short pieces played again, later ones dropped so that the length stays."""
+    """Jitter-buffer stutter: pieces of `piece_s` (s) played again, `per_second` of them, and as much dropped after
+    each, so that the length stays."""
     degraded = speech.copy()
     piece = int(params["piece_s"] * SAMPLE_RATE)
     count = max(1, round(params["per_second"] * speech.size / SAMPLE_RATE))

@@ -24,6 +24,8 @@ CODECS: dict[str, tuple[str, str, int]] = {
 
 
 def codec(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
+    """Speech, float32 [n] at 16 kHz mono, through codec `kind` at `bit_rate` (bit/s), its delay undone, level kept.
+    Measured as the spectral distance, dB."""
     kind = params["kind"]
     coded = align(speech, transcode(speech, kind, params.get("bit_rate")))
     coded = to_level(coded, active_level(speech))

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from sqe_fast.errors import UnusableError
 from training.configs import Ablate, Budget
 from training.corpora.corpus import Clips
 from training.evaluation import ablate
@@ -54,6 +55,11 @@ def test_finished_arms_are_not_trained_again_and_the_warm_up_comes_first(
     table = run("kl", "sft", "one-caption")
     assert trained[2:] == ["SFT only, one caption a clip"]
     assert (tmp_path / "ablation" / "table.md").read_text() == table
+
+
+def test_an_arm_that_is_not_there_is_named_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(UnusableError, match=r"called loud: name some of sft, "):
+        ablate.run(Ablate(run=tmp_path, arms=("sft", "loud")), None, None, None, None)  # type: ignore[arg-type]
 
 
 def test_arms_of_the_alignment_differ_in_their_terms_alone() -> None:

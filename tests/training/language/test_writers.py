@@ -183,7 +183,7 @@ def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_local_model_writes_the_same_for_the_same_seed(local_folder: Path) -> None:
-    writer = LocalWriter(local_folder, DEMONSTRATIONS, sampling=Sampling(max_tokens=8))
+    writer = LocalWriter(local_folder, DEMONSTRATIONS, device="cpu", sampling=Sampling(max_tokens=8))
     texts = [writer.describe(row(1), np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
     assert "assistant" not in texts[0]
@@ -191,7 +191,7 @@ def test_a_local_model_writes_the_same_for_the_same_seed(local_folder: Path) -> 
 
 def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(WriterError, match=r"config\.json"):
-        LocalWriter(tmp_path, DEMONSTRATIONS)
+        LocalWriter(tmp_path, DEMONSTRATIONS, device="cpu")
 
 
 def test_a_base_model_is_an_error(local_folder: Path, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_base_model_is_an_error(local_folder: Path, tmp_path: Path) -> None:
         if file.name != "chat_template.jinja":
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(WriterError, match="chat template"):
-        LocalWriter(tmp_path, DEMONSTRATIONS)
+        LocalWriter(tmp_path, DEMONSTRATIONS, device="cpu")
 
 
 # --- captions on disk ---------------------------------------------------------------------------------------------
