@@ -13,30 +13,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqe_fast.engine.trace import Trace
-    from sqe_fast.errors import ClipError, ErrorCode, UnusableError
+    from sqe_fast.errors import BusyError, ClipError, ErrorCode, UnusableError
     from sqe_fast.evaluator import Evaluator
+    from sqe_fast.options import Serving
     from sqe_fast.results import Comparison, Evaluation, Ratings
 
     __version__: str
 
 _HOMES = {
     "Evaluator": "sqe_fast.evaluator",
+    "BusyError": "sqe_fast.errors",
     "ClipError": "sqe_fast.errors",
     "Comparison": "sqe_fast.results",
     "ErrorCode": "sqe_fast.errors",
     "Evaluation": "sqe_fast.results",
     "Ratings": "sqe_fast.results",
+    "Serving": "sqe_fast.options",
     "Trace": "sqe_fast.engine.trace",
     "UnusableError": "sqe_fast.errors",
 }
 
 __all__ = [
+    "BusyError",
     "ClipError",
     "Comparison",
     "ErrorCode",
     "Evaluation",
     "Evaluator",
     "Ratings",
+    "Serving",
     "Trace",
     "UnusableError",
     "__version__",
