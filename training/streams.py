@@ -80,8 +80,8 @@ def stream(which: Stream, seed: int, *indices: int) -> np.random.Generator:
     return np.random.default_rng(_sequence(which, seed, indices))
 
 
-def torch_seed(which: Stream, seed: int, *indices: int) -> int:
-    """The same for `torch.manual_seed`, which takes a number."""
+def seed_of(which: Stream, seed: int, *indices: int) -> int:
+    """The same for whoever takes a number: `torch.manual_seed`, the engine."""
     return int(_sequence(which, seed, indices).generate_state(1, np.uint64)[0])
 
 

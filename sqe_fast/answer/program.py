@@ -1,9 +1,10 @@
-"""What the engine runs for one request: tokens to prefill, then steps that read a distribution, force a token or
-write prose."""
+"""What the engine runs for one request: tokens to prefill, then steps that read a distribution, force tokens or write
+prose; and how an answer grows by them. Whatever the template forces is known here, and only here."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ class Read:
     name: str
     candidates: tuple[int, ...]
     values: tuple[float, ...]
+    then: tuple[tuple[Step, ...], ...] = ()
+    """The steps that follow each candidate, before those that follow in any case."""
 
     def expectation(self, probabilities: npt.NDArray[np.float32]) -> tuple[float, float]:
         """Mean and standard deviation of the candidates' values under `probabilities` [len(candidates)]."""
@@ -65,3 +68,145 @@ class Program:
 
     tokens: tuple[int, ...]
     steps: tuple[Step, ...]
+
+
+class Draft:
+    """An answer to a program as it grows: choices are taken, and what the template forces follows by itself.
+
+    The engine writes with it; training asks it which tokens of a finished answer were choices (`chosen`).
+    """
+
+    def __init__(self, program: Program, *, limited: bool = True) -> None:
+        """Not `limited`: prose may be of any length."""
+        self.tokens: list[int] = list(program.tokens)
+        """The program's, and the answer so far."""
+        self.text: list[int] = []
+        """What finished `Write`s wrote, without their stops."""
+        self._steps = list(program.steps)
+        self._limited = limited
+        self.begun = len(self.tokens)
+        """Where the current step begins in `tokens`."""
+        self._read: dict[str, int] = {}
+        self._force()
+
+    @property
+    def step(self) -> Read | Write | None:
+        """Where the next choice is made; None: the answer is finished."""
+        if not self._steps:
+            return None
+        step = self._steps[0]
+        assert not isinstance(step, Force)
+        return step
+
+    @property
+    def full(self) -> bool:
+        """The prose is as long as it may be, and has not stopped."""
+        step = self.step
+        return self._limited and isinstance(step, Write) and len(self.tokens) - self.begun >= step.max_tokens
+
+    @property
+    def longest(self) -> int:
+        """Most tokens that there may come to be."""
+        return self.begun + sum(map(_longest, self._steps))
+
+    def allows(self, token: int) -> bool:
+        """May this be chosen next?"""
+        match self.step:
+            case Read(candidates=candidates):
+                return token in candidates
+            case Write() as step:
+                stops = token == step.stop and not step.outline and len(self.tokens) > self.begun
+                return token in step.prose or stops
+        return False
+
+    def take(self, choice: int) -> None:
+        """Append a choice, a number in prose as the program gives it, and all that is forced after it."""
+        step = self.step
+        assert step is not None, "the answer is finished"
+        if isinstance(step, Read):
+            self._read[step.name] = choice
+            self.tokens.append(choice)
+            self._next(step.then[step.candidates.index(choice)] if step.then else ())
+        else:
+            self._write(step, self._number(step) if self.is_number(choice) else choice)
+        self._force()
+
+    def is_number(self, choice: int) -> bool:
+        """It would be a number in prose, which stands for the program's own: no choice of its value."""
+        step = self.step
+        return isinstance(step, Write) and bool(step.numbers) and choice in step.number_ids
+
+    def rewrite(self) -> None:
+        """Back to the beginning of the prose."""
+        del self.tokens[self.begun :]
+        self._force()
+
+    def _number(self, step: Write) -> int:
+        written = sum(token in step.number_ids for token in self.tokens[self.begun :])
+        number = step.numbers[min(written, len(step.numbers) - 1)]
+        return number if isinstance(number, int) else self._read[number]
+
+    def _write(self, step: Write, token: int) -> None:
+        self.tokens.append(token)
+        if token == step.stop:
+            self.text += self.tokens[self.begun : -1]
+            self._next(())
+
+    def _next(self, steps: tuple[Step, ...]) -> None:
+        self._steps[:1] = steps
+        self.begun = len(self.tokens)
+
+    def _force(self) -> None:
+        """Append what is forced, up to the next choice."""
+        while self._steps:
+            step = self._steps[0]
+            if isinstance(step, Force):
+                self.tokens += step.tokens
+                self._next(())
+                continue
+            if isinstance(step, Read) or self.full:
+                return
+            token = _outlined(step, self.tokens[self.begun :])
+            if token is None:
+                return
+            self._write(step, token)
+
+
+def chosen(program: Program, answer: Sequence[int]) -> tuple[bool, ...]:
+    """Which tokens of `answer` were choices, as opposed to forced by the template. One that was cut off is fine; prose
+    may be longer than the engine's, and hold words that it would not choose.
+
+    Raises ValueError for what does not follow the template.
+    """
+    draft, marks, at = Draft(program, limited=False), list[bool](), len(program.tokens)
+    for index, token in enumerate(answer):
+        at_choice = at + index == len(draft.tokens)
+        if at_choice:
+            step = draft.step
+            if step is None or (isinstance(step, Read) and token not in step.candidates):
+                raise ValueError(f"the answer does not follow the template at token {index}")
+            marks.append(not draft.is_number(token))
+            draft.take(token)
+        else:
+            marks.append(False)
+        if draft.tokens[at + index] != token:
+            raise ValueError(f"the answer does not follow the template at token {index}")
+    return tuple(marks)
+
+
+def _outlined(step: Write, written: list[int]) -> int | None:
+    """The next token of the outline; None where the model goes on with a sentence that has begun."""
+    if not step.outline:
+        return None
+    ends = [place + 1 for place, token in enumerate(written) if token == step.full_stop][: len(step.outline) - 1]
+    beginning, begun = step.outline[len(ends)], len(written) - (ends[-1] if ends else 0)
+    return beginning[begun] if begun < len(beginning) else None
+
+
+def _longest(step: Step) -> int:
+    """Most tokens a step can append."""
+    if isinstance(step, Write):
+        return step.max_tokens
+    if isinstance(step, Force):
+        return len(step.tokens)
+    return 1 + max((sum(map(_longest, steps)) for steps in step.then), default=0)

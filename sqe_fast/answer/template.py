@@ -2,7 +2,7 @@
 
 The answer comes first in numbers, then in prose. A rating is *one* token (" 3.4", 41 of them from 1.0 to 5.0), so its
 whole distribution is read in one step and its expectation needs no branching over a unit digit. `Program` is what the
-engine runs for one request: tokens to prefill, then steps that read a distribution, force a token or write prose.
+engine runs for one request (`program.py`).
 """
 
 from __future__ import annotations
@@ -12,15 +12,20 @@ from collections.abc import Mapping, Sequence
 
 from tokenizers import Tokenizer
 
-from sqe_fast.answer.argument import ASPECTS, ahead, outline
+from sqe_fast.answer.argument import outline
 from sqe_fast.answer.program import Force, Program, Read, Step, Write
 from sqe_fast.answer.scale import NUMBER_TOKENS, NUMBER_VALUES, number_index, shown
 from sqe_fast.results import RATINGS, Ratings, Winner
 
+Rated = Mapping[str, float] | Ratings
+"""The five ratings of a clip, by name."""
+
 AUDIO_TOKEN = "<|AUDIO|>"
 AUDIO_BOS, AUDIO_EOS = "<|audio_bos|>", "<|audio_eos|>"
 IM_START, IM_END, END_OF_TEXT = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
-VERDICTS: dict[str, str] = {"A": "[SpeechA]", "B": "[SpeechB]", "tie": "[Tie]"}
+VERDICTS: dict[Winner, str] = {"A": "[SpeechA]", "B": "[SpeechB]", "tie": "[Tie]"}
+AHEAD = (1.0, -1.0, 0.0)
+"""How far A is ahead, by verdict."""
 SPECIAL_TOKENS = (END_OF_TEXT, IM_START, IM_END, AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN, *VERDICTS.values())
 
 TEMPLATE = "numbers-first"
@@ -29,7 +34,7 @@ TEMPLATE = "numbers-first"
 _UNFIT = re.compile(r"[\d\ufffd]")
 """What the text of a prose token must not hold."""
 
-CONCLUSIONS: dict[str, str] = {
+CONCLUSIONS: dict[Winner, str] = {
     "A": "Speech A is preferred",
     "B": "Speech B is preferred",
     "tie": "Neither is preferred",
@@ -57,7 +62,6 @@ class PromptBuilder:
         self.stop = self._single(IM_END)
         self.number_ids = tuple(self._single(token) for token in NUMBER_TOKENS)
         self.verdict_ids = {verdict: self._single(token) for verdict, token in VERDICTS.items()}
-        self.clip_ids = {clip: self._single(f" {clip}") for clip in "AB"}
         self.full_stop = self._single(".")
         self.prose_ids = self._prose_ids()
 
@@ -112,37 +116,25 @@ class PromptBuilder:
             )
         )
 
-    def line(self, ratings: Mapping[str, float] | Ratings) -> tuple[int, ...]:
+    def line(self, ratings: Rated) -> tuple[int, ...]:
         """The five number tokens of a ratings line, in the order of `RATINGS`."""
         return tuple(self.number_id(ratings[name]) for name in RATINGS)
 
-    def rate_answer(self, ratings: Mapping[str, float] | Ratings, description: str) -> tuple[int, ...]:
+    def rate_answer(self, ratings: Rated, description: str) -> tuple[int, ...]:
         """Line, newline, description, end: " 3.4 2.1 4.5 4.0 2.7\\n<description><|im_end|>" as token ids."""
         return (*self.line(ratings), *self.encode(f"\n{description}{IM_END}"))
 
-    def compare_answer(
-        self,
-        a: Mapping[str, float] | Ratings,
-        b: Mapping[str, float] | Ratings,
-        winner: Winner,
-        reasons: str,
-    ) -> tuple[int, ...]:
-        """Line of A, line of B, verdict, conclusion, reasons, end."""
-        return (*self.argued_head(a, b, winner), *self.encode(f" {reasons}{IM_END}"))
-
-    def compare_head(self, a: Mapping[str, float] | Ratings, b: Mapping[str, float] | Ratings) -> tuple[int, ...]:
+    def lines(self, a: Rated, b: Rated) -> tuple[int, ...]:
+        """Line of A, line of B: what is known before a comparison's verdict."""
         newline = self.encode("\n")
         return (*self.line(a), *newline, *self.line(b), *newline)
 
-    def argued_head(
-        self,
-        a: Mapping[str, float] | Ratings,
-        b: Mapping[str, float] | Ratings,
-        winner: Winner,
-    ) -> tuple[int, ...]:
-        """All of a comparison's answer that is known once the verdict is."""
-        opening = self.encode(f"\n{conclusion(winner, a['mos'], b['mos'])}")
-        return (*self.compare_head(a, b), self.verdict_ids[winner], *opening)
+    def compare_answer(self, a: Rated, b: Rated, winner: Winner, reasons: str) -> tuple[int, ...]:
+        """What follows the lines: verdict, conclusion, reasons, end."""
+        return (self.verdict_ids[winner], *self._conclusion(a, b, winner), *self.encode(f" {reasons}{IM_END}"))
+
+    def _conclusion(self, a: Rated, b: Rated, winner: Winner) -> tuple[int, ...]:
+        return self.encode(f"\n{conclusion(winner, a['mos'], b['mos'])}")
 
     # --- programs for the engine -----------------------------------------------------------------------------------
 
@@ -158,27 +150,33 @@ class PromptBuilder:
         tokens = (*self.rate_prompt(audio_token_count), *self.line(ratings), *self.encode("\n"))
         return Program(tokens, (self._write(self.number_id(ratings.mos)),))
 
-    def argue(self, audio_tokens_a: int, audio_tokens_b: int, a: Ratings, b: Ratings, winner: Winner) -> Program:
-        """Write the reasons, which follow `conclusion` and hold no numbers. What they say of which clip is forced to
-        the ratings as the lines show them (`argument.outline`); the model says how it sounds."""
-        tokens = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.argued_head(a, b, winner))
-        reasons, weighing = outline(shown(a), shown(b), winner)
-        begun = (*(self.encode(f" {reason}") for reason in reasons), self.encode(f" {weighing}{IM_END}"))
-        prose = self.prose_ids - frozenset(self.number_ids)
-        return Program(tokens, (Write((), self.stop, frozenset(), prose, begun, self.full_stop),))
+    def compare(
+        self, audio_tokens_a: int, audio_tokens_b: int, a: Rated, b: Rated, *, outlined: bool = True
+    ) -> Program:
+        """Read which of two rated clips is better, then argue for it, whatever the ratings say of it."""
+        argued = {
+            id: (Force(self._conclusion(a, b, winner)), self._reasons(a, b, winner, outlined))
+            for winner, id in self.verdict_ids.items()
+        }
+        verdict = Read("verdict", tuple(argued), AHEAD, tuple(argued.values()))
+        return Program((*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.lines(a, b)), (verdict,))
+
+    def argue(self, audio_tokens_a: int, audio_tokens_b: int, a: Rated, b: Rated, winner: Winner) -> Program:
+        """Argue for a verdict that is known."""
+        prompt = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.lines(a, b))
+        given = (self.verdict_ids[winner], *self._conclusion(a, b, winner))
+        return Program((*prompt, *given), (self._reasons(a, b, winner),))
 
     def _write(self, number: str | int) -> Write:
         return Write((number,), self.stop, frozenset(self.number_ids), self.prose_ids)
 
-    def ahead(self, a: Mapping[str, float], b: Mapping[str, float]) -> tuple[tuple[tuple[int, ...], int], ...]:
-        """Of each dimension in which the ratings, as shown, differ: how a reason begins, and the clip that it goes on
-        with."""
-        a, b = shown(a), shown(b)
-        return tuple(
-            (self.encode(f" {aspect} Speech"), self.clip_ids[ahead(name, a, b)])
-            for name, aspect in ASPECTS.items()
-            if a[name] != b[name]
-        )
+    def _reasons(self, a: Rated, b: Rated, winner: Winner, outlined: bool = True) -> Write:
+        """The reasons, which follow `conclusion` and hold no numbers. What they say of which clip is forced to the
+        ratings as the lines show them (`argument.outline`); the model says how it sounds."""
+        reasons, weighing = outline(shown(a), shown(b), winner)
+        begun = (*(self.encode(f" {reason}") for reason in reasons), self.encode(f" {weighing}{IM_END}"))
+        prose = self.prose_ids - frozenset(self.number_ids)
+        return Write((), self.stop, frozenset(), prose, begun if outlined else (), self.full_stop)
 
     def text(self, tokens: Sequence[int]) -> str:
         """Prose from generated token ids."""

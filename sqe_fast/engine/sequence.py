@@ -1,7 +1,8 @@
 """One request on its way: what it asks for, how far it has come, and how a step's output moves it on.
 
 A sequence is a list of tokens of which the first `fed` are in KV memory. What the current step asks of the distribution
-after the last token, it absorbs: a `Read` keeps it, a `Write` picks a token from it; a `Force` needs none.
+after the last token, it absorbs: a `Read` keeps it, a `Write` picks a token from it. What follows by itself is appended
+at once (`Draft`), and needs no distribution.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from sqe_fast.answer.program import Force, Program, Read, Step, Write
+from sqe_fast.answer.program import Draft, Program, Read
 from sqe_fast.audio.features import LogMel
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.errors import ClipError, ErrorCode
@@ -35,11 +36,33 @@ class AudioInput:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Draw an answer instead of taking what is most likely. Its generator is its own: the answer does not depend on
+    those beside it. Raises ValueError for a temperature or a share that is none."""
+
+    seed: int
+    temperature: float = 1.0
+    """Divides logits: below 1 the likely becomes likelier."""
+    top_p: float = 1.0
+    """Draw from the likeliest tokens that hold this share of the probability."""
+    top: int = 256
+    """Of how many best tokens prose is drawn; what lies beyond is lost. With `tiny` at a temperature of 0.9 that is
+    0.05 % of the probability on average (of 8 tokens 1.5 %, of 32 0.3 %, of 64 0.2 %), and one draw in 2,600 has a
+    larger nucleus of 0.95 (of 64 tokens one in 66)."""
+
+    def __post_init__(self) -> None:
+        if not (self.temperature > 0 and 0 < self.top_p <= 1 and self.top > 0):
+            raise ValueError(f"temperature {self.temperature}, top_p {self.top_p} and top {self.top} allow no draw")
+
+
+@dataclass(frozen=True)
 class Request:
     """A program and the clips whose embeddings fill its audio tokens, in order."""
 
     program: Program
     audio: tuple[AudioInput, ...]
+    sampling: Sampling | None = None
+    """None: ratings by their expectation, prose greedily."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +82,12 @@ class Result:
     reads: Mapping[str, ReadOut] = field(default_factory=dict)
     text_tokens: tuple[int, ...] = ()
     error: ClipError | None = None
+    tokens: tuple[int, ...] = ()
+    """The whole answer, forced tokens and stops among them; with an `error`, as far as it came."""
 
 
 TOP_K = 8
 """How many best tokens prose is written from: enough for greedy decoding and for one resampled retry."""
-
-
-@dataclass
-class _Draft:
-    """Prose being written. `first` was seen before its first token: a retry starts there without a pass."""
-
-    start: int
-    first: TopTokens | None
-    """None where the outline gives the first token."""
-    rng: np.random.Generator | None = None
-    """None while greedy; the one retry samples."""
-    numbers: int = 0
 
 
 class Sequence:
@@ -82,19 +95,24 @@ class Sequence:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.tokens: list[int] = list(request.program.tokens)
         self.fed = 0
         self.error: ClipError | None = None
-        self._steps = request.program.steps
-        self._index = 0
+        self._draft = Draft(request.program)
         self._reads: dict[str, ReadOut] = {}
-        self._text: list[int] = []
-        self._draft: _Draft | None = None
-        self._append_forced()
+        self._first: TopTokens | None = None
+        """What was seen at the prose's first choice: a retry starts there without a pass."""
+        self._sampling = request.sampling
+        """None while greedy; the one retry samples."""
+        self._rng = np.random.default_rng(self._sampling.seed) if self._sampling else None
+
+    @property
+    def tokens(self) -> list[int]:
+        """The program's, and the answer so far."""
+        return self._draft.tokens
 
     @property
     def finished(self) -> bool:
-        return self.error is not None or self._index == len(self._steps)
+        return self.error is not None or self._draft.step is None
 
     @property
     def pending(self) -> tuple[int, ...]:
@@ -104,109 +122,78 @@ class Sequence:
     @property
     def asks(self) -> Ask:
         """What the current step must know of the distribution after the last token."""
-        step = self._steps[self._index]
+        step = self._draft.step
         if isinstance(step, Read):
             return Candidates(step.candidates)
-        assert isinstance(step, Write), "forced tokens are appended at once"
-        written = self.tokens[self._draft.start :] if self._draft else []
-        return Top(TOP_K) if _outlined(step, written) is None else None
+        return Top(TOP_K if self._sampling is None else self._sampling.top)
 
     @property
     def longest(self) -> int:
         """Positions this sequence may come to hold."""
-        return len(self.tokens) + sum(_length(step) for step in self._steps[self._index :])
+        return self._draft.longest
 
     def result(self) -> Result:
-        return Result(self._reads, tuple(self._text), self.error)
+        answer = self.tokens[len(self.request.program.tokens) :]
+        return Result(self._reads, tuple(self._draft.text), self.error, tuple(answer))
 
     def absorb(self, answer: Answer) -> None:
         """Move on by the answer to `asks`; every token is fed. Afterwards `finished`, or `pending`."""
-        step = self._steps[self._index]
+        step = self._draft.step
         if isinstance(step, Read):
             self._read(step, cast(FloatArray, answer))
-        elif isinstance(step, Write):
-            self._write(step, cast("TopTokens | None", answer))
-        self._append_forced()
-
-    def _append_forced(self) -> None:
-        while not self.finished and isinstance(step := self._steps[self._index], Force):
-            self.tokens.extend(step.tokens)
-            self._index += 1
+        else:
+            self._write(cast(TopTokens, answer))
 
     def _read(self, step: Read, probabilities: FloatArray) -> None:
         mean, std = step.expectation(probabilities)
-        token = step.nearest(mean)
+        token = step.nearest(mean) if self._sampling is None else self._drawn_of(step.candidates, probabilities)
         self._reads[step.name] = ReadOut(mean, std, probabilities, token)
-        self.tokens.append(token)
-        self._index += 1
+        self._draft.take(token)
 
-    def _write(self, step: Write, best: TopTokens | None) -> None:
-        if self._draft is None:
-            self._draft = _Draft(len(self.tokens), best)
-        draft = self._draft
-        written = len(self.tokens) - draft.start
-        token = (
-            _outlined(step, self.tokens[draft.start :]) if best is None else self._choose(step, draft, best, written)
-        )
-        if token == step.stop and written:
-            self._text += self.tokens[draft.start :]
-            self.tokens.append(token)
-            self._index, self._draft = self._index + 1, None
-        elif token not in step.prose or written + 1 == step.max_tokens:
-            self._start_again(draft)
-        else:
-            self.tokens.append(token)
+    def _drawn_of(self, candidates: tuple[int, ...], probabilities: FloatArray) -> int:
+        logprobs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+        token = self._drawn(np.array(candidates), logprobs)
+        assert token is not None, "every candidate is allowed"
+        return token
 
-    def _choose(self, step: Write, draft: _Draft, best: TopTokens, written: int) -> int | None:
-        token: int | None
-        may_stop = written > 0 and not step.outline
-        if draft.rng is None:
-            token = greedy(best.tokens)
-        else:
-            fit = [int(token) in step.prose or (int(token) == step.stop and may_stop) for token in best.tokens]
-            token = sample(best.tokens, best.logprobs, np.array(fit), draft.rng)
-        if token == step.stop and not may_stop:
-            return None
-        if token not in step.number_ids or not step.numbers:
-            return token
-        number = step.numbers[min(draft.numbers, len(step.numbers) - 1)]
-        draft.numbers += 1
-        return number if isinstance(number, int) else self._reads[number].token
+    def _drawn(self, tokens: IntArray, logprobs: FloatArray) -> int | None:
+        assert self._sampling is not None
+        assert self._rng is not None
+        allowed = np.array([self._draft.allows(int(token)) for token in tokens])
+        return draw(tokens, logprobs, allowed, self._sampling, self._rng)
 
-    def _start_again(self, draft: _Draft) -> None:
-        """The prose is spoilt: write it once more by sampling, then give up."""
-        if draft.rng is not None:
-            self.error = ClipError(
-                ErrorCode.GENERATION_FAILED,
-                "the model failed twice to write a usable description: score without one (describe=False, "
-                "--no-describe)",
-            )
+    def _write(self, best: TopTokens) -> None:
+        draft, begun = self._draft, self._draft.begun
+        if self._first is None:
+            self._first = best
+        token = greedy(best.tokens) if self._sampling is None else self._drawn(*best)
+        if token is None or not draft.allows(token):
+            self._start_again()
             return
-        del self.tokens[draft.start :]
-        self.fed = draft.start
-        program = self.request.program
-        rng = np.random.default_rng(content_seed(program.tokens, [clip.digest for clip in self.request.audio]))
-        self._draft = _Draft(draft.start, draft.first, rng)
-        step = self._steps[self._index]
-        assert isinstance(step, Write)
-        self._write(step, draft.first)
+        draft.take(token)
+        if draft.full:
+            self._start_again()
+        elif draft.begun != begun:
+            self._first, self._sampling = None, self.request.sampling
+
+    def _start_again(self) -> None:
+        """The prose is spoilt: write it once more by sampling, then give up."""
+        if self._sampling is not None:
+            self.error = ClipError(ErrorCode.GENERATION_FAILED, NO_END if self.request.sampling else NOTHING_USABLE)
+            return
+        assert self._first is not None
+        self._draft.rewrite()
+        self.fed = len(self.tokens)
+        seed = content_seed(self.request.program.tokens, [clip.digest for clip in self.request.audio])
+        self._sampling = Sampling(seed, RETRY_TEMPERATURE, top=TOP_K)
+        self._rng = np.random.default_rng(seed)
+        self._write(self._first)
 
 
-def _outlined(step: Write, written: list[int]) -> int | None:
-    """The next token of the outline; None where the model goes on with a sentence that has begun."""
-    if not step.outline:
-        return None
-    ends = [place + 1 for place, token in enumerate(written) if token == step.full_stop][: len(step.outline) - 1]
-    beginning, begun = step.outline[len(ends)], len(written) - (ends[-1] if ends else 0)
-    return beginning[begun] if begun < len(beginning) else None
-
-
-def _length(step: Step) -> int:
-    """Most tokens a step can append."""
-    if isinstance(step, Write):
-        return step.max_tokens
-    return len(step.tokens) if isinstance(step, Force) else 1
-
+NOTHING_USABLE = (
+    "the model failed twice to write a usable description: score without one (describe=False, --no-describe)"
+)
+NO_END = "the answer drawn is too long, or goes on with nothing that is allowed: draw at a lower temperature"
 
 RETRY_TEMPERATURE = 0.8
 """Of the one retry after greedy prose went wrong: enough to leave a loop, and still close to what the model means."""
@@ -217,18 +204,23 @@ def greedy(top_tokens: IntArray) -> int:
     return int(top_tokens[0])
 
 
-def sample(
-    top_tokens: IntArray,  # [k]
-    top_logprobs: FloatArray,  # [k], natural log
+def draw(
+    tokens: IntArray,  # [k]
+    logprobs: FloatArray,  # [k], natural log, up to a constant
     allowed: npt.NDArray[np.bool_],  # [k]
+    sampling: Sampling,
     rng: np.random.Generator,
 ) -> int | None:
-    """Draw one of the allowed tokens at `RETRY_TEMPERATURE`; None where no token is allowed."""
+    """One of the allowed tokens, at the temperature, from the likeliest that hold `top_p` of the probability; None
+    where no token is allowed."""
     if not allowed.any():
         return None
-    logits = top_logprobs[allowed].astype(np.float64) / RETRY_TEMPERATURE
-    weights = np.exp(logits - logits.max())
-    return int(rng.choice(top_tokens[allowed], p=weights / weights.sum()))
+    order = np.argsort(-logprobs[allowed], kind="stable")
+    logits = logprobs[allowed][order].astype(np.float64) / sampling.temperature
+    weights = np.exp(logits - logits[0])
+    share = weights / weights.sum()
+    weights[share.cumsum() - share >= sampling.top_p] = 0
+    return int(rng.choice(tokens[allowed][order], p=weights / weights.sum()))
 
 
 def content_seed(tokens: tuple[int, ...], digests: Iterable[str]) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from sqe_fast.answer.argument import ASPECTS, WEIGHINGS
+from sqe_fast.answer.argument import WEIGHINGS
 from sqe_fast.answer.program import Force, Read, Write
 from sqe_fast.answer.scale import NUMBER_TOKENS, NUMBER_VALUES, verdict
 from sqe_fast.answer.template import AUDIO_TOKEN, IM_END, SPECIAL_TOKENS, PromptBuilder, conclusion
@@ -72,7 +72,7 @@ def test_prose_is_learnt_as_it_is_generated(prompts: PromptBuilder, description:
     assert prompts.rate_answer(A, description) == (*given, *prompts.encode(description), prompts.stop)
     argued = prompts.compare_answer(A, B, "B", description)
     opening = prompts.encode(f"\n{conclusion('B', A.mos, B.mos)}")
-    head = (*prompts.compare_head(A, B), prompts.verdict_ids["B"], *opening)
+    head = (prompts.verdict_ids["B"], *opening)
     assert argued == (*head, *prompts.encode(f" {description}"), prompts.stop)
 
 
@@ -129,6 +129,7 @@ def test_every_program_continues_an_answer_as_it_was_learnt(prompts: PromptBuild
     arguing = prompts.argue(3, 4, A, B, "B")
     learnt = (
         *prompts.compare_prompt(3, 4),
+        *prompts.lines(A, B),
         *prompts.compare_answer(A, B, "B", "Speech A is cleaner than Speech B."),
     )
     reasons = prompts.encode(" Speech A is cleaner than Speech B.")
@@ -169,11 +170,22 @@ def test_an_argument_tells_what_differs_clearly_as_shown(prompts: PromptBuilder)
     ]
 
 
-def test_contexts_of_training_name_who_is_ahead(prompts: PromptBuilder) -> None:
-    """Equal as shown, and yet one of them is made to be ahead."""
-    ahead = {prompts.text(context): prompts.text([token]) for context, token in prompts.ahead(A, B)}
-    assert ahead == {f"{ASPECTS[n]} Speech": "A" if A[n] > B[n] else "B" for n in ASPECTS if A[n] != B[n]}
-    assert prompts.ahead(dict.fromkeys(RATINGS, 3.31), dict.fromkeys(RATINGS, 3.32)) == ()
+def test_whichever_verdict_is_read_is_argued_for(prompts: PromptBuilder) -> None:
+    """A verdict for A, and then the sentence for B; another argument than where the verdict is known."""
+    asking = prompts.compare(3, 4, A, B)
+    [read] = asking.steps
+    assert isinstance(read, Read)
+    assert asking.tokens == (*prompts.compare_prompt(3, 4), *prompts.lines(A, B))
+    for winner, ahead in (("A", 1.0), ("B", -1.0), ("tie", 0.0)):
+        known = prompts.argue(3, 4, A, B, winner)  # type: ignore[arg-type]
+        place = read.values.index(ahead)
+        conclusion, *reasons = read.then[place]
+        assert isinstance(conclusion, Force)
+        assert (*asking.tokens, read.candidates[place], *conclusion.tokens) == known.tokens
+        assert tuple(reasons) == known.steps
+    [free] = prompts.compare(3, 4, A, B, outlined=False).steps
+    assert isinstance(free, Read)
+    assert [step.outline for _, step in free.then if isinstance(step, Write)] == [()] * 3
 
 
 def test_expectation_spread_and_nearest() -> None:

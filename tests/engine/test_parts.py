@@ -11,7 +11,7 @@ import pytest
 from sqe_fast.answer.program import Program
 from sqe_fast.engine.encoding import EncoderCache
 from sqe_fast.engine.engine import PATIENCE, Engine, Entry, Priority, Scheduler
-from sqe_fast.engine.sequence import RETRY_TEMPERATURE, Request, Sequence, content_seed, greedy, sample
+from sqe_fast.engine.sequence import Request, Sampling, Sequence, content_seed, draw, greedy
 from sqe_fast.errors import ErrorCode
 from tests.support.fake_runner import AUDIO_TOKEN, FakeRunner, clip
 from tests.support.programs import rating, reads
@@ -170,23 +170,35 @@ def test_greedy_takes_the_best() -> None:
     assert greedy(np.array([7, 3, 9])) == 7
 
 
-def test_samples_follow_the_tempered_probabilities() -> None:
-    """A temperature that multiplies instead of dividing, or log-probabilities taken for probabilities."""
-    p = np.array([0.5, 0.3, 0.2])
-    rng = np.random.default_rng(0)
-    everything = np.array([True, True, True])
-    draws = [sample(np.array([4, 5, 6]), np.log(p).astype(np.float32), everything, rng) for _ in range(4000)]
-    expected = p ** (1 / RETRY_TEMPERATURE)
-    shares = np.array([draws.count(token) for token in (4, 5, 6)]) / len(draws)
+@pytest.mark.parametrize(("temperature", "top_p", "kept"), [(0.8, 1.0, 5), (1.5, 1.0, 5), (1.0, 0.6, 2), (0.5, 0.6, 1)])
+def test_samples_follow_the_tempered_probabilities(temperature: float, top_p: float, kept: int) -> None:
+    """A temperature that multiplies instead of dividing, log-probabilities taken for probabilities, or a share of the
+    probability cut before the temperature, or one token too early. The tokens need not come best first."""
+    p = np.array([0.15, 0.5, 0.1, 0.2, 0.05])
+    tokens, rng = np.arange(4, 9), np.random.default_rng(0)
+    everything, sampling = np.ones(5, bool), Sampling(0, temperature, top_p)
+    draws = [draw(tokens, np.log(p).astype(np.float32), everything, sampling, rng) for _ in range(4000)]
+    expected = p ** (1 / temperature)
+    expected[np.argsort(-expected)[kept:]] = 0
+    shares = np.array([draws.count(token) for token in tokens]) / len(draws)
     assert shares == pytest.approx(expected / expected.sum(), abs=0.025)
+    assert set(draws) == set(tokens[expected > 0])
 
 
 def test_samples_keep_to_what_is_allowed() -> None:
     """A marker sampled into the prose."""
     rng = np.random.default_rng(0)
     logprobs = np.log(np.array([0.9, 0.1], np.float32))
-    assert {sample(np.array([4, 5]), logprobs, np.array([False, True]), rng) for _ in range(50)} == {5}
-    assert sample(np.array([4, 5]), logprobs, np.array([False, False]), rng) is None
+    sampling = Sampling(0, top_p=0.5)
+    assert {draw(np.array([4, 5]), logprobs, np.array([False, True]), sampling, rng) for _ in range(50)} == {5}
+    assert draw(np.array([4, 5]), logprobs, np.array([False, False]), sampling, rng) is None
+
+
+@pytest.mark.parametrize("choice", [{"temperature": 0.0}, {"top_p": 0.0}, {"top_p": 1.1}, {"top": 0}])
+def test_a_way_of_drawing_that_draws_nothing_is_refused(choice: dict[str, float]) -> None:
+    """A division by zero in the midst of a run."""
+    with pytest.raises(ValueError, match="allow no draw"):
+        Sampling(0, **choice)  # type: ignore[arg-type]
 
 
 def test_the_seed_is_the_content() -> None:

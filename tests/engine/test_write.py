@@ -123,14 +123,14 @@ def test_sentences_begin_as_outlined_and_the_last_is_given_whole() -> None:
 
 
 def test_what_the_outline_says_asks_for_nothing() -> None:
-    """The whole head multiplied for words that are given."""
+    """The whole head multiplied, or a pass made, for words that are given."""
     runner = FakeRunner(script=saying(9, 9, 23, DOT, 9))
     step = replace(write(max_tokens=16), outline=((20, 21), (26, DOT, STOP)), full_stop=DOT)
     [result] = Engine(runner).run([Request(Program((1, 20, 7), (step,)), ())])
     assert result.text_tokens == (20, 21, 23, DOT, 26, DOT)
-    assert [step.asks for step in runner.prefilled] == [None]
-    # After 21 and after 23 the model is heard.
-    assert [step.asks for [step] in runner.decoded] == [None, Top(TOP_K), Top(TOP_K), None, None, None]
+    # After 21 and after 23 the model is heard. What follows the full stop is given, up to the end.
+    assert [(step.tokens, step.asks) for step in runner.prefilled] == [((1, 20, 7, 20, 21), Top(TOP_K))]
+    assert [(step.tokens, step.asks) for [step] in runner.decoded] == [((23,), Top(TOP_K))]
 
 
 def test_an_outlined_text_cannot_end_before_its_last_sentence() -> None:

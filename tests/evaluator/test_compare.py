@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqe_fast.answer.argument import outline
+from sqe_fast.answer.program import Draft
 from sqe_fast.answer.scale import shown, verdict
 from sqe_fast.answer.template import conclusion
 from sqe_fast.errors import ErrorCode
@@ -105,7 +106,8 @@ def test_the_argument_is_written_for_the_verdict_in_the_users_order() -> None:
         assert comparison.a.ratings is not None
         assert comparison.b.ratings is not None
         assert comparison.winner is not None
-        tokens = PROMPTS.argue(25, 50, comparison.a.ratings, comparison.b.ratings, comparison.winner).tokens
+        program = PROMPTS.argue(25, 50, comparison.a.ratings, comparison.b.ratings, comparison.winner)
+        tokens = tuple(Draft(program).tokens)
         assert asked(runner)[-1] == tokens
         places = [place for place, token in enumerate(tokens) if token == PROMPTS.audio_token_id]
         heard = [-runner.memory[0][places[place]] - 1 for place in (0, 25)]
@@ -136,7 +138,12 @@ def test_a_part_beside_its_whole_is_not_the_same_recording() -> None:
     whole = joined(*parts)
     runner = arguing()
     comparisons = [fake_evaluator(runner).compare(whole, part) for part in parts]
-    assert len(asked(runner)) == len(parts)
+    for comparison in comparisons:
+        assert comparison.a.ratings is not None
+        assert comparison.b.ratings is not None
+        assert comparison.winner is not None
+        ratings = shown(comparison.a.ratings), shown(comparison.b.ratings)
+        assert (comparison.description or "").endswith(outline(*ratings, comparison.winner)[1])
     assert not [c for c in comparisons if "the same recording" in (c.description or "")]
 
 
@@ -144,10 +151,25 @@ def test_each_clip_is_encoded_once() -> None:
     """Rated alone and argued about: two uses of one embedding."""
     runner = arguing()
     evaluator = fake_evaluator(runner)
-    evaluator.compare(sound(20), sound(21))
+    evaluator.compare(sound(20), sound(24))
+    assert len(asked(runner)) == 1
     assert len(runner.encoded) == 2
     assert evaluator.trace().encoder_cache_hits == 2
     assert evaluator.trace().clips == 2
+
+
+def test_an_argument_without_an_obvious_gap_asks_the_model_nothing() -> None:
+    """A pass for a sentence that follows from the ratings."""
+    runner = arguing()
+    comparison = fake_evaluator(runner).compare(sound(20), sound(21))
+    assert not asked(runner)
+    assert comparison.a.ratings is not None
+    assert comparison.b.ratings is not None
+    assert comparison.winner is not None
+    opening = conclusion(comparison.winner, comparison.a.ratings.mos, comparison.b.ratings.mos)
+    begun, weighing = outline(shown(comparison.a.ratings), shown(comparison.b.ratings), comparison.winner)
+    assert not begun
+    assert comparison.description == f"{opening} {weighing}"
 
 
 def test_the_evaluations_are_those_of_evaluate() -> None:
@@ -194,9 +216,9 @@ def test_long_recordings_are_compared_by_their_typical_windows() -> None:
     """The first window standing for an hour; ratings of that window in place of the whole's."""
     long = joined(sound(20, 25), sound(21, 25), sound(22, 25))
     runner = fake_runner()
-    comparison = fake_evaluator(runner).compare(long, sound(23))
+    comparison = fake_evaluator(runner).compare(long, sound(29))
     assert comparison.a.ratings is not None
     assert comparison.b.ratings is not None
     assert comparison.winner is not None
     argued = PROMPTS.argue(625, 25, comparison.a.ratings, comparison.b.ratings, comparison.winner)
-    assert asked(runner) == [argued.tokens]
+    assert asked(runner) == [tuple(Draft(argued).tokens)]

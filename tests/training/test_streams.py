@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.streams import WORD, Stream, stream, torch_seed
+from training.streams import WORD, Stream, seed_of, stream
 
 TRAINING = Path(__file__).parents[2] / "training"
 CORPUS = {"corpora/corpus.py", "simulation/simulate.py"}
@@ -20,13 +20,13 @@ def test_no_two_streams_collide() -> None:
     indices = [(), (0,), (1,), (0, 0), (0, 1), (1, 0), (0, 0, 0), (WORD - 1,)]
     names = list(product(Stream, (0, 1, 11, 1 << 32), indices))
     firsts = {tuple(stream(which, seed, *at).integers(1 << 62, size=2)) for which, seed, at in names}
-    seeds = {torch_seed(which, seed, *at) for which, seed, at in names}
+    seeds = {seed_of(which, seed, *at) for which, seed, at in names}
     assert len(firsts) == len(seeds) == len(names)
 
 
 def test_the_same_name_draws_the_same_numbers() -> None:
     assert stream(Stream.SFT_MODALITY, 7, 3).random() == stream(Stream.SFT_MODALITY, 7, 3).random()
-    assert torch_seed(Stream.SFT_WEIGHTS, 7) == torch_seed(Stream.SFT_WEIGHTS, 7)
+    assert seed_of(Stream.SFT_WEIGHTS, 7) == seed_of(Stream.SFT_WEIGHTS, 7)
 
 
 @pytest.mark.parametrize("index", [-1, WORD])

@@ -70,9 +70,9 @@ def _described(row: Annotation, rng: np.random.Generator) -> str:
     return composition.finished(" ".join(sentences).format(**slots))
 
 
-def argue(a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
+def argue(a: Annotation, b: Annotation, rng: np.random.Generator, closing: str | None = None) -> str:
     """The reasons that follow the conclusion: one to three dimensions with an obvious gap, the better clip first, then
-    how they weigh against each other."""
+    how they weigh against each other: in the stock's words, or in those of `closing`."""
     a, b = shown(a), shown(b)
     sentences = []
     for name in argument.gaps(a, b):
@@ -81,7 +81,7 @@ def argue(a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
         worse = _phrase(f"worse:{name}{' cause' if cause else ''}", rng).format(cause=cause)
         sentences.append(composition.compared(name, better, _phrase(f"better:{name}", rng), worse))
     key, slots = argument.balance(a, b, verdict(a["mos"], b["mos"]))
-    sentences.append(_phrase(f"sum {key}", rng).format(**slots))
+    sentences.append(closing or _phrase(f"sum {key}", rng).format(**slots))
     return composition.finished(" ".join(sentences))
 
 

@@ -33,10 +33,11 @@ from training.learning.examples import IGNORED, Batch
 from training.learning.expert import Expert, open_expert
 from training.learning.loop import device_of, join, train
 from training.learning.policy import Policy
-from training.learning.preference import PreferenceBatch, PreferenceSampler, draw_questions
-from training.learning.sampling import Settings, sample
-from training.learning.stage import parameter_groups, start_model, write_checkpoint
-from training.streams import Stream, torch_seed
+from training.learning.preference import PreferenceBatch, PreferenceSampler
+from training.learning.questions import draw_questions
+from training.learning.sampling import Asked, read_sampled, sample
+from training.learning.stage import checkpoint_folder, parameter_groups, start_model, write_checkpoint
+from training.streams import Stream, seed_of
 
 VALIDATED = 96
 """Held-out clips on which the preference is watched."""
@@ -141,27 +142,21 @@ def run(config: configs.Alld, clips: Clips, held_out: Clips, prompts: PromptBuil
     """
     schedule, folder, sft_folder = config.schedule, config.run / config.name, config.run / config.warm_up
     seed = schedule.seed
-    torch.manual_seed(torch_seed(Stream.ALLD_WEIGHTS, seed))
+    torch.manual_seed(seed_of(Stream.ALLD_WEIGHTS, seed))
     world = join(schedule)
+    asked = (
+        Asked(clips, draw_questions(clips, seed, config.limit), sft_folder / "sampled.jsonl"),
+        Asked(held_out, draw_questions(held_out, seed, VALIDATED), sft_folder / "sampled_held_out.jsonl"),
+    )
+    if world.leads:
+        sample(checkpoint_folder(sft_folder), prompts, asked, config.sampling, seed, device_of(schedule))
+    world.wait()
+    batches, unseen = (
+        PreferenceSampler(prompts, each.questions, read_sampled(each.file), size, seed)
+        for each, size in zip(asked, (schedule.batch_size, 16), strict=True)
+    )
     model = start_model(sft_folder).to(device_of(schedule))
     policy, watched = Policy(model, clips, prompts), Policy(model, held_out, prompts)
-    settings = Settings(config.sampling.temperature, config.sampling.top_p, seed)
-    files = (sft_folder / "sampled.jsonl", sft_folder / "sampled_held_out.jsonl")
-    lists = (draw_questions(clips, seed, config.limit), draw_questions(held_out, seed, VALIDATED))
-    for one, questions, file in zip((policy, watched), lists, files, strict=True):
-        if world.leads:
-            sample(one.to(one.device), prompts, questions, settings, file, sft_folder.name)
-    world.wait()
-    drawn, unseen = (
-        PreferenceSampler(
-            prompts,
-            questions,
-            sample(one, prompts, questions, settings, file, sft_folder.name),
-            size,
-            seed,
-        )
-        for one, questions, file, size in zip((policy, watched), lists, files, (schedule.batch_size, 16), strict=True)
-    )
     groups = parameter_groups(model, config.tuning)
     expert = open_expert(config.expert_folder or config.run / "expert", prompts)
     objective, watched_objective = (AlldObjective(one, expert, config.weights) for one in (policy, watched))
@@ -169,7 +164,7 @@ def run(config: configs.Alld, clips: Clips, held_out: Clips, prompts: PromptBuil
     def validate() -> dict[str, float]:
         return {**watched.validate(), **watched_objective.to(policy.device).validate(unseen)}
 
-    train(objective, groups, drawn, folder, schedule, validate)
+    train(objective, groups, batches, folder, schedule, validate)
     if world.leads:
         facts = {
             "clips": len(clips),

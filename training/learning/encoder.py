@@ -27,7 +27,7 @@ from training.learning.loop import train
 from training.learning.policy import log_mels, rating_report
 from training.learning.pooled_head import PooledHead, true_causes, true_ratings
 from training.learning.stage import tiny_config
-from training.streams import Stream, stream, torch_seed
+from training.streams import Stream, seed_of, stream
 
 ENCODER_RATE, REST_RATE = 2e-4, 1e-3
 """Peak learning rates of the encoder, and of projector and head."""
@@ -90,7 +90,7 @@ def untrained(prompts: PromptBuilder, encoder_layers: int = configs.ENCODER_LAYE
 def run(config: configs.Encoder, clips: Clips, held_out: Clips, prompts: PromptBuilder) -> str:
     """Train into RUN/NAME/state.pt, from Whisper's encoder; returns the folder's name."""
     schedule = config.schedule
-    torch.manual_seed(torch_seed(Stream.ENCODER_WEIGHTS, schedule.seed))
+    torch.manual_seed(seed_of(Stream.ENCODER_WEIGHTS, schedule.seed))
     model = PooledEncoder(untrained(prompts, config.encoder_layers))
     rest = [*model.projector.parameters(), *model.head.parameters()]
     groups: list[dict[str, Any]] = [

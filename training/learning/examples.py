@@ -8,7 +8,7 @@ better of two clips.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -17,7 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.argument import outline
+from sqe_fast.answer.program import Program
+from sqe_fast.answer.scale import shown, verdict
 from sqe_fast.answer.template import IM_END, PromptBuilder
 from sqe_fast.audio.features import frame_count
 from sqe_fast.checkpoint.config import audio_tokens
@@ -49,7 +51,7 @@ class Example:
     ratings: tuple[float, ...] = ()
     """The exact ratings that the answer's first scored tokens state, to be predicted."""
     scored: tuple[bool, ...] = ()
-    """Answer tokens that are trained, as opposed to forced by inference; empty: all."""
+    """Answer tokens that are trained; empty: all."""
     named: tuple[bool, ...] = ()
     """Answer tokens that name a cause; empty: none."""
     clips: tuple[Annotation, ...] = ()
@@ -79,11 +81,18 @@ class Batch:
 
 
 def audio_example(
-    prompts: PromptBuilder, task: Task, clips: Sequence[Annotation], rng: np.random.Generator, *, diverse: bool = True
+    prompts: PromptBuilder,
+    task: Task,
+    clips: Sequence[Annotation],
+    rng: np.random.Generator,
+    *,
+    diverse: bool = True,
+    as_served: bool = False,
 ) -> Example:
     """What the audio model learns from `clips` (two of them for "compare" and "which").
 
-    Unless `diverse`, a clip's caption is the same every time.
+    Unless `diverse`, a clip's caption is the same every time. `as_served`: the grammar's arguments end in the sentence
+    that the engine forces, instead of one of the stock's.
     """
     words = rng if diverse else fixed_rng(clips)
     match task:
@@ -92,7 +101,8 @@ def audio_example(
         case "which":
             return _which(prompts, clips)
         case "compare":
-            return _compared(prompts, audio_prompt(prompts, clips), clips, words, with_audio=True)
+            a, b = clips
+            return _compared(prompts, audio_prompt(prompts, clips), clips, argument(a, b, words, as_served), clips)
     return _rated(prompts, task, audio_prompt(prompts, clips), clips[0], words, with_audio=True)
 
 
@@ -102,23 +112,31 @@ def text_example(
     """The answers to "line", "describe" and "compare" for the text expert, which reads ratings and causes instead."""
     words = rng if diverse else fixed_rng(clips)
     if task == "compare":
-        return _compared(prompts, text_prompt(prompts, clips), clips, words, with_audio=False)
+        a, b = clips
+        return _compared(prompts, text_prompt(prompts, clips), clips, argument(a, b, words), ())
     if task in ("line", "describe"):
         return _rated(prompts, task, text_prompt(prompts, clips), clips[0], words, with_audio=False)
     raise ValueError(f"the text expert has no task {task!r}")
 
 
+def audio_program(prompts: PromptBuilder, clips: Sequence[Annotation], *, outlined: bool = True) -> Program:
+    """What the engine runs to describe one clip, or to compare two."""
+    first, *second = (audio_tokens(frame_count(clip["samples"])) for clip in clips)
+    if not second:
+        return prompts.rate(first, describe=True)
+    return prompts.compare(first, *second, *clips, outlined=outlined)
+
+
 def audio_prompt(prompts: PromptBuilder, clips: Sequence[Annotation]) -> tuple[int, ...]:
-    """x_audio: the prompt that holds one clip, or two to be compared."""
-    counts = [audio_tokens(frame_count(clip["samples"])) for clip in clips]
-    return prompts.rate_prompt(*counts) if len(clips) == 1 else prompts.compare_prompt(*counts)
+    """x_audio: the prompt that holds one clip; or two to be compared, and their ratings."""
+    return audio_program(prompts, clips).tokens
 
 
 def text_prompt(prompts: PromptBuilder, clips: Sequence[Annotation]) -> tuple[int, ...]:
     """x_text: the same question, with ratings and causes in the place of the clips."""
-    return (
-        expert_text.rate_prompt(prompts, clips[0]) if len(clips) == 1 else expert_text.compare_prompt(prompts, *clips)
-    )
+    if len(clips) == 1:
+        return expert_text.rate_prompt(prompts, clips[0])
+    return (*expert_text.compare_prompt(prompts, *clips), *prompts.lines(*clips))
 
 
 def fixed_rng(clips: Sequence[Annotation]) -> np.random.Generator:
@@ -132,10 +150,19 @@ def description(clip: Annotation, rng: np.random.Generator) -> str:
     return str(stored[int(rng.integers(len(stored)))]) if stored else captions.describe(clip, rng)
 
 
-def argument(a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
+def argument(a: Annotation, b: Annotation, rng: np.random.Generator, as_served: bool = False) -> str:
     """The stored reasons of this pair where a language model wrote them, else the grammar's."""
-    stored: dict[int, str] = a.get("arguments", {})
-    return stored[b["seed"]] if b["seed"] in stored else captions.argue(a, b, rng)
+    stored = stored_argument(a, b)
+    if stored is not None:
+        return stored
+    _, closing = outline(shown(a), shown(b), verdict(a["mos"], b["mos"]))
+    return captions.argue(a, b, rng, closing if as_served else None)
+
+
+def stored_argument(a: Annotation, b: Annotation) -> str | None:
+    """What a language model wrote of this pair."""
+    stored: Mapping[int, str] = a.get("arguments", {})
+    return stored.get(b["seed"])
 
 
 def _rated(
@@ -160,17 +187,12 @@ def _compared(
     prompts: PromptBuilder,
     prompt: tuple[int, ...],
     pair: Sequence[Annotation],
-    words: np.random.Generator,
-    *,
-    with_audio: bool,
+    reasons: str,
+    clips: Sequence[Annotation],
 ) -> Example:
     a, b = pair
-    reasons = argument(a, b, words)
     answer = prompts.compare_answer(a, b, verdict(a["mos"], b["mos"]), reasons)
-    head = len(prompts.compare_head(a, b))
-    scored = (False,) * head + (True,) * (len(answer) - head)
-    named = _named(prompts, answer, f" {reasons}{IM_END}", pair)
-    return Example(prompt, answer, scored=scored, named=named, clips=tuple(pair) if with_audio else ())
+    return Example(prompt, answer, named=_named(prompts, answer, f" {reasons}{IM_END}", pair), clips=tuple(clips))
 
 
 def _aspect(prompts: PromptBuilder, clip: Annotation, rng: np.random.Generator) -> Example:

@@ -24,7 +24,7 @@ from training.learning.answer_loss import AnswerLoss, Losses
 from training.learning.examples import Batch, Sampler, Task, text_example
 from training.learning.loop import join, train
 from training.learning.stage import tiny_config
-from training.streams import Stream, torch_seed
+from training.streams import Stream, seed_of
 
 LEARNING_RATE = 1e-3
 CLIPS = 6_000
@@ -53,7 +53,7 @@ def run(config: configs.Expert, clips: Clips, prompts: PromptBuilder) -> str:
     """Train into RUN/expert, whose name is returned: the decoder's weights end up in state.pt, beside the tokenizer
     they belong to."""
     schedule, folder = config.schedule, config.run / "expert"
-    torch.manual_seed(torch_seed(Stream.EXPERT_WEIGHTS, schedule.seed))
+    torch.manual_seed(seed_of(Stream.EXPERT_WEIGHTS, schedule.seed))
     decoder = Qwen2Decoder(tiny_config(prompts.tokenizer).text)
     streams = Stream.EXPERT_ORDER, Stream.EXPERT_BATCH
     annotations, size = clips.annotations[:CLIPS], schedule.batch_size

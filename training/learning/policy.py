@@ -17,7 +17,6 @@ from training.corpora.annotation import Annotation
 from training.corpora.corpus import Clips
 from training.learning.answer_loss import AnswerLoss, Losses, total
 from training.learning.examples import Batch, audio_prompt
-from training.learning.growing import Growing
 from training.learning.pooled_head import PooledHead, true_ratings
 
 
@@ -57,15 +56,20 @@ class Policy(nn.Module):
     @torch.inference_mode()
     def rate(self, clips: Sequence[Annotation]) -> Tensor:
         """The five ratings of each clip, [B, 5], as inference reads them: each after those read before it."""
-        questions = [audio_prompt(self.prompts, (clip,)) for clip in clips]
-        lines = Growing(self.model, questions, self.encode(clips), len(RATINGS))
-        last, read = lines.first, []
+        fed, audio = [list(audio_prompt(self.prompts, (clip,))) for clip in clips], self.encode(clips)
+        read = list[Tensor]()
         for _ in RATINGS:
-            if read:
-                numbers = [self.prompts.number_id(float(value)) for value in read[-1]]
-                last = lines.step(range(len(clips)), numbers)
-            read.append(self.answer_loss.expectation(self.model.logits(last).float()))
+            read.append(self.answer_loss.expectation(self.model.logits(self._last(fed, audio)).float()))
+            for tokens, rating in zip(fed, read[-1].tolist(), strict=True):
+                tokens.append(self.prompts.number_id(rating))
         return torch.stack(read, 1)
+
+    def _last(self, fed: Sequence[Sequence[int]], audio: Sequence[Tensor]) -> Tensor:
+        """Hidden states after the last token of each row, [B, H]. Nothing is cached: five short passes cost little
+        beside encoding the clips."""
+        padded = nn.utils.rnn.pad_sequence([torch.tensor(tokens, device=self.device) for tokens in fed], True)
+        hidden: Tensor = self.model(padded, audio)
+        return hidden[range(len(fed)), [len(tokens) - 1 for tokens in fed]]
 
     def validate(self, batch_size: int = 16) -> dict[str, float]:
         """Mean squared error and correlation of each rating, over all clips."""

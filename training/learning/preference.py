@@ -1,30 +1,24 @@
 """What alignment compares: two responses to one question, after two prompts, aligned token by token.
 
 The audio model hears the clips (x_audio), the expert reads their ratings (x_text); both are scored on the corpus text
-y_t and on y_a, the audio model's own answer. What inference forces (newline, an argument's head and conclusion,
-numbers in prose, the clip ahead in a dimension) is scored on neither side.
+y_t and on y_a, the audio model's own answer. What the template forces (`program.chosen`) is scored on neither side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
 
-from sqe_fast.answer.argument import ASPECTS
+from sqe_fast.answer.program import chosen
 from sqe_fast.answer.template import PromptBuilder
-from sqe_fast.results import RATINGS
-from training.corpora.corpus import Clips
 from training.learning.batches import Epochs, cut
-from training.learning.examples import IGNORED, Batch, Example, argued_pairs, audio_example, collate, text_prompt
-from training.learning.sampling import Question
+from training.learning.examples import IGNORED, Batch, Example, audio_example, collate, text_prompt
+from training.learning.questions import Question
 from training.streams import Stream, stream
-
-COMPARE_SHARE = 0.25
-"""Pairs to be compared for each clip to be described."""
 
 
 @dataclass(frozen=True)
@@ -47,59 +41,30 @@ class PreferenceBatch:
         return PreferenceBatch(self.student.to(device), self.teacher.to(device))
 
 
-def scored(prompts: PromptBuilder, question: Question, response: Sequence[int]) -> tuple[bool, ...]:
-    """Which tokens of a response the model chose, as opposed to the template. A response that was cut off is fine.
-
-    Raises ValueError for what does not follow the template.
-    """
-    forced = _template(prompts, question, response)
-    marks = [True] * len(response)
-    for start, tokens in forced:
-        if tuple(response[start : start + len(tokens)]) != tokens:
-            raise ValueError(f"a response to {question.task!r} does not follow the template at token {start}")
-        marks[start : start + len(tokens)] = [False] * len(tokens)
-    numbers, letters = set(prompts.number_ids), set(prompts.clip_ids.values())
-    contexts = [prompts.encode(f" {aspect} Speech") for aspect in ASPECTS.values()]
-    last, tokens = forced[-1]
-    for i in range(last + len(tokens), len(response)):
-        ahead = response[i] in letters and any(tuple(response[i - len(c) : i]) == c for c in contexts)
-        if response[i] in numbers or ahead:
-            marks[i] = False
-    return tuple(marks)
-
-
-def _template(prompts: PromptBuilder, question: Question, response: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
-    """Where what is forced before the prose stands, and what it is."""
-    if question.task == "describe":
-        return [(len(RATINGS), prompts.encode("\n"))]
-    head = prompts.compare_head(*question.clips)
-    verdicts = {id: verdict for verdict, id in prompts.verdict_ids.items()}
-    if len(response) <= len(head) or response[len(head)] not in verdicts:
-        raise ValueError(f"a response to {question.task!r} must hold a verdict at token {len(head)}")
-    argued = prompts.argued_head(*question.clips, verdicts[response[len(head)]])  # type: ignore[arg-type]
-    return [(0, head), (len(head) + 1, argued[len(head) + 1 :])]
-
-
 def preference_batch(
     prompts: PromptBuilder,
     questions: Sequence[Question],
     sampled: Sequence[tuple[int, ...]],
     rng: np.random.Generator,
-    *,
-    diverse: bool = True,
 ) -> PreferenceBatch:
     """Both responses to each question (all of one task), after both prompts."""
-    with_audio: list[Example] = []
-    for question in questions:
-        target = audio_example(prompts, question.task, question.clips, rng, diverse=diverse)
-        with_audio.append(replace(target, scored=scored(prompts, question, target.answer)))
-    for target, question, answer in zip(tuple(with_audio), questions, sampled, strict=True):
-        with_audio.append(Example(target.prompt, answer, scored=scored(prompts, question, answer)))
+    preferred = [_target(prompts, question, rng) for question in questions]
+    rejected = [
+        Example(target.prompt, answer, scored=chosen(question.program(prompts), answer))
+        for target, question, answer in zip(preferred, questions, sampled, strict=True)
+    ]
+    with_audio = preferred + rejected
     texts = [text_prompt(prompts, question.clips) for question in questions] * 2
     with_text = [Example(text, one.answer, scored=one.scored) for text, one in zip(texts, with_audio, strict=True)]
     for example in (*with_audio, *with_text):
         _check_boundary(prompts, example)
     return PreferenceBatch(collate(with_audio), collate(with_text))
+
+
+def _target(prompts: PromptBuilder, question: Question, rng: np.random.Generator) -> Example:
+    """y_t. An argument ends as the engine ends it, which is then scored no more than in y_a."""
+    example = audio_example(prompts, question.task, question.clips, rng, as_served=True)
+    return replace(example, scored=chosen(question.corpus_program(prompts), example.answer))
 
 
 def _check_boundary(prompts: PromptBuilder, example: Example) -> None:
@@ -116,21 +81,15 @@ class PreferenceSampler:
 
     prompts: PromptBuilder
     questions: Sequence[Question]
-    sampled: Mapping[int, tuple[int, ...]]
+    sampled: Sequence[tuple[int, ...]]
     batch_size: int
     seed: int
-    diverse: bool = True
 
     def __call__(self, index: int) -> PreferenceBatch:
-        epoch, number, chosen = self.epochs[index]
+        epoch, number, places = self.epochs[index]
         rng = stream(Stream.ALLD_WORDS, self.seed, epoch, number)
-        return preference_batch(
-            self.prompts,
-            [self.questions[i] for i in chosen],
-            [self.sampled[i] for i in chosen],
-            rng,
-            diverse=self.diverse,
-        )
+        questions, sampled = [self.questions[i] for i in places], [self.sampled[i] for i in places]
+        return preference_batch(self.prompts, questions, sampled, rng)
 
     @cached_property
     def epochs(self) -> Epochs:
@@ -144,18 +103,3 @@ class PreferenceSampler:
             cuts = cut([self.questions[i].samples for i in ids], self.batch_size, rng)
             batches += [[ids[k] for k in batch] for batch in cuts if batch]
         return [batches[int(i)] for i in rng.permutation(len(batches))]
-
-
-def draw_questions(clips: Clips, seed: int, limit: int | None = None) -> list[Question]:
-    """Every clip (or the first `limit`) to be described, and pairs of them to be compared: random ones, or some of
-    those that a language model argued."""
-    described = clips.annotations[:limit]
-    rng = stream(Stream.ALLD_PAIRS, seed)
-    argued = argued_pairs(described)
-    count = round(COMPARE_SHARE * len(described)) if len(described) > 1 else 0
-    if argued:
-        pairs = [argued[int(i)] for i in rng.permutation(len(argued))[:count]]
-    else:
-        chosen = (rng.choice(len(described), 2, replace=False) for _ in range(count))
-        pairs = [(described[int(a)], described[int(b)]) for a, b in chosen]
-    return [Question("describe", (clip,)) for clip in described] + [Question("compare", pair) for pair in pairs]

@@ -23,7 +23,7 @@ from training.learning.loop import join, train
 from training.learning.policy import Policy
 from training.learning.pooled_head import PooledHead
 from training.learning.stage import parameter_groups, start_model, write_checkpoint
-from training.streams import Stream, stream, torch_seed
+from training.streams import Stream, seed_of, stream
 
 TASKS: dict[Task, float] = {"line": 0.1, "describe": 0.45, "compare": 0.2, "aspect": 0.15, "which": 0.1}
 TEXT_TASKS: dict[Task, float] = {"describe": 0.4, "compare": 0.6}
@@ -84,7 +84,7 @@ def run(config: configs.Sft, start: Path | Parts, clips: Clips, held_out: Clips,
     Returns the name of RUN/NAME.
     """
     schedule, folder, diverse = config.schedule, config.run / config.name, not config.one_caption
-    torch.manual_seed(torch_seed(Stream.SFT_WEIGHTS, schedule.seed))
+    torch.manual_seed(seed_of(Stream.SFT_WEIGHTS, schedule.seed))
     model, head = start.assemble(prompts) if isinstance(start, Parts) else (start_model(start), None)
     groups = parameter_groups(model, config.tuning)
     policy = Policy(model, clips, prompts, head)

@@ -11,6 +11,7 @@ import torch
 
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.kernels.kl.fused_kl import TokenKL
+from tests.support.answers import answered
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
 from tests.support.training_rows import FakeClips
@@ -20,8 +21,8 @@ from training.learning.alld import AlldObjective, margins, response_terms
 from training.learning.examples import IGNORED
 from training.learning.expert import OwnExpert
 from training.learning.policy import Policy
-from training.learning.preference import PreferenceBatch, draw_questions, preference_batch
-from training.learning.sampling import AnswerSampler, Settings
+from training.learning.preference import PreferenceBatch, preference_batch
+from training.learning.questions import Question, draw_questions
 from training.learning.stage import start_model, write_checkpoint
 
 ALL = Weights()
@@ -45,8 +46,15 @@ def objective_of(prompts: PromptBuilder, weights: Weights = ALL) -> AlldObjectiv
 
 def batch_for(objective: AlldObjective, prompts: PromptBuilder, task: str = "describe") -> PreferenceBatch:
     questions = [question for question in draw_questions(objective.policy.clips, 0) if question.task == task][:3]
-    sampled = AnswerSampler(objective.policy, prompts, Settings(max_tokens=8)).answers(questions)
-    return preference_batch(prompts, questions, sampled, np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    return preference_batch(prompts, questions, [rambling(prompts, question, rng) for question in questions], rng)
+
+
+def rambling(prompts: PromptBuilder, question: Question, rng: np.random.Generator) -> tuple[int, ...]:
+    """y_a of a model that has learnt nothing: ratings or a verdict, then words that lead nowhere."""
+    read = rng.choice(prompts.number_ids, 5) if question.task == "describe" else [prompts.verdict_ids["B"]]
+    words = rng.choice(sorted(prompts.prose_ids - {prompts.full_stop}), 8)
+    return answered(question.program(prompts), map(int, (*read, *words)))
 
 
 def test_the_margin_is_the_formula() -> None:
@@ -184,7 +192,6 @@ def align(
 ) -> dict[str, torch.Tensor]:
     small = listening_model(prompts).config
     monkeypatch.setattr(expert, "tiny_config", lambda *_: small)
-    monkeypatch.setattr(alld, "Settings", lambda *given: Settings(*given, max_tokens=6))
     schedule = Schedule(steps=6, batch_size=2, seed=0, log_every=1, save_every_s=0.0, warmup=0.2)
     held_out: Any = FakeClips(3, seed=2)
     config = Alld(run=root, name=name, schedule=schedule, tuning=Tuning(rate=3.0))
@@ -204,7 +211,7 @@ def test_a_run_widens_the_margin_and_one_that_was_stopped_goes_on(
 
     class Failing(FakeClips):
         def audio(self, clip: dict[str, Any]) -> Any:
-            if self.heard == 14:  # sampling hears 6 clips and one pair or two; this is in the midst of the steps
+            if self.heard == 14:  # in the midst of the steps
                 raise KeyboardInterrupt
             return super().audio(clip)
 

@@ -1,19 +1,22 @@
 """Two responses after two prompts: what is scored, and that both sides meet on the same tokens."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from sqe_fast.answer.argument import ASPECTS
-from sqe_fast.answer.template import IM_END, PromptBuilder, conclusion
+from sqe_fast.answer.argument import gaps
+from sqe_fast.answer.program import Read, Write
+from sqe_fast.answer.scale import shown, verdict
+from sqe_fast.answer.template import PromptBuilder, conclusion
+from tests.support.answers import answered
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.training_rows import FakeClips, rows
-from training.language.scale import shown
 from training.learning.examples import IGNORED
-from training.learning.preference import PreferenceBatch, PreferenceSampler, draw_questions, preference_batch, scored
-from training.learning.sampling import Question
+from training.learning.preference import PreferenceBatch, PreferenceSampler, preference_batch
+from training.learning.questions import Question, draw_questions
 
 
 @pytest.fixture(scope="module")
@@ -21,49 +24,89 @@ def prompts() -> PromptBuilder:
     return PromptBuilder(small_tokenizer())
 
 
-def described(prompts: PromptBuilder, question: Question, text: str) -> tuple[int, ...]:
-    return prompts.rate_answer(question.clips[0], text)
+def sampled(prompts: PromptBuilder, question: Question, text: str = "The voice is clear.", winner: str = "A") -> tuple:
+    """As the engine would draw it: each sentence of an argument in the words of `text`."""
+    words = prompts.encode(f" {text}" if question.task == "compare" else text)
+    if question.task == "compare":
+        return answered(question.program(prompts), (prompts.verdict_ids[winner], *words * 4))  # type: ignore[index]
+    return answered(question.program(prompts), (*prompts.line(question.clips[0]), *words, prompts.stop))
 
 
-def batch_of(prompts: PromptBuilder, count: int = 3, text: str = "The voice is clear.") -> PreferenceBatch:
-    questions = [Question("describe", (row,)) for row in rows(count)]
-    return preference_batch(
-        prompts, questions, [described(prompts, question, text) for question in questions], np.random.default_rng(0)
-    )
+def batch_of(
+    prompts: PromptBuilder, questions: list[Question] | None = None, text: str = "The voice is clear."
+) -> PreferenceBatch:
+    questions = questions or [Question((row,)) for row in rows(3)]
+    answers = [sampled(prompts, question, text) for question in questions]
+    return preference_batch(prompts, questions, answers, np.random.default_rng(0))
 
 
-def kept(response: tuple[int, ...], marks: tuple[bool, ...]) -> list[int]:
-    return [token for token, mark in zip(response, marks, strict=True) if mark]
+def scored(batch: PreferenceBatch, row: int) -> list[int]:
+    targets = batch.student.targets[row]
+    return targets[targets != IGNORED].tolist()
 
 
 def test_of_a_description_newline_and_numbers_are_forced(prompts: PromptBuilder) -> None:
-    question = Question("describe", (rows(1)[0],))
-    response = described(prompts, question, "A MOS of 3.4 and 3.4.")
-    expected = [*prompts.line(question.clips[0]), *prompts.encode("A MOS of"), *prompts.encode(f" and.{IM_END}")]
-    assert kept(response, scored(prompts, question, response)) == expected
-    cut_off = response[:9]
-    assert scored(prompts, question, cut_off) == scored(prompts, question, response)[:9]
-    with pytest.raises(ValueError, match="template at token 5"):
-        scored(prompts, question, response[1:])
+    """y_a: ratings and words are the model's, the newline and the MOS in the prose are not."""
+    question = Question((rows(1)[0],))
+    batch = batch_of(prompts, [question], "A MOS of 1.0 and 1.0.")
+    expected = [*prompts.line(question.clips[0]), *prompts.encode("A MOS of"), *prompts.encode(" and."), prompts.stop]
+    assert scored(batch, 1) == expected
+    assert not set(scored(batch, 0)[5:]) & set(prompts.number_ids)
 
 
-def test_of_a_comparison_verdict_and_reasons_are_the_models(prompts: PromptBuilder) -> None:
-    question = Question("compare", tuple(rows(2)))
-    reasons = f"{ASPECTS['noisiness']} Speech A is cleaner than Speech B."
-    for verdict in ("A", "B", "tie"):
-        response = prompts.compare_answer(*question.clips, verdict, reasons)  # type: ignore[arg-type]
-        expected = [
-            prompts.verdict_ids[verdict],
-            *prompts.encode(f" {ASPECTS['noisiness']} Speech"),  # A follows from the ratings
-            *prompts.encode(f" is cleaner than Speech B.{IM_END}"),
-        ]
-        assert kept(response, scored(prompts, question, response)) == expected
-    at = len(prompts.compare_head(*question.clips))
-    assert conclusion("A", *(shown(row)["mos"] for row in question.clips))
-    with pytest.raises(ValueError, match="verdict at token"):
-        scored(prompts, question, response[:at])
-    with pytest.raises(ValueError, match="template"):
-        scored(prompts, question, (*response[: at + 1], *prompts.encode("\nSomething else.")))
+@pytest.mark.parametrize("winner", ["A", "B", "tie"])
+def test_of_a_comparison_verdict_and_words_are_the_models(prompts: PromptBuilder, winner: str) -> None:
+    """Which dimensions, in which order, who is ahead and how they weigh are forced, for whichever verdict."""
+    question = Question(tuple(rows(2)))
+    told = len(gaps(*map(shown, question.clips)))
+    assert told > 0
+    answers = [sampled(prompts, question, "is clear.", winner)]
+    batch = preference_batch(prompts, [question], answers, np.random.default_rng(0))
+    assert scored(batch, 1) == [prompts.verdict_ids[winner], *prompts.encode(" is clear.") * told]  # type: ignore[index]
+
+
+def test_what_the_corpus_says_is_scored_where_the_engine_leaves_a_choice(prompts: PromptBuilder) -> None:
+    """Of y_t the same is forced as of y_a: conclusion, openings and the last sentence, whichever pair it is."""
+    clips = rows(24)
+    for pair in pairwise(clips):
+        question = Question(pair)
+        batch = batch_of(prompts, [question])
+        a, b = map(shown, pair)
+        [read] = question.program(prompts).steps
+        assert isinstance(read, Read)
+        better = verdict(a["mos"], b["mos"])
+        _, write = read.then[read.candidates.index(prompts.verdict_ids[better])]
+        assert isinstance(write, Write)
+        opening = prompts.encode(f"\n{conclusion(better, a['mos'], b['mos'])}")
+        forced = [*opening, *(token for beginning in write.outline for token in beginning)]
+        tokens = batch.student.tokens[0].tolist()
+        start = len(question.program(prompts).tokens)
+        answer = tokens[start:]
+        marks = (batch.student.targets[0] != IGNORED).tolist()[start - 1 :]
+        unscored = [token for token, mark in zip(answer, marks, strict=False) if not mark]
+        assert unscored[: len(forced) - 1] == forced[:-1]  # the last token is a target only
+        assert set(unscored[len(forced) - 1 :]) <= {0}, "padding"
+
+
+def test_the_argument_of_a_language_model_is_its_own(prompts: PromptBuilder) -> None:
+    """It knows nothing of the outline: held to it, it would be refused."""
+    a, b = (dict(row) for row in rows(2))
+    a["arguments"] = {b["seed"]: "Speech A is the better one, all in all."}
+    question = Question((a, b))
+    batch = batch_of(prompts, [question])
+    expected = [prompts.verdict_ids[verdict(a["mos"], b["mos"])], *prompts.encode(f" {a['arguments'][b['seed']]}")]
+    assert scored(batch, 0) == [*expected, prompts.stop]
+
+
+def test_an_answer_off_the_template_is_refused(prompts: PromptBuilder) -> None:
+    """One drawn by another template, or for another question, that is aligned all the same."""
+    described, compared = Question((rows(1)[0],)), Question(tuple(rows(2)))
+    rng = np.random.default_rng(0)
+    for question, place in ((described, 5), (compared, 3)):
+        answer = list(sampled(prompts, question))
+        del answer[place]
+        with pytest.raises(ValueError, match="does not follow the template"):
+            preference_batch(prompts, [question], [tuple(answer)], rng)
 
 
 def test_both_sides_score_the_same_tokens_after_prompts_of_other_lengths(prompts: PromptBuilder) -> None:
@@ -108,14 +151,8 @@ def test_a_prompt_that_could_swallow_the_answers_first_token_is_refused(
 def test_batches_cover_the_questions_and_can_be_built_again(prompts: PromptBuilder) -> None:
     questions = draw_questions(FakeClips(8), 0)  # type: ignore[arg-type]
     assert [question.task for question in questions] == ["describe"] * 8 + ["compare"] * 2
-    sampled = {}
-    for i, question in enumerate(questions):
-        text = f"{'Clear. ' * (i + 1)}"
-        compared = question.task == "compare"
-        sampled[i] = (
-            prompts.compare_answer(*question.clips, "tie", text) if compared else described(prompts, question, text)
-        )
-    first, again = (PreferenceSampler(prompts, questions, sampled, 3, 5) for _ in range(2))
+    answers = [sampled(prompts, question, "Clear. " * (i + 1)) for i, question in enumerate(questions)]
+    first, again = (PreferenceSampler(prompts, questions, answers, 3, 5) for _ in range(2))
     heard = []
     for index in range(len(first.epochs.of(0))):
         assert torch.equal(first(index).student.tokens, again(index).student.tokens)

@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from sqe_fast.answer.program import MAX_DESCRIPTION_TOKENS, chosen
 from sqe_fast.answer.template import PromptBuilder
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
 from tests.support.training_rows import FakeClips
-from training.learning.policy import Policy
-from training.learning.preference import draw_questions, scored
-from training.learning.sampling import AnswerSampler, Question, Settings, sample
+from training.configs import Sampling
+from training.learning import sampling
+from training.learning.questions import Question, draw_questions
+from training.learning.sampling import Asked, read_sampled, sample
+from training.learning.stage import write_checkpoint
 
-SETTINGS = Settings(seed=3, max_tokens=14)
+SEED = 3
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -28,79 +32,120 @@ def clips() -> FakeClips:
 
 
 @pytest.fixture(scope="module")
-def policy(prompts: PromptBuilder, clips: FakeClips) -> Policy:
-    policy = Policy(listening_model(prompts), clips, prompts)  # type: ignore[arg-type]
-    with torch.no_grad():
-        policy.model.decoder.head.weight *= 8  # far from uniform
-    return policy.eval()
-
-
-@pytest.fixture(scope="module")
 def questions(clips: FakeClips) -> list[Question]:
     return draw_questions(clips, 0)  # type: ignore[arg-type]
 
 
-def test_a_description_follows_the_template(policy: Policy, prompts: PromptBuilder, questions: list[Question]) -> None:
-    for answer in AnswerSampler(policy, prompts, SETTINGS).answers(questions[:6]):
+@pytest.fixture(scope="module")
+def checkpoint(prompts: PromptBuilder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model, folder = listening_model(prompts), tmp_path_factory.mktemp("sft")
+    with torch.no_grad():
+        model.decoder.head.weight *= 8  # far from uniform
+    write_checkpoint(model, prompts, folder, {})
+    return folder / "checkpoint"
+
+
+@pytest.fixture(scope="module")
+def answers(
+    checkpoint: Path, prompts: PromptBuilder, clips: FakeClips, questions: list[Question]
+) -> list[tuple[int, ...]]:
+    return drawn(checkpoint, prompts, Asked(clips, questions, checkpoint.parent / "sampled.jsonl"))  # type: ignore[arg-type]
+
+
+def drawn(checkpoint: Path, prompts: PromptBuilder, asked: Asked, seed: int = SEED) -> list[tuple[int, ...]]:
+    sample(checkpoint, prompts, [asked], Sampling(), seed, CPU)
+    return read_sampled(asked.file)
+
+
+def test_a_description_follows_the_template(answers: list[tuple[int, ...]], prompts: PromptBuilder) -> None:
+    for answer in answers[:6]:
         line, newline, prose = answer[:5], answer[5:6], answer[6:]
         assert set(line) <= set(prompts.number_ids)
         assert newline == prompts.encode("\n")
-        assert 1 <= len(prose) <= SETTINGS.max_tokens
+        assert 1 <= len(prose) <= MAX_DESCRIPTION_TOKENS
         assert set(prose[:-1]) <= prompts.prose_ids
         assert {token for token in prose if token in prompts.number_ids} <= {line[-1]}
-        assert len(prose) == SETTINGS.max_tokens or prose[-1] == prompts.stop
+        assert len(prose) == MAX_DESCRIPTION_TOKENS or prose[-1] == prompts.stop
 
 
 def test_a_comparison_argues_for_its_own_verdict(
-    policy: Policy, prompts: PromptBuilder, questions: list[Question]
+    answers: list[tuple[int, ...]], prompts: PromptBuilder, questions: list[Question]
 ) -> None:
-    chosen = [question for question in questions if question.task == "compare"]
-    assert len(chosen) == 2
-    for question, answer in zip(chosen, AnswerSampler(policy, prompts, SETTINGS).answers(chosen), strict=True):
-        at = len(prompts.compare_head(*question.clips))
-        verdict = {id: name for name, id in prompts.verdict_ids.items()}[answer[at]]
-        argued = prompts.argued_head(*question.clips, verdict)  # type: ignore[arg-type]
-        assert answer[: len(argued)] == argued
-        assert not set(answer[len(argued) :]) & set(prompts.number_ids)
-        assert sum(scored(prompts, question, answer)) <= 1 + SETTINGS.max_tokens
+    assert [question.task for question in questions[6:]] == ["compare"] * 2
+    winners = {id: name for name, id in prompts.verdict_ids.items()}
+    for question, answer in zip(questions[6:], answers[6:], strict=True):
+        argued = prompts.compare_answer(*question.clips, winners[answer[0]], "")  # type: ignore[arg-type]
+        conclusion = argued[: -len(prompts.encode(" ")) - 1]
+        assert answer[: len(conclusion)] == conclusion
+        assert not set(answer[len(conclusion) :]) & set(prompts.number_ids)
+        assert sum(chosen(question.program(prompts), answer)) <= 1 + MAX_DESCRIPTION_TOKENS
+
+
+def test_the_line_is_drawn_not_read(answers: list[tuple[int, ...]]) -> None:
+    """Ratings by their expectation leave nothing for the preference to tell apart."""
+    assert len({answer[:5] for answer in answers[:6]}) == 6
 
 
 def test_an_answer_does_not_depend_on_its_neighbours(
-    policy: Policy, prompts: PromptBuilder, questions: list[Question]
+    checkpoint: Path,
+    prompts: PromptBuilder,
+    clips: FakeClips,
+    questions: list[Question],
+    answers: list[tuple[int, ...]],
+    tmp_path: Path,
 ) -> None:
-    sampler = AnswerSampler(policy, prompts, SETTINGS)
-    together = sampler.answers(questions[:4])
-    assert sampler.answers(questions[2:3]) == together[2:3]
-    assert len(set(together)) == 4
+    """Other questions beside it, in another order; and yet each has numbers of its own."""
+    few = [questions[i] for i in (7, 2)]
+    alone = drawn(checkpoint, prompts, Asked(clips, few, tmp_path / "sampled.jsonl"))  # type: ignore[arg-type]
+    assert alone == [answers[7], answers[2]]
+    assert len(set(answers)) == len(answers)
 
 
-def test_draws_follow_the_distribution(policy: Policy, prompts: PromptBuilder) -> None:
-    """Of 4,000 draws, each number's share; at a temperature, and cut to the likeliest. Nothing but numbers is drawn."""
-    ids = list(prompts.number_ids)
-    logits = torch.zeros(policy.model.config.text.vocab_size)
-    logits[ids] = torch.linspace(-3, 3, len(ids)).roll(7)
-    dice = torch.rand(4000, generator=torch.Generator().manual_seed(0))
-    for temperature, top_p in ((1.0, 1.0), (0.5, 1.0), (1.0, 0.6)):
-        sampler = AnswerSampler(policy, prompts, Settings(temperature, top_p))
-        drawn = sampler._draw(logits.expand(4000, -1), ["number"] * 4000, dice)
-        expected = torch.softmax(logits[ids] / temperature, -1)
-        ranked = expected.sort(descending=True)
-        kept = int((ranked.values.cumsum(-1) < top_p).sum()) + 1
-        expected[ranked.indices[kept:]] = 0
-        share = torch.tensor([float((drawn == id).float().mean()) for id in ids])
-        assert float(share.sum()) == pytest.approx(1)
-        assert (share - expected / expected.sum()).abs().max() < 0.02
+def test_another_seed_draws_other_answers(
+    checkpoint: Path,
+    prompts: PromptBuilder,
+    clips: FakeClips,
+    questions: list[Question],
+    answers: list[tuple[int, ...]],
+    tmp_path: Path,
+) -> None:
+    asked = Asked(clips, questions[:2], tmp_path / "sampled.jsonl")  # type: ignore[arg-type]
+    other = drawn(checkpoint, prompts, asked, SEED + 1)
+    assert not set(other) & set(answers)
 
 
 def test_sampling_goes_on_where_it_stopped(
-    policy: Policy, prompts: PromptBuilder, questions: list[Question], tmp_path: Path
+    checkpoint: Path,
+    prompts: PromptBuilder,
+    clips: FakeClips,
+    questions: list[Question],
+    answers: list[tuple[int, ...]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file = tmp_path / "run" / "sampled.jsonl"
-    whole = sample(policy, prompts, questions, SETTINGS, file, "sft", batch_size=3)
-    assert sorted(whole) == list(range(len(questions)))
-    text = file.read_text()
-    file.write_text(text[: int(len(text) * 0.6)])  # cut in the middle of a line
-    assert sample(policy, prompts, questions, SETTINGS, file, "sft", batch_size=3) == whole
-    assert sample(policy, prompts, questions, SETTINGS, file, "sft", batch_size=3) == whole
+    """Answers under the wrong questions after a line that was cut off; a file of other settings taken for its own."""
+    asked = Asked(clips, questions, tmp_path / checkpoint.parent.name / "sampled.jsonl")  # type: ignore[arg-type]
+    monkeypatch.setattr(sampling, "AT_ONCE", 3)
+    whole = (checkpoint.parent / "sampled.jsonl").read_text()
+    asked.file.parent.mkdir()
+    asked.file.write_text(whole[: int(len(whole) * 0.6)])
+    assert drawn(checkpoint, prompts, asked) == answers
+    monkeypatch.setattr(sampling, "TorchRunner", None)  # nothing is missing: no model is opened
+    assert drawn(checkpoint, prompts, asked) == answers
     with pytest.raises(ValueError, match="otherwise"):
-        sample(policy, prompts, questions, replace(SETTINGS, temperature=1.1), file, "sft")
+        sample(checkpoint, prompts, [asked], Sampling(temperature=1.1), SEED, CPU)
+
+
+def test_clips_of_other_splits_are_not_taken_for_one_another(
+    checkpoint: Path, prompts: PromptBuilder, questions: list[Question], tmp_path: Path
+) -> None:
+    """The engine knows a clip by its seed, and two splits of NISQA may hold the same: other audio under one name."""
+    splits = [FakeClips(2, seed=seed) for seed in (1, 2)]
+    asked = [
+        Asked(clips, draw_questions(clips, 0)[:2], tmp_path / f"{place}.jsonl")  # type: ignore[arg-type]
+        for place, clips in enumerate(splits)
+    ]
+    sample(checkpoint, prompts, asked, Sampling(), SEED, CPU)
+    alone = drawn(checkpoint, prompts, replace(asked[1], file=tmp_path / "alone.jsonl"))
+    assert read_sampled(asked[1].file) == alone
+    assert read_sampled(asked[0].file) != alone

@@ -1,0 +1,156 @@
+"""How an answer grows: choices are taken, what the template forces follows, and training sees which was which."""
+
+import pytest
+
+from sqe_fast.answer.program import Draft, Force, Program, Read, Write, chosen
+
+PROMPT = (90, 91)
+STOP, FULL_STOP, NUMBERS, WORDS = 1, 2, frozenset({10, 11, 12}), frozenset({2, 10, 11, 12, 20, 21, 22, 23})
+
+
+def rating(max_tokens: int = 8) -> Program:
+    """Two ratings, a newline (30), prose in which a number is the second rating."""
+    reads = (Read("one", (10, 11, 12), (1.0, 2.0, 3.0)), Read("two", (10, 11, 12), (1.0, 2.0, 3.0)))
+    prose = Write(("two",), STOP, NUMBERS, WORDS, max_tokens=max_tokens)
+    return Program(PROMPT, (*reads, Force((30,)), prose))
+
+
+def arguing(max_tokens: int = 20) -> Program:
+    """A verdict (40 or 41), which opens with 50 51 or with 52; then a sentence that begins with 20 21, and an end."""
+    outline = ((20, 21), (22, FULL_STOP, STOP))
+    reasons = Write((), STOP, frozenset(), WORDS - NUMBERS, outline, FULL_STOP, max_tokens)
+    then = ((Force((50, 51)), reasons), (Force((52,)), reasons))
+    return Program(PROMPT, (Read("verdict", (40, 41), (1.0, 0.0), then),))
+
+
+def grown(program: Program, *choices: int) -> list[int]:
+    draft = Draft(program)
+    for choice in choices:
+        assert draft.allows(choice), choice
+        draft.take(choice)
+    return draft.tokens[len(PROMPT) :]
+
+
+def test_what_is_forced_follows_by_itself() -> None:
+    """A newline left to the model; a number of the prose that is not the rating read."""
+    assert grown(rating(), 12, 10) == [12, 10, 30]
+    assert grown(rating(), 12, 10, 20, 11, 21, STOP) == [12, 10, 30, 20, 10, 21, STOP]
+    assert grown(arguing(), 40) == [40, 50, 51, 20, 21]
+    assert grown(arguing(), 41) == [41, 52, 20, 21]
+    assert grown(arguing(), 41, 23, FULL_STOP) == [41, 52, 20, 21, 23, FULL_STOP, 22, FULL_STOP, STOP]
+
+
+def test_text_is_what_was_written_without_its_stop() -> None:
+    draft = Draft(rating())
+    for choice in (12, 10, 20, 21, STOP):
+        assert draft.step is not None
+        draft.take(choice)
+    assert draft.step is None
+    assert draft.text == [20, 21]
+
+
+def test_a_choice_must_be_allowed() -> None:
+    """An empty description; a number in an argument, which has stated them; an end before the outline's."""
+    draft = Draft(rating())
+    assert [token for token in range(100) if draft.allows(token)] == [10, 11, 12]
+    draft.take(10)
+    draft.take(11)
+    assert {token for token in range(100) if draft.allows(token)} == WORDS
+    draft.take(20)
+    assert {token for token in range(100) if draft.allows(token)} == WORDS | {STOP}
+    argument = Draft(arguing())
+    argument.take(40)
+    argument.take(23)
+    assert {token for token in range(100) if argument.allows(token)} == WORDS - NUMBERS
+
+
+def test_prose_that_does_not_end_is_full() -> None:
+    """Written beyond the positions that were reserved for it; an outline that goes on for ever."""
+    draft = Draft(rating(max_tokens=3))
+    for choice in (10, 11, 20, 21):
+        draft.take(choice)
+        assert not draft.full
+    draft.take(22)
+    assert draft.full
+    assert len(draft.tokens) == draft.longest
+    in_time = Draft(rating(max_tokens=3))
+    for choice in (10, 11, 20, 21, STOP):
+        in_time.take(choice)
+    assert not in_time.full
+    assert in_time.step is None
+    outlined = Draft(arguing(max_tokens=5))
+    for choice in (40, 23, FULL_STOP):
+        outlined.take(choice)
+    assert outlined.full
+    assert len(outlined.tokens) == len(PROMPT) + 3 + 5
+
+
+def test_the_longest_answer_is_reserved() -> None:
+    """Of two branches the longer."""
+    assert Draft(rating()).longest == len(PROMPT) + 2 + 1 + 8
+    assert Draft(arguing()).longest == len(PROMPT) + 1 + 2 + 20
+    shorter = Draft(arguing())
+    shorter.take(41)
+    assert shorter.longest == len(PROMPT) + 1 + 1 + 20
+
+
+def test_prose_is_written_again_from_its_beginning() -> None:
+    """The ratings and the newline must stay, and so must the outline's first words."""
+    draft = Draft(rating())
+    for choice in (12, 10, 20, 11):
+        draft.take(choice)
+    draft.rewrite()
+    assert draft.tokens == [*PROMPT, 12, 10, 30]
+    draft.take(11)
+    assert draft.tokens[-1] == 10
+    argument = Draft(arguing())
+    for choice in (40, 23, 22):
+        argument.take(choice)
+    argument.rewrite()
+    assert argument.tokens == [*PROMPT, 40, 50, 51, 20, 21]
+
+
+CHOICES = [
+    (rating(), (12, 10, 20, 11, 21, STOP)),
+    (rating(), (12, 10, 11, STOP)),
+    (arguing(), (40, 23, FULL_STOP)),
+    (arguing(), (41, 23, 22, FULL_STOP)),
+]
+
+
+@pytest.mark.parametrize(("program", "choices"), CHOICES)
+def test_of_an_answer_the_choices_are_told_from_the_rest(program: Program, choices: tuple[int, ...]) -> None:
+    """A forced token that is trained, or a chosen one that is not; a number of the prose is no choice of its value."""
+    answer = grown(program, *choices)
+    marks = chosen(program, answer)
+    kept = [token for token, mark in zip(answer, marks, strict=True) if mark]
+    draft, expected = Draft(program), []
+    for choice in choices:
+        expected += [] if draft.is_number(choice) else [choice]
+        draft.take(choice)
+    assert kept == expected
+    for end in range(len(answer)):
+        assert chosen(program, answer[:end]) == marks[:end], "an answer that was cut off"
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 4])
+def test_an_answer_off_the_template_is_refused(place: int) -> None:
+    """A rating that is none, another newline, a MOS in the prose that is not the one read: the first is named."""
+    answer = grown(rating(), 12, 10, 20, 11, 21, STOP)
+    answer[place] = 12 if place == 4 else 77
+    with pytest.raises(ValueError, match=f"template at token {place}"):
+        chosen(rating(), answer)
+
+
+def test_nothing_follows_the_end_and_the_outline_is_kept() -> None:
+    with pytest.raises(ValueError, match="template at token 4"):
+        chosen(rating(), [12, 10, 30, STOP, 20])
+    with pytest.raises(ValueError, match="template at token 4"):
+        chosen(arguing(), [40, 50, 51, 20, 22])
+
+
+def test_words_that_the_engine_would_not_choose_are_choices_of_whoever_wrote_them() -> None:
+    """The corpus may hold a character that the tokenizer splits into bytes, and be longer than what is served."""
+    assert chosen(rating(), [12, 10, 30, 99, STOP]) == (True, True, False, True, True)
+    argument = grown(arguing(), 41, 23, 23, 23, FULL_STOP)
+    assert chosen(arguing(max_tokens=4), argument) == chosen(arguing(), argument)
