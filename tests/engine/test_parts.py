@@ -57,13 +57,14 @@ def test_no_more_sequences_than_slots() -> None:
         Scheduler(0)
 
 
-def test_the_last_slot_is_kept_for_alerts() -> None:
+@pytest.mark.parametrize("slots", [2, 3])
+def test_the_last_slot_is_kept_for_alerts(slots: int) -> None:
     """An alert that waits until one of eight long descriptions has ended."""
-    scheduler = Scheduler(3)
+    scheduler = Scheduler(slots)
     for priority in (Priority.BATCH, Priority.STREAM, Priority.INTERACTIVE):
         scheduler.add(entry(priority))
-    admit(scheduler)
-    admit(scheduler)
+    for _ in range(slots - 1):
+        admit(scheduler)
     assert scheduler.candidate() is None
     scheduler.add(entry(Priority.ALERT))
     assert admit(scheduler).priority is Priority.ALERT
@@ -82,10 +83,22 @@ def test_the_urgent_go_first_and_nobody_is_starved() -> None:
         scheduler.skip(found)
         order.append(found.priority)
     assert order[:PATIENCE] == [Priority.ALERT] * PATIENCE
+    assert order[PATIENCE] is Priority.BATCH
     assert set(order[: 2 * PATIENCE]) == set(Priority), "everybody had a turn"
     assert max(order.count(priority) for priority in Priority) == order.count(Priority.ALERT)
     waits = [place for place, priority in enumerate(order) if priority is Priority.INTERACTIVE]
     assert max(b - a for a, b in pairwise(waits)) <= PATIENCE + len(Priority)
+
+
+def test_patience_begins_when_somebody_waits() -> None:
+    """A batch that comes after many alerts, and goes before the next one as if it had waited for all of them."""
+    scheduler = Scheduler(64)
+    for _ in range(PATIENCE + 1):
+        scheduler.add(entry(Priority.ALERT))
+    for _ in range(PATIENCE):
+        admit(scheduler)
+    scheduler.add(entry(Priority.BATCH))
+    assert admit(scheduler).priority is Priority.ALERT
 
 
 def test_within_a_priority_first_come_first_served() -> None:
