@@ -119,6 +119,8 @@ def test_from_rated_recordings_to_a_model_that_scores(tmp_path: Path, capsys: py
     found = stage("evaluate", "--model", str(tmp_path / "whole"), "--described", "0", "--pairs", "0")
     assert "3 clips, rated by: human" in found
 
+    assert "ridge on signal statistics, 3 files" in stage("baselines")
+
     [evaluation] = Evaluator.from_pretrained(tmp_path / "whole").evaluate([(talk(1.0, seed=99), SAMPLE_RATE)])
     assert evaluation.model.startswith("whole@")
     assert evaluation.ratings is not None

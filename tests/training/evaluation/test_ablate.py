@@ -1,10 +1,11 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sqe_fast.errors import UnusableError
-from training.configs import Ablate, Budget
+from training.configs import Ablate, Budget, Schedule, Weights
 from training.corpora.corpus import Clips
 from training.evaluation import ablate
 
@@ -55,6 +56,38 @@ def test_finished_arms_are_not_trained_again_and_the_warm_up_comes_first(
     table = run("kl", "sft", "one-caption")
     assert trained[2:] == ["SFT only, one caption a clip"]
     assert (tmp_path / "ablation" / "table.md").read_text() == table
+
+
+@pytest.mark.parametrize("name", ablate.ARMS)
+def test_an_arm_is_trained_as_its_row_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An arm that trains something else than its title is a wrong row in the table, and nothing else shows it."""
+    calls: dict[str, tuple[Any, ...]] = {}
+    for stage in (ablate.alld, ablate.sft, ablate.encoder):
+        monkeypatch.setattr(stage, "run", lambda *given, stage=stage: calls.setdefault(stage.__name__[18:], given))
+    arm, budget = ablate.ARMS[name], Budget(steps=5, encoder_steps=7, batch_size=8, precision="bf16")
+    config = Ablate(run=tmp_path, budget=budget)
+    ablate._train(arm, config, tmp_path / "ablation" / f"{name}-3", 3, "clips", "held out", "prompts")  # type: ignore[arg-type]
+    if arm.aligns:
+        assert calls.keys() == {"alld"}
+        trained, *rest = calls["alld"]
+        assert (trained.warm_up, trained.expert_folder) == ("sft-3", tmp_path / "expert")
+        assert trained.schedule == Schedule(steps=5, batch_size=4, precision="bf16", seed=3)
+        assert trained.weights == Weights(preference=arm.preference, kl=arm.kl, anchor=arm.anchor)
+    else:
+        assert calls.keys() == ({"sft", "encoder"} if arm.hears else {"sft"})
+        trained, start, *rest = calls["sft"]
+        assert trained.schedule == Schedule(steps=5 * arm.length, batch_size=8, precision="bf16", seed=3)
+        assert trained.one_caption == (name == "one-caption")
+        assert start.expert == tmp_path / "expert"
+        if arm.hears:
+            encoder, *same = calls["encoder"]
+            assert same == rest
+            assert start.encoder == encoder.run / encoder.name
+            assert encoder.name == f"encoder-{arm.encoder_layers}-3"
+            assert encoder.encoder_layers == arm.encoder_layers
+            assert encoder.schedule == Schedule(steps=7, batch_size=16, precision="bf16", seed=3)
+    assert trained.run / trained.name == tmp_path / "ablation" / f"{name}-3"
+    assert rest == ["clips", "held out", "prompts"]
 
 
 def test_an_arm_that_is_not_there_is_named_before_anything_is_trained(tmp_path: Path) -> None:
