@@ -64,6 +64,7 @@ class PromptBuilder:
         self.verdict_ids = {verdict: self._single(token) for verdict, token in VERDICTS.items()}
         self.full_stop = self._single(".")
         self.prose_ids = self._prose_ids()
+        self._reason_ids = self.prose_ids - frozenset(self.number_ids)
 
     def _single(self, token: str) -> int:
         ids = self.encode(token)
@@ -175,8 +176,7 @@ class PromptBuilder:
         ratings as the lines show them (`argument.outline`); the model says how it sounds."""
         reasons, weighing = outline(shown(a), shown(b), winner)
         begun = (*(self.encode(f" {reason}") for reason in reasons), self.encode(f" {weighing}{IM_END}"))
-        prose = self.prose_ids - frozenset(self.number_ids)
-        return Write((), self.stop, frozenset(), prose, begun if outlined else (), self.full_stop)
+        return Write((), self.stop, frozenset(), self._reason_ids, begun if outlined else (), self.full_stop)
 
     def text(self, tokens: Sequence[int]) -> str:
         """Prose from generated token ids."""

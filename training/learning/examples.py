@@ -121,10 +121,11 @@ def text_example(
 
 def audio_program(prompts: PromptBuilder, clips: Sequence[Annotation], *, outlined: bool = True) -> Program:
     """What the engine runs to describe one clip, or to compare two."""
-    first, *second = (audio_tokens(frame_count(clip["samples"])) for clip in clips)
-    if not second:
-        return prompts.rate(first, describe=True)
-    return prompts.compare(first, *second, *clips, outlined=outlined)
+    counts = [audio_tokens(frame_count(clip["samples"])) for clip in clips]
+    if len(clips) == 1:
+        return prompts.rate(counts[0], describe=True)
+    a, b = clips
+    return prompts.compare(counts[0], counts[1], a, b, outlined=outlined)
 
 
 def audio_prompt(prompts: PromptBuilder, clips: Sequence[Annotation]) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.audio.features import log_mel
+from sqe_fast.model.decoder import CacheRows, KVCache
 from sqe_fast.model.encoder import PackedClip
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 from sqe_fast.results import RATINGS
@@ -56,20 +57,19 @@ class Policy(nn.Module):
     @torch.inference_mode()
     def rate(self, clips: Sequence[Annotation]) -> Tensor:
         """The five ratings of each clip, [B, 5], as inference reads them: each after those read before it."""
-        fed, audio = [list(audio_prompt(self.prompts, (clip,))) for clip in clips], self.encode(clips)
-        read = list[Tensor]()
-        for _ in RATINGS:
-            read.append(self.answer_loss.expectation(self.model.logits(self._last(fed, audio)).float()))
-            for tokens, rating in zip(fed, read[-1].tolist(), strict=True):
-                tokens.append(self.prompts.number_id(rating))
+        fed = [torch.tensor(audio_prompt(self.prompts, (clip,)), device=self.device) for clip in clips]
+        rows, lengths = range(len(fed)), [len(tokens) for tokens in fed]
+        head = self.model.decoder.head.weight
+        cache = KVCache.allocate(self.model.config.text, len(fed), max(lengths) + len(RATINGS), like=head)
+        padded = nn.utils.rnn.pad_sequence(fed, batch_first=True)
+        hidden = self.model(padded, self.encode(clips), CacheRows(cache, rows, [0] * len(fed)))
+        last, read = hidden[rows, [length - 1 for length in lengths]], list[Tensor]()
+        for step in range(len(RATINGS)):
+            read.append(self.answer_loss.expectation(self.model.logits(last).float()))
+            numbers = [[self.prompts.number_id(rating)] for rating in read[-1].tolist()]
+            places = CacheRows(cache, rows, [length + step for length in lengths])
+            last = self.model(torch.tensor(numbers, device=self.device), (), places)[:, -1]
         return torch.stack(read, 1)
-
-    def _last(self, fed: Sequence[Sequence[int]], audio: Sequence[Tensor]) -> Tensor:
-        """Hidden states after the last token of each row, [B, H]. Nothing is cached: five short passes cost little
-        beside encoding the clips."""
-        padded = nn.utils.rnn.pad_sequence([torch.tensor(tokens, device=self.device) for tokens in fed], True)
-        hidden: Tensor = self.model(padded, audio)
-        return hidden[range(len(fed)), [len(tokens) - 1 for tokens in fed]]
 
     def validate(self, batch_size: int = 16) -> dict[str, float]:
         """Mean squared error and correlation of each rating, over all clips."""
