@@ -46,9 +46,9 @@ class Sampling:
     top_p: float = 1.0
     """Draw from the likeliest tokens that hold this share of the probability."""
     top: int = 256
-    """Of how many best tokens prose is drawn; what lies beyond is lost. With `tiny` at a temperature of 0.9 that is
-    0.05 % of the probability on average (of 8 tokens 1.5 %, of 32 0.3 %, of 64 0.2 %), and one draw in 2,600 has a
-    larger nucleus of 0.95 (of 64 tokens one in 66)."""
+    """Of how many best tokens prose is drawn, at most the vocabulary; what lies beyond is lost. With `tiny` at a
+    temperature of 0.9 that is 0.05 % of the probability on average (of 8 tokens 1.5 %, of 32 0.3 %, of 64 0.2 %), and
+    one draw in 2,600 has a larger nucleus of 0.95 (of 64 tokens one in 66)."""
 
     def __post_init__(self) -> None:
         if not (self.temperature > 0 and 0 < self.top_p <= 1 and self.top > 0):

@@ -17,8 +17,8 @@ from tests.support.fake_runner import FakeRunner
 from tests.support.programs import MARKER, NAMES, NUMBERS, STOP, VALUES, described, rating, saying, write
 
 
-def drawn(value: float, seed: int, **how: float) -> Request:
-    return replace(described(value, max_tokens=20), sampling=Sampling(seed, **how))  # type: ignore[arg-type]
+def drawn(value: float, seed: int, temperature: float = 1.0, top: int = 64) -> Request:
+    return replace(described(value, max_tokens=20), sampling=Sampling(seed, temperature, top=top))
 
 
 def run(*requests: Request, runner: FakeRunner | None = None) -> list[Result]:
@@ -83,7 +83,7 @@ def test_what_is_read_decides_what_follows() -> None:
     """The conclusion for A under a verdict for B, or a slot too short for the longer of the two."""
     then = tuple((Force((60 + n,) * (n + 1)), write(max_tokens=3)) for n in range(2))
     program = Program((1, 2), (Read("verdict", NUMBERS[:2], (1.0, -1.0), then),))
-    results = run(*(Request(program, (), Sampling(seed)) for seed in range(40)))
+    results = run(*(Request(program, (), Sampling(seed, top=64)) for seed in range(40)))
     assert {result.tokens[:2] for result in results} == {(NUMBERS[0], 60), (NUMBERS[1], 61)}
     for result in results:
         assert result.tokens[0] == result.reads["verdict"].token

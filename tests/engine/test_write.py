@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from sqe_fast.answer.program import Program
+from sqe_fast.answer.program import Force, Program
 from sqe_fast.engine.engine import Engine
-from sqe_fast.engine.sequence import TOP_K, Request, Result
+from sqe_fast.engine.sequence import TOP_K, Request, Result, Sampling
 from sqe_fast.errors import ErrorCode
 from sqe_fast.runners.base import Top
 from tests.support.fake_runner import FakeRunner, Script
-from tests.support.programs import MARKER, NAMES, NUMBERS, STOP, described, rating, saying, write
+from tests.support.programs import MARKER, NAMES, NEWLINE, NUMBERS, STOP, described, rating, saying, write
 
 MARKERS = tuple(range(MARKER, MARKER + TOP_K))
 """Nothing else is among the best tokens."""
@@ -140,3 +140,50 @@ def test_an_outlined_text_cannot_end_before_its_last_sentence() -> None:
     result = outlined(9, (STOP, 23), DOT, outline=((20,), (26, DOT, STOP)))
     assert result.error is None
     assert result.text_tokens == (20, 23, DOT, 26, DOT)
+
+
+def test_a_retry_of_outlined_text_feeds_its_beginning_once() -> None:
+    """The outline's first words are in memory: feeding them again costs passes."""
+    runner = FakeRunner(script=saying(9, 9, MARKERS, DOT))
+    step = replace(write(max_tokens=16), outline=((20, 21), (26, DOT, STOP)), full_stop=DOT)
+    [result] = Engine(runner).run([Request(Program((1, 20, 7), (step,)), ())])
+    assert result.error is not None
+    assert not runner.decoded, "spoilt at once, twice"
+    alternatives = FakeRunner(script=saying(9, 9, (MARKER, 23), DOT))
+    [result] = Engine(alternatives).run([Request(Program((1, 20, 7), (step,)), ())])
+    assert result.text_tokens == (20, 21, 23, DOT, 26, DOT)
+    assert [step.tokens for [step] in alternatives.decoded] == [(23,)]
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_each_text_has_a_retry_of_its_own(sampled: bool) -> None:
+    """After a retry the next text sampled too, or given up at its first slip; or greedy, where all was to be drawn."""
+
+    def script(history: tuple[float, ...]) -> tuple[int, ...]:
+        second = history.index(NEWLINE) if NEWLINE in history else len(history)
+        written = len(history) - second - 1 if second < len(history) else len(history) - 2
+        if second == len(history) and not sampled:
+            return (MARKER, 20, STOP) if written == 0 else (STOP,)
+        return (20, 21, 22, 23, 24) if written < 4 else (STOP,)
+
+    steps = (write(), Force((NEWLINE,)), write())
+    seeds = range(12)
+    requests = [Request(Program((1, 2), steps), (), Sampling(seed, top=64) if sampled else None) for seed in seeds]
+    results = Engine(FakeRunner(script=script)).run(requests)
+    assert not [result.error for result in results if result.error]
+    second = {result.tokens[result.tokens.index(NEWLINE) + 1 :] for result in results}
+    assert len(second) > 6 if sampled else second == {(20, 20, 20, 20, STOP)}
+
+
+def test_a_second_text_may_be_retried_after_the_first_was() -> None:
+    """One retry for all texts, or the beginning of the first given to the second."""
+
+    def script(history: tuple[float, ...]) -> tuple[int, ...]:
+        words = {2: (MARKER, 20), 5: (MARKER, 21)}
+        return words.get(len(history), (STOP, 22))
+
+    [result] = Engine(FakeRunner(script=script)).run(
+        [Request(Program((1, 2), (write(), Force((NEWLINE,)), write())), ())]
+    )
+    assert result.error is None
+    assert [token for token in result.tokens if token not in (STOP, 22)] == [20, NEWLINE, 21]
