@@ -13,7 +13,18 @@ from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import RATINGS
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.training_rows import cause, rows
-from training.learning.examples import IGNORED, Batch, Example, Sampler, Task, audio_example, collate, text_example
+from training.learning.examples import (
+    IGNORED,
+    Batch,
+    Example,
+    Sampler,
+    Task,
+    audio_example,
+    audio_prompt,
+    collate,
+    text_example,
+    text_prompt,
+)
 from training.streams import Stream
 
 STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
@@ -129,6 +140,15 @@ def test_policy_and_expert_answer_alike(prompts: PromptBuilder) -> None:
 def test_marks_belong_to_answer_tokens() -> None:
     with pytest.raises(ValueError, match="marks"):
         Example((1, 2), (3, 4), scored=(True,))
+
+
+@pytest.mark.parametrize("prompt_of", [audio_prompt, text_prompt])
+def test_both_sides_know_the_ratings_of_what_they_compare(prompts: PromptBuilder, prompt_of: Any) -> None:
+    """The verdict follows from two lines that inference has read: an expert without them answers another question."""
+    pair = rows(2)
+    prompt, lines = prompt_of(prompts, pair), prompts.lines(*pair)
+    assert prompt[-len(lines) :] == lines
+    assert [token for token in lines if token in prompts.number_ids] == [*prompts.line(pair[0]), *prompts.line(pair[1])]
 
 
 def test_a_batch_can_be_built_again(prompts: PromptBuilder) -> None:
