@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +72,6 @@ def language_model(body: dict[str, Any]) -> str:
     if len(rows) == 1:
         return captions.describe(rows[0], np.random.default_rng(len(body["messages"])))
     return PREFERENCES[verdict(rows[0]["mos"], rows[1]["mos"])]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Steps as small as these spend several threads' time on waiting for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def logged(folder: Path) -> list[dict[str, float]]:
