@@ -7,7 +7,7 @@ import os
 from hypothesis import settings
 
 # Triton decides when it is imported: kernels run in its interpreter, on the CPU. What a GPU's compiler makes of them is
-# looked at in processes of their own (tests/kernels/triton/compiling.py).
+# looked at in processes of their own (tests/kernels/triton/survey.py).
 os.environ["TRITON_INTERPRET"] = "1"
 
 from tests.support.triton_interpreter import multiply_rows_apart

@@ -1,10 +1,6 @@
-"""What Triton and ptxas make of the kernels for real GPUs: registers, spills, shared memory, instructions.
+"""What Triton and ptxas make of a kernel for a real GPU: registers, spills, shared memory, instructions.
 
-    python -m tests.kernels.triton.compiling            a Markdown table for sm_80 and sm_90
-    python -m tests.kernels.triton.compiling 90         the same as JSON, for one of them
-
-Compiled, never run: no GPU is needed. Each architecture has a process of its own; what was compiled before is found in
-Triton's cache.
+Compiled, never run: no GPU is needed. What was compiled before is found in Triton's cache.
 """
 
 from __future__ import annotations
@@ -12,13 +8,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-from tests.kernels.triton.processes import ARCHITECTURES, ask
 
 if TYPE_CHECKING:
     from tests.kernels.triton.recording import Launch
@@ -72,6 +67,7 @@ class MachineCode:
 
 
 def machine_code(name: str, launch: Launch) -> MachineCode:
+    """In a process where Triton is not an interpreter."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -79,64 +75,51 @@ def machine_code(name: str, launch: Launch) -> MachineCode:
     source = ASTSource(launch.kernel, launch.signature, launch.constants, launch.attributes)
     start = time.perf_counter()
     compiled = triton.compile(source, target=GPUTarget("cuda", launch.architecture, 32), options=launch.options)
-    seconds = time.perf_counter() - start
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(compiled.asm["cubin"])
-        file.flush()
-        usage = _cuobjdump("--dump-resource-usage", file.name)
-        listing = _cuobjdump("-sass", file.name)
-    registers, stack = map(int, re.findall(r"REG:(\d+) STACK:(\d+)", usage)[0])
     return MachineCode(
         name,
         launch.name,
         launch.tile,
         launch.architecture,
         launch.options["num_warps"] * 32,
-        registers,
-        stack,
         shared=compiled.metadata.shared,
-        seconds=round(seconds, 2),
-        **{field: len(re.findall(pattern, listing)) for field, pattern in INSTRUCTIONS.items()},
+        seconds=round(time.perf_counter() - start, 2),
+        **_figures(compiled.asm["cubin"]),
     )
 
 
-def _cuobjdump(option: str, file: str) -> str:
+def _figures(cubin: bytes) -> dict[str, int]:
+    """Registers, stack and counts of INSTRUCTIONS; kept in Triton's cache too, as reading a listing takes a while."""
+    from triton.runtime.cache import get_cache_manager
+
+    cache = get_cache_manager(sha256(cubin + repr(INSTRUCTIONS).encode()).hexdigest())
+    if known := cache.get_file("figures.json"):
+        return dict(json.loads(Path(known).read_text()))
+    listing = _listing(cubin)
+    registers, stack = map(int, re.findall(r"REG:(\d+) STACK:(\d+)", listing)[0])
+    counts = {field: len(re.findall(pattern, listing)) for field, pattern in INSTRUCTIONS.items()}
+    figures = {"registers": registers, "stack": stack, **counts}
+    cache.put(json.dumps(figures), "figures.json", binary=False)
+    return figures
+
+
+def _listing(cubin: bytes) -> str:
+    """What it uses, and its instructions."""
     import triton
 
-    command = [triton.knobs.nvidia.cuobjdump.path, option, file]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def compiled(architecture: int) -> list[MachineCode]:
-    """Of every specimen; in this process, where Triton must not be an interpreter."""
-    from tests.kernels.triton.specimens import specimens
-
-    return [machine_code(specimen.name, specimen.launch) for specimen in specimens(architecture)]
-
-
-def compiled_apart() -> dict[int, list[MachineCode]]:
-    """By architecture."""
-    answers = ask("tests.kernels.triton.compiling", *([architecture] for architecture in ARCHITECTURES))
-    found = {}
-    for architecture, rows in zip(ARCHITECTURES, answers, strict=True):
-        found[architecture] = [MachineCode(**row) for row in rows]
-    return found
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [triton.knobs.nvidia.cuobjdump.path, "--dump-resource-usage", "-sass", file.name]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 COLUMNS = ("registers", "stack", "spilled", "shared", "blocks", "hgmma", "hmma", "bulk", "copies", "loads", "stores")
 
 
 def table(architecture: int, codes: list[MachineCode]) -> str:
+    """In Markdown."""
     lines = [f"| sm_{architecture} | first called in | threads | {' | '.join(COLUMNS)} |", "| --- " * 14 + "|"]
     for code in codes:
         numbers = " | ".join(str(getattr(code, column)) for column in COLUMNS)
         lines.append(f"| {code.budget} | {code.specimen} | {code.threads} | {numbers} |")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        json.dump([asdict(code) for code in compiled(int(sys.argv[1]))], sys.stdout)
-    else:
-        for architecture, codes in compiled_apart().items():
-            print(table(architecture, codes), end="\n\n")

@@ -5,6 +5,7 @@ No result would tell, where what was read too far is thrown away; a GPU may faul
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 from torch import Tensor
 from triton.runtime import interpreter
 from triton.tools.tensor_descriptor import TensorDescriptor
+
+from tests.kernels.triton.survey import Survey, surveys
 
 Addresses = npt.NDArray[np.uint64]
 
@@ -65,6 +68,18 @@ def addresses_lie_in_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreter.GridExecutor, "__call__", noted)
     monkeypatch.setattr(interpreter.InterpreterBuilder, "create_masked_load", checked_load)
     monkeypatch.setattr(interpreter.InterpreterBuilder, "create_masked_store", checked_store)
+
+
+@pytest.fixture(scope="session")
+def surveyed() -> dict[int, Survey]:
+    """Compiling takes minutes of CPU where Triton's cache is cold, and seconds where it is warm."""
+    start = time.perf_counter()
+    found = surveys()
+    for architecture, survey in found.items():
+        seconds = sum(code.seconds for code in survey.codes)
+        print(f"\nsm_{architecture}: {len(survey.codes)} kernels, {seconds:.0f} s of compiling")
+    print(f"{time.perf_counter() - start:.0f} s in all")
+    return found
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -86,7 +84,3 @@ def made_by_lengths(architecture: int) -> list[str]:
                 if one.tile == other.tile and one.compiled_for != other.compiled_for:
                     found.append(f"{call.operator}: {one.name} {one.tile}")
     return sorted(set(found))
-
-
-if __name__ == "__main__":
-    json.dump(made_by_lengths(int(sys.argv[1])), sys.stdout)

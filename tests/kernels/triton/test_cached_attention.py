@@ -18,6 +18,8 @@ HEADS = [(2, 2, 16), (4, 2, 48), (7, 1, 32), (2, 1, 128)]
 """(heads, kv_heads, head_dim): ratios of 1, 2 and 7; halves of fewer than 16 columns and of no power of two."""
 SPANS = [(0, 1), (0, 21), (37, 40), (70, 1)]
 """(past, T)"""
+PREFILLS = [*((HEADS[2], span) for span in SPANS), (HEADS[1], SPANS[1]), *((heads, SPANS[2]) for heads in HEADS[::3])]
+"""Every span of grouped heads, and the other heads each at one."""
 MAX_LENGTH = 2 * CHUNK + 20
 
 
@@ -64,9 +66,9 @@ def assert_memory_close(found: Memory, expected: Memory, exact: Memory) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("past", "steps"), SPANS)
-@pytest.mark.parametrize(("heads", "kv_heads", "head_dim"), HEADS)
-def test_prefill(heads: int, kv_heads: int, head_dim: int, past: int, steps: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(("shape", "span"), PREFILLS)
+def test_prefill(shape: tuple[int, int, int], span: tuple[int, int], dtype: torch.dtype) -> None:
+    (heads, kv_heads, head_dim), (past, steps) = shape, span
     given, turns = rows(steps, heads, kv_heads, head_dim, dtype), angles(head_dim)
     memory = Memory.holding([3, past, 9], kv_heads, head_dim, dtype)
     copies = [memory.to(dtype), memory.to(dtype), memory.to(torch.float64)]
@@ -80,10 +82,10 @@ def test_prefill(heads: int, kv_heads: int, head_dim: int, past: int, steps: int
         assert torch.equal(part[1, :, :past], before[1, :, :past])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("heads", "kv_heads", "head_dim"), HEADS)
-def test_decode(heads: int, kv_heads: int, head_dim: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(("shape", "dtype"), [*zip(HEADS, DTYPES * 2, strict=True), (HEADS[2], torch.float16)])
+def test_decode(shape: tuple[int, int, int], dtype: torch.dtype) -> None:
     """Empty slots, ends of chunks, and a slot more than rows."""
+    heads, kv_heads, head_dim = shape
     past = [0, 37, CHUNK - 1, CHUNK, 2 * CHUNK + 3]
     given, turns = rows(len(past), heads, kv_heads, head_dim, dtype), angles(head_dim)
     memory = Memory.holding([*past, 50], kv_heads, head_dim, dtype)
@@ -140,9 +142,10 @@ def test_later_positions_are_not_seen(dtype: torch.dtype) -> None:
     assert not torch.equal(before[25:], after[25:])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("heads", "kv_heads"), [(2, 2), (7, 1)])
-def test_a_row_decodes_the_same_alone(heads: int, kv_heads: int, dtype: torch.dtype, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize(("heads", "kv_heads", "dtype"), [(2, 2, torch.float32), (7, 1, torch.float16)])
+def test_a_row_decodes_the_same_alone(
+    heads: int, kv_heads: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bit for bit, however many programs share its chunks."""
     past = [2 * CHUNK + 7, 3, CHUNK]
     given, turns = rows(3, heads, kv_heads, 32, dtype), angles(32)

@@ -1,75 +1,63 @@
 """The kernels as compiled for A100 and H100 keep to their budgets, spill nothing and use what these GPUs have.
 
-Compiled at the sizes of a 7B model, never run. Cold it takes minutes of CPU, less from Triton's cache.
+Compiled at the sizes of a 7B model, never run.
 """
 
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
 from tests.kernels.triton.budgets import BUDGETS, COPY_ENGINE, TENSOR_CORES
-from tests.kernels.triton.compiling import INSTRUCTIONS, MachineCode, compiled_apart
-from tests.kernels.triton.processes import ARCHITECTURES, ask
+from tests.kernels.triton.compiling import INSTRUCTIONS
+from tests.kernels.triton.survey import ARCHITECTURES, Survey
 
-Codes = dict[int, list[MachineCode]]
-
-
-@pytest.fixture(scope="module")
-def codes() -> Codes:
-    start = time.perf_counter()
-    found = compiled_apart()
-    for architecture, rows in found.items():
-        print(f"\nsm_{architecture}: {len(rows)} kernels, {sum(row.seconds for row in rows):.0f} s of compiling")
-    print(f"{time.perf_counter() - start:.0f} s in all")
-    return found
+Surveyed = dict[int, Survey]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_kernels_keep_to_their_budgets(codes: Codes, architecture: int) -> None:
-    for code in codes[architecture]:
+def test_kernels_keep_to_their_budgets(surveyed: Surveyed, architecture: int) -> None:
+    for code in surveyed[architecture].codes:
         budget = BUDGETS[code.budget][architecture]
         assert code.registers <= budget.registers, code
         assert code.shared <= budget.shared, code
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_budget_is_for_a_kernel(codes: Codes, architecture: int) -> None:
+def test_every_budget_is_for_a_kernel(surveyed: Surveyed, architecture: int) -> None:
     budgets = {name for name, by_architecture in BUDGETS.items() if architecture in by_architecture}
-    assert budgets == {code.budget for code in codes[architecture]}
+    assert budgets == {code.budget for code in surveyed[architecture].codes}
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_nothing_spills(codes: Codes, architecture: int) -> None:
-    assert not [code for code in codes[architecture] if code.stack or code.spilled]
+def test_nothing_spills(surveyed: Surveyed, architecture: int) -> None:
+    assert not [code for code in surveyed[architecture].codes if code.stack or code.spilled]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_products_are_made_by_tensor_cores(codes: Codes, architecture: int) -> None:
-    assert set(TENSOR_CORES) <= {code.kernel for code in codes[architecture]}
-    for code in codes[architecture]:
+def test_products_are_made_by_tensor_cores(surveyed: Surveyed, architecture: int) -> None:
+    assert set(TENSOR_CORES) <= {code.kernel for code in surveyed[architecture].codes}
+    for code in surveyed[architecture].codes:
         wanted = TENSOR_CORES.get(code.kernel, {}).get(architecture)
         found = {name for name in ("hgmma", "hmma") if getattr(code, name)}
         assert found == ({wanted} if wanted else set()), code
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_memory_is_read_in_wide_pieces(codes: Codes, architecture: int) -> None:
+def test_memory_is_read_in_wide_pieces(surveyed: Surveyed, architecture: int) -> None:
     """Sixteen bytes at a time; the factors of tensor cores straight to shared memory. A stride or an address of which
     the compiler does not know that it is a multiple of 16 bytes takes away both."""
-    for code in codes[architecture]:
+    for code in surveyed[architecture].codes:
         assert code.bulk + code.copies + (0 if code.kernel in TENSOR_CORES else code.loads), code
         assert not code.narrow_copies, code
         assert bool(code.bulk) == (architecture >= 90 and code.kernel in COPY_ENGINE), code
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_no_length_makes_another_kernel(architecture: int) -> None:
+def test_no_length_makes_another_kernel(surveyed: Surveyed, architecture: int) -> None:
     """Or a clip, prompt or batch of a new length would wait for the compiler, while serving."""
-    (found,) = ask("tests.kernels.triton.specimens", [architecture])
-    assert not found
+    assert not surveyed[architecture].made_by_lengths
 
 
 def test_how_instructions_are_told() -> None:

@@ -1,8 +1,5 @@
 """What the recorded launches do beside what they have to: multiply-adds in tiles, and bytes. By count, not measured.
 
-    python -m tests.kernels.triton.work          a Markdown table for sm_80 and sm_90
-    python -m tests.kernels.triton.work 90       the same as JSON, for one of them
-
 Grids and tiles are those of the launches (`recording`), of 32 utterances of 2 to 12 s in the encoder, a prompt of 300
 tokens behind a prefix of 37, and 8 and 32 sequences that hold 420 positions. Bytes, in two ways, for L2s of
 opposite kinds; the truth lies between, and nothing here is a time:
@@ -17,12 +14,8 @@ Attention's keys are read in whole tiles up to the end of a clip or of what a ti
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from tests.kernels.triton.processes import ARCHITECTURES, ask
 
 if TYPE_CHECKING:
     from tests.kernels.triton.recording import Launch
@@ -147,7 +140,7 @@ def _moved(launch: Launch, call: Call, held: int) -> int:
 
 
 def done(architecture: int) -> list[Done]:
-    """In this process, where Triton must not be an interpreter."""
+    """In a process where Triton is not an interpreter."""
     from tests.kernels.triton.specimens import recorded
     from tests.support.least_work import least_work
     from tests.support.workloads import BATCH
@@ -163,12 +156,8 @@ def done(architecture: int) -> list[Done]:
     return rows
 
 
-def done_apart() -> dict[int, list[Done]]:
-    answers = ask("tests.kernels.triton.work", *([architecture] for architecture in ARCHITECTURES))
-    return {a: [Done(**row) for row in rows] for a, rows in zip(ARCHITECTURES, answers, strict=True)}
-
-
 def table(architecture: int, rows: list[Done]) -> str:
+    """In Markdown."""
     heading = f"| sm_{architecture} | GFLOP | padding | least MB | moved | tiles | FLOP / least byte | programs |"
     lines = [heading, "| --- | " + "---: | " * 7]
     for row in rows:
@@ -178,11 +167,3 @@ def table(architecture: int, rows: list[Done]) -> str:
         )
         lines.append(f"| {row.call} | {numbers} |")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        json.dump([asdict(row) for row in done(int(sys.argv[1]))], sys.stdout)
-    else:
-        for architecture, rows in done_apart().items():
-            print(table(architecture, rows), end="\n\n")

@@ -62,7 +62,7 @@ void run(std::size_t columns, std::size_t offset, std::size_t gap) {
 }  // namespace
 
 int main() {
-    for (const std::size_t columns : {1, 2, 3, 4, 5, 31, 255, 257, 1000, 1023, 1029})
+    for (const std::size_t columns : {1, 2, 3, 4, 5, 31, 255, 257, 1029})
         for (const std::size_t offset : {0, 1, 2, 3})
             run(columns, offset, offset % 2 ? 0 : 3);
     return 0;
