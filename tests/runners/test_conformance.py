@@ -228,8 +228,8 @@ def test_a_batch_of_mixed_lengths_equals_its_rows_alone(runner: Runner) -> None:
 MANY = tuple(range(3, 90))
 
 
-@pytest.mark.parametrize("neighbour", [None, Top(BEST), Candidates((6,)), Candidates(MANY)])
-@pytest.mark.parametrize("count", [2, 7, 41])
+@pytest.mark.parametrize("neighbour", [None, Top(BEST), Candidates(MANY)])
+@pytest.mark.parametrize("count", [2, 41])
 def test_a_read_depends_on_no_other_steps_question(runner: Runner, count: int, neighbour: Ask) -> None:
     """Sums whose order depends on the longest list of candidates in the pass, where a runner promises its bits."""
     for slot, text in enumerate(TEXTS[:2]):
@@ -243,7 +243,7 @@ def test_a_read_depends_on_no_other_steps_question(runner: Runner, count: int, n
 QUESTIONS: tuple[Ask, ...] = (Candidates(CANDIDATES), Top(3), None, Candidates(MANY))
 
 
-@pytest.mark.parametrize("turn", range(SLOTS))
+@pytest.mark.parametrize("turn", [0, 1])
 def test_some_read_some_write_and_some_ask_nothing(runner: Runner, turn: int) -> None:
     """An answer handed to another step than the one that asked; each is what it is alone."""
     asks = QUESTIONS[turn:] + QUESTIONS[:turn]
