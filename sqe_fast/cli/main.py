@@ -144,19 +144,14 @@ def score(
         inputs.check(paths)
         with run.Interruption() as interruption, _writer(output, chosen, resume) as writer:
             evaluator = open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length))
-            line = _progress_line(paths)
-            try:
-                progress = run.run(
-                    evaluator,
-                    inputs.expand(paths, sys.stdin.buffer),
-                    writer,
-                    describe=describe,
-                    interruption=interruption,
-                    before_row=line.clear,
-                    after_row=line.update,
-                )
-            finally:
-                line.clear()
+            progress = run.run(
+                evaluator,
+                inputs.expand(paths, sys.stdin.buffer),
+                writer,
+                describe=describe,
+                interruption=interruption,
+                display=_progress_line(paths) if sys.stderr.isatty() else None,
+            )
     if progress.failed:
         total = progress.written + progress.skipped
         _stop(FAILED, f"{progress.failed} of {total} items failed; their rows say why")
@@ -276,9 +271,6 @@ def _console() -> Console:
 def _progress_line(paths: list[str]) -> ProgressLine:
     from sqe_fast.cli.terminal import ProgressLine
     from sqe_fast.jobs import inputs
-
-    if not sys.stderr.isatty():
-        return ProgressLine(None, None)
 
     # What comes from standard input can be read but once, so it is not counted.
     total = None if inputs.STDIN in paths else sum(1 for _ in inputs.expand(paths, sys.stdin.buffer))

@@ -111,13 +111,12 @@ def _clock(seconds: float) -> str:
 
 
 class ProgressLine:
-    """One line on a terminal, rewritten in place; `clear` it before anything else is printed there. Without a stream
-    it does nothing."""
+    """One line on a terminal, rewritten in place; `clear` it before anything else is printed there."""
 
     INTERVAL = 0.1
     """Seconds between two updates."""
 
-    def __init__(self, stream: TextIO | None, total: int | None) -> None:
+    def __init__(self, stream: TextIO, total: int | None) -> None:
         self._stream = stream
         self._total = total
         self._started = time.monotonic()
@@ -127,13 +126,13 @@ class ProgressLine:
     def update(self, progress: Progress) -> None:
         now = time.monotonic()
         # A cleared line comes back at once, or it would flicker away between two rows of a table.
-        if self._stream and (not self._visible or now - self._updated >= self.INTERVAL):
+        if not self._visible or now - self._updated >= self.INTERVAL:
             self._updated, self._visible = now, True
             self._stream.write("\r\x1b[K" + progress_text(progress, self._total, now - self._started))
             self._stream.flush()
 
     def clear(self) -> None:
-        if self._stream and self._visible:
+        if self._visible:
             self._visible = False
             self._stream.write("\r\x1b[K")
             self._stream.flush()

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.inputs import Item
@@ -28,6 +28,24 @@ class Progress:
     skipped: int = 0
     failed: int = 0
     audio_seconds: float = 0.0
+
+
+class Display(Protocol):
+    """A line of progress where rows may appear, too."""
+
+    def clear(self) -> None:
+        """Before a row is written, and at the end."""
+
+    def update(self, progress: Progress) -> None:
+        """After a row."""
+
+
+class _NoDisplay:
+    def clear(self) -> None:
+        pass
+
+    def update(self, progress: Progress) -> None:
+        pass
 
 
 class Interrupted(BaseException):
@@ -80,28 +98,30 @@ def run(
     *,
     describe: bool = True,
     interruption: Interruption | None = None,
-    before_row: Callable[[], None] = lambda: None,
-    after_row: Callable[[Progress], None] = lambda progress: None,
+    display: Display | None = None,
 ) -> Progress:
     """Score all items and write a row for each, in their order; rows that a resumed RowFile holds are not done again.
 
-    `before_row` and `after_row` are for a line of progress. Raises UnusableError where a row cannot be written, or
-    where the output holds rows of another model.
+    Raises UnusableError where a row cannot be written, or where the output holds rows of another model.
     """
     interruption = interruption or Interruption()
     progress = Progress()
+    display = display or _NoDisplay()
     if isinstance(writer, RowFile):
         _check_model(writer, evaluator.model)
         progress.failed = writer.done.failed
         items = _not_done(items, writer.done, writer.format.key, progress)
-    for evaluation in _evaluations(evaluator, items, describe):
-        before_row()
-        with interruption.shielded():
-            writer.write(evaluation)
-            progress.written += 1
-            progress.failed += evaluation.error is not None
-            progress.audio_seconds += evaluation.duration or 0.0
-        after_row(progress)
+    try:
+        for evaluation in _evaluations(evaluator, items, describe):
+            display.clear()
+            with interruption.shielded():
+                writer.write(evaluation)
+                progress.written += 1
+                progress.failed += evaluation.error is not None
+                progress.audio_seconds += evaluation.duration or 0.0
+            display.update(progress)
+    finally:
+        display.clear()
     return progress
 
 
