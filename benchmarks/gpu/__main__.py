@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.gpu import answers, kernels, stages
-from benchmarks.gpu.rows import Writer, open_place
+from benchmarks.gpu.rows import Writer, open_machine
 from tests.support.workloads import BATCH, DRY, GROUPED
 
 LEVELS = ("kernels", "stages", "answers")
@@ -30,11 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         try:
-            place = open_place(asked.dry)
+            machine = open_machine(asked.dry)
         except RuntimeError as error:
             parser.error(str(error))
         out = stack.enter_context(asked.out.open("a", encoding="utf-8")) if asked.out else sys.stdout
-        writer = Writer(place, out)
+        writer = Writer(machine, out)
         loads = (DRY,) if asked.dry else (BATCH, GROUPED)
         for level in asked.only or LEVELS:
             if level == "answers":

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.gpu.rows import Place, Writer
+from benchmarks.gpu.rows import Machine, Writer
 from benchmarks.peers.vllm import Vllm, has_vllm
 from sqe_fast import Evaluator
 from sqe_fast.audio.features import SAMPLE_RATE
@@ -39,14 +39,14 @@ class Peer(Protocol):
 
 
 def measure(writer: Writer, name: str) -> None:
-    place, checkpoint = writer.place, open_checkpoint(name)
-    frames = (120,) if place.dry else utterances(32)
-    evaluator = _evaluator(checkpoint, place, len(frames))
-    peers = _peers(checkpoint, place, len(frames))
+    machine, checkpoint = writer.machine, open_checkpoint(name)
+    frames = (120,) if machine.dry else utterances(32)
+    evaluator = _evaluator(checkpoint, machine, len(frames))
+    peers = _peers(checkpoint, machine, len(frames))
     off = _off(evaluator, peers["transformers sdpa"], _clips(frames, 0))  # type: ignore[arg-type]
-    for describe in (False,) if place.dry else (False, True):
-        turns = Turns(place, ["", *peers])
-        for turn in range(1 if place.dry else 1 + ROUNDS):  # the first warms up
+    for describe in (False,) if machine.dry else (False, True):
+        turns = Turns(machine, ["", *peers])
+        for turn in range(1 if machine.dry else 1 + ROUNDS):  # the first warms up
             clips = _clips(frames, 1 + turn)
             with turns.timed(""):
                 found = _ours(evaluator, clips, describe)
@@ -63,8 +63,8 @@ def measure(writer: Writer, name: str) -> None:
 class Turns:
     """Seconds of each round, tokens of the last and whether all were answered, by contender; "" is ours."""
 
-    def __init__(self, place: Place, contenders: Sequence[str]) -> None:
-        self._place = place
+    def __init__(self, machine: Machine, contenders: Sequence[str]) -> None:
+        self._machine = machine
         self.seconds: dict[str, list[float]] = {name: [] for name in contenders}
         self.tokens: dict[str, int] = {}
         self.answered: dict[str, bool] = dict.fromkeys(contenders, True)
@@ -75,10 +75,10 @@ class Turns:
 
     @contextmanager
     def timed(self, contender: str) -> Iterator[None]:
-        self._place.synchronise()
+        self._machine.synchronise()
         start = time.perf_counter()
         yield
-        self._place.synchronise()
+        self._machine.synchronise()
         self.seconds[contender].append(time.perf_counter() - start)
 
 
@@ -89,7 +89,7 @@ def _write(writer: Writer, case: str, info: dict[str, Any], turns: Turns, audio_
         if not peer:
             continue
         times: dict[str, float] = {}
-        if not writer.place.dry:
+        if not writer.machine.dry:
             mine, theirs = (statistics.median(turns.seconds[name][1:]) for name in ("", peer))
             times = {
                 "ms": round(mine * 1e3, 1),
@@ -103,9 +103,9 @@ def _write(writer: Writer, case: str, info: dict[str, Any], turns: Turns, audio_
         writer.write("answer", case, operators, right=right, **row)
 
 
-def _evaluator(checkpoint: Checkpoint, place: Place, slots: int) -> Evaluator:
+def _evaluator(checkpoint: Checkpoint, machine: Machine, slots: int) -> Evaluator:
     """The dry one runs the same kernels, in the interpreter."""
-    if not place.dry:
+    if not machine.dry:
         return Evaluator.from_pretrained(checkpoint.folder, device="cuda", slots=slots)
     runner = TorchRunner(
         checkpoint.folder, Serving(device="torch-cpu", slots=slots, max_length=256), operators="triton"
@@ -113,13 +113,13 @@ def _evaluator(checkpoint: Checkpoint, place: Place, slots: int) -> Evaluator:
     return Evaluator(runner, checkpoint.prompts(), model=checkpoint.model)
 
 
-def _peers(checkpoint: Checkpoint, place: Place, slots: int) -> dict[str, Peer]:
+def _peers(checkpoint: Checkpoint, machine: Machine, slots: int) -> dict[str, Peer]:
     folder, prompts = checkpoint.folder, checkpoint.prompts()
-    peers: dict[str, Peer] = {"transformers sdpa": HuggingFace(folder, prompts, place.device, place.dtype)}
-    if not place.dry:
-        peers["transformers compiled"] = HuggingFace(folder, prompts, place.device, place.dtype, compiled=True)
+    peers: dict[str, Peer] = {"transformers sdpa": HuggingFace(folder, prompts, machine.device, machine.dtype)}
+    if not machine.dry:
+        peers["transformers compiled"] = HuggingFace(folder, prompts, machine.device, machine.dtype, compiled=True)
         if has_vllm():
-            peers["vllm"] = Vllm(folder, prompts, place.dtype, slots=slots)
+            peers["vllm"] = Vllm(folder, prompts, machine.dtype, slots=slots)
         else:
             print("vLLM is not installed: it is left out")
     return peers

@@ -18,8 +18,8 @@ from tests.support.workloads import Workload
 @torch.inference_mode()
 def measure(writer: Writer, load: Workload) -> None:
     ours, torchs = select("triton"), select("torch")
-    place = writer.place
-    for call in calls(load, place.dtype, place.device, torchs):
+    machine = writer.machine
+    for call in calls(load, machine.dtype, machine.device, torchs):
         error, theirs = errors(call, ours, torchs)
         work = least_work(call, load.held)
         writer.timed(
@@ -27,7 +27,7 @@ def measure(writer: Writer, load: Workload) -> None:
             call.name,
             ours.NAME,
             _run(call, ours),
-            _peers(call, torchs, writer.place.dry),
+            _peers(call, torchs, writer.machine.dry),
             right=is_right(error, theirs),
             error=error,
             peer_error=theirs,

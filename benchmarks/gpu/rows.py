@@ -26,7 +26,7 @@ ROUNDING = 2e-3
 
 
 @dataclass(frozen=True)
-class Place:
+class Machine:
     """Where measurements are taken. `dry`: in Triton's interpreter on a CPU, where no time means anything."""
 
     device: torch.device
@@ -41,32 +41,32 @@ class Place:
             torch.cuda.synchronize(self.device)
 
 
-def open_place(dry: bool) -> Place:
+def open_machine(dry: bool) -> Machine:
     """Raises RuntimeError where there is no GPU for what is not dry, or no interpreter for what is."""
     from sqe_fast.kernels import interpreted
 
     if dry and not interpreted():
         raise RuntimeError("a dry run needs TRITON_INTERPRET=1, set before Python starts")
     if dry:  # of half precision, as on a GPU; the interpreter computes bfloat16 wrongly
-        return Place(torch.device("cpu"), torch.float16)
+        return Machine(torch.device("cpu"), torch.float16)
     if not torch.cuda.is_available():
         raise RuntimeError("no GPU is here: run with --dry to see that the benchmarks work, or on a card")
     if interpreted():
         raise RuntimeError("TRITON_INTERPRET is set: unset it, or the kernels run on the CPU")
     torch.backends.cudnn.allow_tf32 = False  # float32 is what errors are measured against
-    return Place(torch.device("cuda"), torch.bfloat16)
+    return Machine(torch.device("cuda"), torch.bfloat16)
 
 
 @cache
-def environment(place: Place) -> dict[str, Any]:
+def environment(machine: Machine) -> dict[str, Any]:
     """What a number is worth nothing without."""
-    device = "none (Triton's interpreter on a CPU)" if place.dry else torch.cuda.get_device_name(place.device)
+    device = "none (Triton's interpreter on a CPU)" if machine.dry else torch.cuda.get_device_name(machine.device)
     return {
-        "dry": place.dry,
+        "dry": machine.dry,
         "device": device,
-        "dtype": str(place.dtype).removeprefix("torch."),
+        "dtype": str(machine.dtype).removeprefix("torch."),
         "commit": commit(),
-        "driver": None if place.dry else _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
+        "driver": None if machine.dry else _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
         "cuda": torch.version.cuda,
         **{package: version(package) for package in ("torch", "triton", "transformers", "vllm")},
     }
@@ -94,7 +94,7 @@ def _output(*command: str) -> str:
 
 @dataclass(frozen=True)
 class Writer:
-    place: Place
+    machine: Machine
     file: IO[str]
     wrong: list[str] = field(default_factory=list)
     """Cases that were not right, ours or a peer's. Measuring goes on: a GPU may be at hand only once."""
@@ -111,9 +111,9 @@ class Writer:
             "operators": operators,
             "right": right,
             **values,
-            **environment(self.place),
+            **environment(self.machine),
         }
-        if self.place.dry:
+        if self.machine.dry:
             assert not [key for key in row if key.endswith(("ms", "per_second")) or key.startswith("times_")]
         self.file.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.file.flush()
@@ -132,7 +132,7 @@ class Writer:
     ) -> None:
         """A row for each peer, measured in turn; `times_peer` above 1: ours is faster. Where it is dry all run once."""
         for peer, run in peers.items():
-            if self.place.dry:
+            if self.machine.dry:
                 ours()
                 run()
                 self.write(level, case, operators, right=right, peer=peer, **more)

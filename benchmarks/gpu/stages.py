@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.rows import Place, Writer, is_right, relative_error
+from benchmarks.gpu.rows import Machine, Writer, is_right, relative_error
 from benchmarks.peers.hugging_face_stages import HuggingFaceStages
 from sqe_fast.kernels import select
 from sqe_fast.runners.torch_runner import decode_step
@@ -22,10 +22,10 @@ Run = Callable[[], Tensor]
 
 @torch.inference_mode()
 def measure(writer: Writer, load: Workload) -> None:
-    place = writer.place
-    exact = {name: run() for name, run in _stages(load, place, "torch", torch.float32).items()}
-    ours, torchs = (_stages(load, place, operators) for operators in ("triton", "torch"))
-    peers = {"torch": torchs, **_hugging_face(load, place)}
+    machine = writer.machine
+    exact = {name: run() for name, run in _stages(load, machine, "torch", torch.float32).items()}
+    ours, torchs = (_stages(load, machine, operators) for operators in ("triton", "torch"))
+    peers = {"torch": torchs, **_hugging_face(load, machine)}
     for name, run in ours.items():
         error, torchs_error = (relative_error(each(), exact[name]) for each in (run, torchs[name]))
         for peer, runs in peers.items():
@@ -41,27 +41,27 @@ def _layers(load: Workload) -> str:
     return f"{load.config.audio.layers} of the encoder, {load.config.text.layers} of the decoder"
 
 
-def _stages(load: Workload, place: Place, operators: str, dtype: torch.dtype | None = None) -> dict[str, Run]:
-    model = random_model(load.config, place.dtype, place.device).to(dtype or place.dtype)
+def _stages(load: Workload, machine: Machine, operators: str, dtype: torch.dtype | None = None) -> dict[str, Run]:
+    model = random_model(load.config, machine.dtype, machine.device).to(dtype or machine.dtype)
     stages = Stages(load, model, select(operators))
     runs: dict[str, Run] = {
         f"encode {len(load.frames)} clips": stages.encode,
         f"prefill {load.prompt} tokens behind {load.prefix}": lambda: stages.packed.logits(stages.prefill()),
     }
-    decode = decode_step(stages.packed, max(load.rows), place.device)
+    decode = decode_step(stages.packed, max(load.rows), machine.device)
     for rows in load.rows:
         step = stages.step(rows)
         runs[f"decode {rows} rows that hold {load.held}"] = lambda step=step: stages.packed.logits(decode(*step))
     return runs
 
 
-def _hugging_face(load: Workload, place: Place) -> dict[str, dict[str, Run]]:
+def _hugging_face(load: Workload, machine: Machine) -> dict[str, dict[str, Run]]:
     """Its kind of attention, or compiled → its stages."""
-    model = random_model(load.config, place.dtype, place.device)
+    model = random_model(load.config, machine.dtype, machine.device)
     found = {}
-    for name in ("transformers sdpa",) if place.dry else ("transformers sdpa", "transformers compiled"):
+    for name in ("transformers sdpa",) if machine.dry else ("transformers sdpa", "transformers compiled"):
         # Slots as they are before ours have run.
-        peer = HuggingFaceStages(model, Stages(load, model, select("torch")), place)
+        peer = HuggingFaceStages(model, Stages(load, model, select("torch")), machine)
         if name.endswith("compiled"):
             peer.compile()
         runs = [peer.encode, peer.prefill(), *(peer.decode(rows) for rows in load.rows)]

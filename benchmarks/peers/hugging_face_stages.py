@@ -15,34 +15,34 @@ from torch import Tensor
 from transformers import Qwen2AudioForConditionalGeneration, StaticCache
 from transformers.masking_utils import create_bidirectional_mask
 
-from benchmarks.gpu.rows import Place
+from benchmarks.gpu.rows import Machine
 from sqe_fast.checkpoint.config import audio_tokens, positions
 from sqe_fast.model.qwen2_audio import Qwen2Audio, save_checkpoint
 from tests.support.workloads import Stages
 
 
 class HuggingFaceStages:
-    def __init__(self, model: Qwen2Audio, stages: Stages, place: Place) -> None:
+    def __init__(self, model: Qwen2Audio, stages: Stages, machine: Machine) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            save_checkpoint(model, Path(folder), place.dtype)
+            save_checkpoint(model, Path(folder), machine.dtype)
             loaded = Qwen2AudioForConditionalGeneration.from_pretrained(
-                folder, dtype=place.dtype, attn_implementation="sdpa"
+                folder, dtype=machine.dtype, attn_implementation="sdpa"
             )
-        whole = loaded.to(place.device).eval()
+        whole = loaded.to(machine.device).eval()
         self._tower, self._projector = whole.model.audio_tower, whole.model.multi_modal_projector
         self._decoder, self._head = whole.model.language_model, whole.lm_head
-        self._stages, self._place = stages, place
+        self._stages, self._machine = stages, machine
         audio = stages.load.config.audio
         frames = [frames for _, frames in stages.clips]
         self._tokens = [audio_tokens(count) for count in frames]
         self._features = torch.zeros(
-            len(frames), audio.n_mels, audio.max_frames, device=place.device, dtype=place.dtype
+            len(frames), audio.n_mels, audio.max_frames, device=machine.device, dtype=machine.dtype
         )
         for row, (mel, _) in zip(self._features, stages.clips, strict=True):
             row[:, : mel.shape[1]] = mel
-        reach = torch.tensor([positions(count) for count in frames], device=place.device)
-        heard = torch.arange(audio.max_positions, device=place.device) < reach[:, None]
-        shaped = torch.zeros(*heard.shape, 1, device=place.device, dtype=place.dtype)
+        reach = torch.tensor([positions(count) for count in frames], device=machine.device)
+        heard = torch.arange(audio.max_positions, device=machine.device) < reach[:, None]
+        shaped = torch.zeros(*heard.shape, 1, device=machine.device, dtype=machine.dtype)
         self._mask = create_bidirectional_mask(
             config=self._tower.config, inputs_embeds=shaped, attention_mask=heard.long()
         )
@@ -59,7 +59,7 @@ class HuggingFaceStages:
     def prefill(self) -> Callable[[], Tensor]:
         """Logits after the prompt, [1, vocabulary]; the prefix is in the cache."""
         load = self._stages.load
-        ids = torch.tensor([self._stages.prompt], device=self._place.device)
+        ids = torch.tensor([self._stages.prompt], device=self._machine.device)
         places = ids[0] == load.config.audio_token_id
         run = self._forward(slice(self._stages.slot, None), load.prefix, load.prompt)
 

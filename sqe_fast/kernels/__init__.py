@@ -1,4 +1,4 @@
-"""Operators that have more than one implementation, or one that torch does not bring."""
+"""Operators with more than one implementation, or with one that torch lacks."""
 
 from __future__ import annotations
 

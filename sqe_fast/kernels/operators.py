@@ -1,4 +1,4 @@
-"""What a model asks of its operators, whoever computes them: plain torch (`reference`) or Triton kernels.
+"""The operators that a served model is made of, in plain torch (`reference`) or as Triton kernels (`triton`).
 
 Rows are tokens or 20 ms positions, packed end to end without padding: [N, width]. Weights are as `nn.Linear` holds
 them, [out, in]. Each row's result is independent of the batch.
@@ -28,12 +28,12 @@ class Linear(NamedTuple):
 
 
 class Operators(Protocol):
-    """A module of functions. None is differentiable unless its module says so."""
+    """A module of functions. They are differentiable only where the module says so."""
 
     NAME: str
     """"torch" or "triton"; every report of what ran names it."""
     CAPTURABLE: bool
-    """Whether what a decode step asks reads nothing on the host, so that a CUDA graph can be made of it."""
+    """Whether a decode step reads nothing on the host, so that a CUDA graph can be made of it."""
 
     # --- encoder ---------------------------------------------------------------------------------------------------
 
@@ -110,9 +110,9 @@ class Operators(Protocol):
         values: Tensor,  # [kv_heads, max_length, head_dim]
         past: int,
     ) -> Tensor:
-        """One sequence's next T positions: rotary embedding, append to the slot, causal attention over all that the
-        slot then holds (so a shared prefix is computed once): [T, heads · head_dim]. Head h reads KV head
-        h // (heads / kv_heads); halves of a head are rotated against each other."""
+        """A sequence's next T positions: applies the rotary embedding, appends keys and values to the slot, and attends
+        causally to all that the slot then holds (so a shared prefix is computed once): [T, heads · head_dim]. Head h
+        reads KV head h // (heads / kv_heads); halves of a head are rotated against each other."""
 
     def decode_attention(
         self,

@@ -1,4 +1,4 @@
-"""What each operator computes, in plain torch and as directly as its formula: what the fast ones are judged by.
+"""Each operator in plain torch, as directly as its formula: the oracle for the fast ones.
 
 `operators.Operators` says what goes in and comes out; `linear_kl` is what the fused KL computes.
 """

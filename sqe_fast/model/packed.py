@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sqe_fast.checkpoint.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, audio_tokens, positions
 from sqe_fast.kernels.operators import Linear, Norm, Operators
+from sqe_fast.kernels.upload import upload
 from sqe_fast.model.decoder import DecoderLayer, KVCache, rotary_frequencies
 from sqe_fast.model.encoder import EncoderLayer, PackedClip, lay_out
 from sqe_fast.model.qwen2_audio import Qwen2Audio
@@ -62,7 +63,7 @@ class PackedModel:
         columns = [start + MEL_PER_POSITION * step for start, step in zip(starts, steps, strict=True)]
         return self.operators.conv_stem(
             mels.T.contiguous().T,  # channels next to each other, as in the weights
-            self._host(valid.numpy()),
+            self._upload(valid.numpy()),
             self._index(np.concatenate(columns)),
             self._index(np.concatenate(steps)),
             self._conv1,
@@ -86,10 +87,10 @@ class PackedModel:
         The k-th audio token id takes the k-th row of `audio`, one clip's embeddings after the other.
         """
         ids = np.asarray(tokens)
-        x: Tensor = self._decoder.embed(self._host(ids))
+        x: Tensor = self._decoder.embed(self._upload(ids))
         if audio:
             places = np.flatnonzero(ids == self.config.audio_token_id)
-            x[self._host(places)] = torch.cat(list(audio)).to(x.dtype)
+            x[self._upload(places)] = torch.cat(list(audio)).to(x.dtype)
         last = len(self._decoder.layers) - 1
         for index, layer in enumerate(self._decoder.layers):
             q, k, v = self._qkv(layer, x)  # type: ignore[arg-type]
@@ -133,14 +134,10 @@ class PackedModel:
         return self.operators.read_out(x, _norm(self._decoder.norm), self._decoder.head.weight, candidates)
 
     def _index(self, array: np.ndarray) -> Tensor:
-        return self._host(array.astype(np.int32))
+        return self._upload(array.astype(np.int32))
 
-    def _host(self, array: np.ndarray) -> Tensor:
-        """From pinned memory, without waiting for the GPU's earlier work."""
-        tensor = torch.from_numpy(array)
-        if self._device.type != "cuda":
-            return tensor.to(self._device)
-        return tensor.pin_memory().to(self._device, non_blocking=True)
+    def _upload(self, array: np.ndarray) -> Tensor:
+        return upload(torch.from_numpy(array), self._device)
 
 
 def _norm(module: nn.LayerNorm | nn.RMSNorm) -> Norm:

@@ -19,6 +19,7 @@ from sqe_fast.checkpoint.config import TextConfig
 from sqe_fast.checkpoint.hashes import verify_hashes
 from sqe_fast.errors import UnusableError
 from sqe_fast.kernels import OPERATORS, Operators, interpreted, select
+from sqe_fast.kernels.upload import upload
 from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.options import DTYPES, Serving
@@ -147,11 +148,7 @@ class TorchRunner:
             yield
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        """On a GPU through pinned memory, so that the copy need not wait for the work before it."""
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-        if self._device.type != "cuda":
-            return tensor
-        return tensor.pin_memory().to(self._device, non_blocking=True)
+        return upload(torch.from_numpy(np.ascontiguousarray(array)), self._device)
 
 
 def _device(serving: Serving) -> torch.device:

@@ -17,7 +17,7 @@ from transformers import WhisperFeatureExtractor
 from benchmarks.gpu import kernels, rows, stages
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.kernels import errors
-from benchmarks.gpu.rows import Place, Writer, commit, open_place
+from benchmarks.gpu.rows import Machine, Writer, commit, open_machine
 from sqe_fast.answer.template import AUDIO_TOKEN, TEMPLATE
 from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.kernels import Operators, reference, select
@@ -33,7 +33,7 @@ OPERATORS = {
     "conv_stem", "norm_linear", "linear_residual", "packed_attention", "pool_norm_linear", "norm_swiglu",
     "prefill_attention", "decode_attention", "read_out",
 }  # fmt: skip
-DRY_PLACE = Place(torch.device("cpu"), torch.float16)
+DRY_MACHINE = Machine(torch.device("cpu"), torch.float16)
 
 
 @pytest.fixture
@@ -94,12 +94,12 @@ def test_answers(tmp_path: Path, checkpoint: Path) -> None:
 def test_what_is_not_dry_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RuntimeError, match="no GPU is here"):
-        open_place(dry=False)
+        open_machine(dry=False)
 
 
 def test_a_dry_row_with_a_time_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "rows.jsonl").open("w") as file, pytest.raises(AssertionError):
-        Writer(DRY_PLACE, file).write("kernel", "none", "triton", right=True, peer_ms=1.0)
+        Writer(DRY_MACHINE, file).write("kernel", "none", "triton", right=True, peer_ms=1.0)
 
 
 class Faulty:
@@ -139,7 +139,7 @@ def test_what_is_written_elsewhere_is_not_right() -> None:
     """A kernel that writes beside its slot spoils another sequence."""
     (call,) = (
         made
-        for made in calls(DRY, torch.float16, DRY_PLACE.device, select("torch"))
+        for made in calls(DRY, torch.float16, DRY_MACHINE.device, select("torch"))
         if made.operator == "decode_attention"
     )
     astray = SimpleNamespace(decode_attention=lambda *given: (given[5].add_(1.0), call.results(select("torch"))[0])[1])

@@ -1,10 +1,10 @@
-"""Fused linear KL: the divergence between two language models, straight from their hidden states.
+"""Fused linear KL: the divergence between two language models, computed from their hidden states.
 
-For N response positions it gives the KL divergence and both log-probabilities of the target, differentiable towards the
-student's hidden states and head; nothing of size [N, vocabulary] ever exists. It walks through the vocabulary in tiles:
-a matrix product makes a tile of each model's logits, `_native` folds it into a few sums a row, and the next tile
-overwrites it. The backward pass makes the tiles again. Matrix products are torch's; float16 and bfloat16 are multiplied
-in float32.
+For each of N response positions it returns the KL divergence and both models' log-probabilities of the target,
+differentiable with respect to the student's hidden states and head, without ever holding anything of size
+[N, vocabulary]. It walks through the vocabulary in tiles: a matrix product makes a tile of each model's logits,
+`_native` folds the tile into a few sums per row, and the next tile overwrites it. The backward pass makes the tiles
+again. Matrix products are torch's; float16 and bfloat16 are multiplied in float32.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ Direction = Literal["forward", "reverse"]
 
 @dataclass(frozen=True)
 class TokenKL:
-    """Per position, float32 (float64 of float64); 0 where the target is ignored. Differentiable towards the student."""
+    """Values per position, 0 where the target is ignored; float32, or float64 for inputs in float64.
+
+    The first two are differentiable with respect to the student's hidden states and head.
+    """
 
     kl: Tensor  # [T]
     student_logprob: Tensor  # [T]
@@ -42,11 +45,13 @@ def fused_linear_kl(
     direction: Direction = "forward",
     ignore_index: int = -100,
 ) -> TokenKL:
-    """Where V and W differ, the KL is between the distributions over the shared ids 0 … min(V, W) − 1, renormalised;
-    each log-probability is over its model's full vocabulary, −inf for a target that the teacher does not know.
+    """KL divergence of student and teacher at each position, and each model's log-probability of the target.
 
-    `temperature` divides the logits of the KL alone; nothing is rescaled by its square. Raises ValueError for shapes
-    that do not fit, and for a target that the student does not know.
+    If V and W differ, the KL compares both distributions renormalised over the shared ids 0 … min(V, W) − 1; each
+    log-probability is over its model's full vocabulary, −inf for a target beyond the teacher's.
+
+    `temperature` divides the logits in the KL alone, and nothing is rescaled by its square. Raises ValueError for
+    shapes that do not fit, and for a target beyond the student's vocabulary.
     """
     student, teacher = LinearModel(student_hidden, student_head), LinearModel(teacher_hidden, teacher_head)
     _check(student, teacher, targets, temperature, direction)
@@ -62,7 +67,7 @@ def fused_linear_kl(
 def _known_targets(student: LinearModel, targets: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
     """Of targets [T], the N positions that are not ignored [N] int64, and their targets [N].
 
-    Raises ValueError for a target that the student does not know.
+    Raises ValueError for a target beyond the student's vocabulary.
     """
     kept = (targets != ignore_index).nonzero()[:, 0]
     ids = targets[kept]
@@ -78,17 +83,17 @@ def _spread(parts: Sequence[Tensor], kept: Tensor, length: int) -> TokenKL:
 
 def _check(student: LinearModel, teacher: LinearModel, targets: Tensor, temperature: float, direction: str) -> None:
     if direction not in ("forward", "reverse"):
-        raise ValueError(f"direction is 'forward' or 'reverse', not {direction!r}")
+        raise ValueError(f"direction must be 'forward' or 'reverse', not {direction!r}")
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
     for hidden, head in ((student.hidden, student.head), (teacher.hidden, teacher.head)):
         if hidden.dim() != 2:
-            raise ValueError(f"hidden states are [T, D], not {list(hidden.shape)}")
+            raise ValueError(f"hidden states must be [T, D], not {list(hidden.shape)}")
         if head.dim() != 2 or head.shape[1] != hidden.shape[1]:
-            raise ValueError(f"the head of hidden states {list(hidden.shape)} is [V, D], not {list(head.shape)}")
+            raise ValueError(f"the head of hidden states {list(hidden.shape)} must be [V, D], not {list(head.shape)}")
     lengths = {len(student.hidden), len(teacher.hidden), len(targets)}
     if targets.dim() != 1 or len(lengths) > 1:
-        raise ValueError(f"one target for each position of both models, not {sorted(lengths)} of them")
+        raise ValueError(f"targets and both models must have as many positions, not {sorted(lengths)}")
 
 
 # --- forward ----------------------------------------------------------------------------------------------------------
@@ -104,36 +109,36 @@ def _linear_kl(
     temperature: float,
     direction: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """KL and both log-probabilities [N]; and, for the backward pass, [N, 4]: the logarithms of the student's and the
-    teacher's sums over the shared ids, the KL, and the logarithm of the student's sum over all ids at temperature 1."""
+    """KL and both log-probabilities, [N] each; and for the backward pass [N, 4]: log-sum-exp of the student's and the
+    teacher's logits over the shared ids, the KL, and log-sum-exp of the student's over all ids at temperature 1."""
     with torch.autocast(student_hidden.device.type, enabled=False):
-        own, other = LinearModel(student_hidden, student_head), LinearModel(teacher_hidden, teacher_head)
-        cut, shared = Cut.of(own, other), min(own.vocabulary, other.vocabulary)
-        pair, ones = _sum_up(own, other, cut, temperature, direction)
-        own_lse, other_lse = pair[:, 0] + pair[:, 1].log(), pair[:, 2] + pair[:, 3].log()
+        student, teacher = LinearModel(student_hidden, student_head), LinearModel(teacher_hidden, teacher_head)
+        cut, shared = Cut.of(student, teacher), min(student.vocabulary, teacher.vocabulary)
+        pair, ones = _sum_up(student, teacher, cut, temperature, direction)
+        student_lse, teacher_lse = pair[:, 0] + pair[:, 1].log(), pair[:, 2] + pair[:, 3].log()
         if direction == "forward":
-            kl = pair[:, 4] / pair[:, 3] - other_lse + own_lse
+            kl = pair[:, 4] / pair[:, 3] - teacher_lse + student_lse
         else:
-            kl = pair[:, 4] / pair[:, 1] - own_lse + other_lse
-        own_full, other_full = (
+            kl = pair[:, 4] / pair[:, 1] - student_lse + teacher_lse
+        student_full, teacher_full = (
             torch.logaddexp(one[:, 0] + one[:, 1].log(), _log_sums(model, cut, shared, model.vocabulary))
-            for one, model in ((ones[:, :2], own), (ones[:, 2:], other))
+            for one, model in ((ones[:, :2], student), (ones[:, 2:], teacher))
         )
-        logprob = _target_logits(own, targets, cut) - own_full
-        other_logprob = _target_logits(other, targets, cut) - other_full
-        kept = torch.stack([own_lse, other_lse, kl, own_full], 1)
-        return kl.to(cut.dtype), logprob.to(cut.dtype), other_logprob.to(cut.dtype), kept
+        logprob = _target_logits(student, targets, cut) - student_full
+        teacher_logprob = _target_logits(teacher, targets, cut) - teacher_full
+        kept = torch.stack([student_lse, teacher_lse, kl, student_full], 1)
+        return kl.to(cut.dtype), logprob.to(cut.dtype), teacher_logprob.to(cut.dtype), kept
 
 
 def _sum_up(
-    own: LinearModel, other: LinearModel, cut: Cut, temperature: float, direction: str
+    student: LinearModel, teacher: LinearModel, cut: Cut, temperature: float, direction: str
 ) -> tuple[Tensor, Tensor]:
-    """What `_native` keeps of each row over the shared ids: of both models at the temperature, [N, 5], and of each at
-    temperature 1, [N, 2 · 2]."""
-    count, shared = len(own.hidden), min(own.vocabulary, other.vocabulary)
+    """Sums of each row over the shared ids: both models' at the temperature, [N, 5] as `tile_ops.pair_sums`, and each
+    model's at temperature 1, [N, 2 · 2] as `tile_ops.one_sums`."""
+    count, shared = len(student.hidden), min(student.vocabulary, teacher.vocabulary)
     pair = tile_ops.pair_sums(count, cut.device)
     ones = [tile_ops.one_sums(count, cut.device) for _ in range(2)]
-    for tile in walk((own, other), cut, 0, shared):
+    for tile in walk((student, teacher), cut, 0, shared):
         s, t = tile.logits
         tile_ops.accumulate_pair(s, t, temperature, direction, pair[tile.rows])
         if temperature != 1:
@@ -151,7 +156,7 @@ def _log_sums(model: LinearModel, cut: Cut, start: int, stop: int) -> Tensor:
 
 
 def _target_logits(model: LinearModel, targets: Tensor, cut: Cut) -> Tensor:
-    """[N] float64; −inf for a target that the model does not know."""
+    """Logits of the targets [N]: [N] float64, −inf for a target beyond the model's vocabulary."""
     known = targets < model.vocabulary
     ids = targets.where(known, 0)
     found = torch.empty(len(targets), dtype=torch.float64, device=cut.device)
@@ -179,18 +184,18 @@ def _linear_kl_backward(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the student's hidden states [N, D] and head [V, D]; the latter is empty unless `of_head`."""
     with torch.autocast(student_hidden.device.type, enabled=False):
-        own, other = LinearModel(student_hidden, student_head), LinearModel(teacher_hidden, teacher_head)
-        cut = Cut.of(own, other, gradients=True)
-        shared = min(own.vocabulary, other.vocabulary)
+        student, teacher = LinearModel(student_hidden, student_head), LinearModel(teacher_hidden, teacher_head)
+        cut = Cut.of(student, teacher, gradients=True)
+        shared = min(student.vocabulary, teacher.vocabulary)
         of_kl, of_logprob = kl_gradient.double(), logprob_gradient.double()
-        gradients = Gradients(own, cut, targets, of_logprob, of_head)
+        gradients = Gradients(student, cut, targets, of_logprob, of_head)
         pair_scales = torch.cat([sums[:, :3], of_kl[:, None], sums[:, 3:], of_logprob[:, None]], 1).contiguous()
         one_scales = torch.stack([sums[:, 3], -of_logprob], 1)
-        for tile in walk((own, other), cut, 0, shared):
+        for tile in walk((student, teacher), cut, 0, shared):
             s, t = tile.logits
             tile_ops.differentiate_pair(s, t, temperature, direction, pair_scales[tile.rows])
             gradients.add(tile)
-        for tile in walk([own], cut, shared, own.vocabulary):
+        for tile in walk([student], cut, shared, student.vocabulary):
             tile_ops.differentiate_one(tile.logits[0], one_scales[tile.rows])
             gradients.add(tile)
         return gradients.hidden.to(student_hidden.dtype), gradients.head
@@ -207,8 +212,8 @@ def _(
     direction: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dtype = torch.promote_types(torch.promote_types(student_hidden.dtype, teacher_hidden.dtype), torch.float32)
-    kl, logprob, other_logprob = (targets.new_empty(targets.shape, dtype=dtype) for _ in range(3))
-    return kl, logprob, other_logprob, targets.new_empty((len(targets), 4), dtype=torch.float64)
+    kl, logprob, teacher_logprob = (targets.new_empty(targets.shape, dtype=dtype) for _ in range(3))
+    return kl, logprob, teacher_logprob, targets.new_empty((len(targets), 4), dtype=torch.float64)
 
 
 @_linear_kl_backward.register_fake

@@ -1,4 +1,4 @@
-"""What happens to a tile of logits between two matrix products, on the device where the tile is: csrc/kl/fused_kl.h.
+"""What is done to a tile of logits between two matrix products, on the tile's device; see csrc/kl/fused_kl.h.
 
 On the CPU tiles are float32 or float64, on a GPU float32. There is no other device, and no fallback to one. A
 `direction` is one of `fused_kl.Direction`.

@@ -1,4 +1,4 @@
-"""A language model's logits, tile by tile: a matrix product makes one, it is used, and the next one overwrites it."""
+"""A language model's logits, one tile at a time: a matrix product makes it, it is used, the next one overwrites it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 SCRATCH_BYTES = 10 << 20
-"""What the tiles of one call may take; matrix products keep some of their own."""
+"""Limit for the tiles of one call; matrix products use some scratch of their own."""
 TILE_ROWS = 512
 LEAST_COLUMNS = 64
 
@@ -35,16 +35,16 @@ class LinearModel:
         return LinearModel(self.hidden[positions], self.head)
 
     def widens(self, dtype: torch.dtype) -> bool:
-        """Whether half precision is multiplied as it is, with sums and product in single: a GPU can."""
+        """Whether products take half precision as it is, with sums and results in single, as a GPU can."""
         halves = self.hidden.dtype == self.head.dtype != dtype
         return halves and self.hidden.is_cuda and dtype == torch.float32
 
     def columns(self, columns: slice, dtype: torch.dtype) -> Tensor:
-        """The head's part for some ids, [n, D], as `logits` multiplies it."""
+        """The head's rows for some ids, [n, D], in the precision in which `logits` multiplies them."""
         return self.head[columns] if self.widens(dtype) else self.head[columns].to(dtype)
 
     def logits(self, rows: slice, columns: slice, head: Tensor, out: Tensor) -> Tensor:
-        """A tile of logits, in the place of `out`; `head` is that of `columns`."""
+        """A tile of logits [rows, columns], written to flat memory `out`; `head` is what `columns` returns for them."""
         tile = out[: (rows.stop - rows.start) * (columns.stop - columns.start)]
         tile = tile.view(rows.stop - rows.start, columns.stop - columns.start)
         if self.widens(tile.dtype):
@@ -80,8 +80,8 @@ class Cut:
         return cls(tuple(slices(0, len(student.hidden), height)), columns, dtype, student.hidden.device)
 
     def scratch(self, tiles: int) -> Tensor:
-        """[tiles, size of one]. On the CPU it goes back to the system when it is let go: the heap, with smaller things
-        about it, may not find its place again for the backward pass, and holds it twice."""
+        """Memory for so many tiles, [tiles, size of one]. On the CPU it is mapped, and so goes back to the system when
+        it is let go: the heap might not find the same place again for the backward pass, and hold it twice."""
         height = max((rows.stop - rows.start for rows in self.rows), default=0)
         size = height * self.columns
         if self.device.type != "cpu" or not size * tiles:
@@ -91,6 +91,7 @@ class Cut:
 
 
 def slices(start: int, stop: int, step: int) -> Iterator[slice]:
+    """From start to stop, each of `step` but for the last."""
     for first in range(start, stop, step):
         yield slice(first, min(first + step, stop))
 

@@ -1,4 +1,4 @@
-"""The operators as Triton kernels; forward only."""
+"""The operators as Triton kernels, forward only; `operators.Operators` says what goes in and comes out."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the attention kernels share: one step of softmax along the keys, rotary positions, and sizes.
+"""What the attention kernels share: a step of softmax along the keys, rotary positions, and sizes.
 
-Softmax runs along the keys in steps (FlashAttention-2, Dao 2023, algorithm 1); scores are never in memory.
+Softmax runs along the keys in steps (FlashAttention-2, Dao 2023, algorithm 1); scores never reach memory.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ LEAST_DIM = 16
 
 @triton.jit
 def fold(scores, v, scale, top, total, acc):
-    """One step of softmax along the keys: scores [M, N], −inf where masked, and values [N, D] into the largest scaled
-    score so far [M], the sum of weights relative to it [M], and the weighted sum of values [M, D]."""
+    """One step of softmax along the keys. Folds scores [M, N], −inf where masked, and values [N, D] into the largest
+    scaled score so far [M], the sum of weights relative to it [M], and the weighted sum of values [M, D]."""
     highest = tl.maximum(top, tl.max(scores, 1) * scale)
     weights = tl.exp2(scores * scale - highest[:, None])
     shrink = tl.exp2(top - highest)
@@ -33,8 +33,8 @@ def fold(scores, v, scale, top, total, acc):
 
 @triton.jit
 def rotated(x, rows, d, cells, turns, cos, sin, HEAD_DIM: tl.constexpr):
-    """Both halves of heads, rotated, in float32: their first columns at x + cells, their angles at `turns`, both
-    broadcast to [rows, HALF] with columns d."""
+    """Loads both halves of heads and rotates them, in float32, [rows, HALF] each: first halves at x + cells, angles at
+    `turns`, columns d."""
     inside = rows & (d < HEAD_DIM // 2)[None, :]
     first = tl.load(x + cells, mask=inside, other=0.0).to(tl.float32)
     second = tl.load(x + cells + HEAD_DIM // 2, mask=inside, other=0.0).to(tl.float32)
@@ -44,7 +44,7 @@ def rotated(x, rows, d, cells, turns, cos, sin, HEAD_DIM: tl.constexpr):
 
 
 def scale_of(head_dim: int) -> float:
-    """By which scores are multiplied so that 2 to their power is what softmax needs."""
+    """The factor for scores by which softmax can use powers of 2: log2(e) / √head_dim."""
     return math.log2(math.e) / math.sqrt(head_dim)
 
 
@@ -55,6 +55,7 @@ def widths(head_dim: int) -> tuple[int, int]:
 
 
 def check_cached(q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, keys: Tensor, values: Tensor) -> None:
+    """Asserts what the kernels over a KV cache rely on; shapes as in `Operators.prefill_attention` and its fellow."""
     head_dim = keys.shape[-1]
     assert q.dtype == keys.dtype == values.dtype
     assert q.shape[1] % k.shape[1] == 0

@@ -1,7 +1,7 @@
-"""The encoder's two convolutions as matrix products that gather their factors: Triton kernels, forward only.
+"""The encoder's two convolutions, as Triton kernels: matrix products that gather their factors. Forward only.
 
-A convolution 3 wide is a product over (tap, channel). Its factors are read where they lie, by their strides: 16 bytes
-at a time if channels lie next to each other in memory, weights as [out, 3, in] and the mel as [columns, n_mels].
+A convolution of width 3 is a product over (tap, channel). Its factors are read in place, by their strides: 16 bytes at
+a time if channels are adjacent in memory, that is weights as [out, 3, in] and the mel as [columns, n_mels].
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sqe_fast.kernels.operators import Linear
 from sqe_fast.kernels.triton.device import architecture
-from sqe_fast.kernels.triton.linear import GROUP_M, choose, finish, gelu, place, programs, step
+from sqe_fast.kernels.triton.linear import GROUP_M, choose, finish, gelu, programs, step, tile_of_program
 
 TAPS = 3
 
@@ -79,7 +79,7 @@ def _conv1(
     BLOCK_K: tl.constexpr,
     GROUP_M: tl.constexpr,
 ):
-    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP_M)
+    tile_m, tile_n = tile_of_program(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP_M)
     row, column = tile_m * BLOCK_M, tile_n * BLOCK_N
     r = row + tl.arange(0, BLOCK_M)
     acc = _convolved(
@@ -114,7 +114,7 @@ def _conv2(
     BLOCK_K: tl.constexpr,
     GROUP_M: tl.constexpr,
 ):
-    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP_M)
+    tile_m, tile_n = tile_of_program(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP_M)
     row, column = tile_m * BLOCK_M, tile_n * BLOCK_N
     r = row + tl.arange(0, BLOCK_M)
     centre = tl.load(centres + r, mask=r < N, other=-2)  # −2: all three taps lie outside

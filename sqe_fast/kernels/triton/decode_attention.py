@@ -1,7 +1,7 @@
 """One decode step over a KV cache, with rotary positions and grouped heads, as Triton kernels. Forward only.
 
-One kernel rotates, appends and attends, by chunks of positions; one puts the chunks together. Chunks begin at fixed
-positions, so a row is summed alike in any batch.
+One kernel rotates, appends and attends, in chunks of positions; another combines the chunks. Chunks begin at fixed
+positions, so each row is summed in the same order in any batch.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 DRY = 90
-"""Architecture whose tile sizes are taken where no GPU is: in Triton's interpreter, and when launches are recorded."""
+"""Architecture whose tile sizes are used without a GPU: in Triton's interpreter, and when launches are recorded."""
 
 
 class Tile(NamedTuple):
-    """Of a kernel's result, what one program computes at a time."""
+    """The part of a kernel's result that one program computes at a time."""
 
     m: int  # rows: of x in a product, queries in attention
     n: int  # columns: outputs of a product, keys in attention
@@ -34,7 +34,7 @@ def architecture(tensor: Tensor) -> int:
 
 
 def fits_tma(*tensors: Tensor) -> bool:
-    """Whether Hopper's copy engine can read all of them: of 16 bit, addresses and strides at multiples of 16 bytes."""
+    """Whether Hopper's copy engine can read them: 16-bit elements, addresses and strides at multiples of 16 bytes."""
     return architecture(tensors[0]) >= 90 and all(
         tensor.element_size() == 2
         and tensor.data_ptr() % 16 == 0

@@ -1,4 +1,4 @@
-"""Linear layers as Triton kernels, with what stands around them: norm before; bias, GELU, residual or SwiGLU after.
+"""Linear layers as Triton kernels, with the norm before them and the bias, GELU, residual or SwiGLU after them.
 
 Forward only. Each row's result is independent of the batch: sums over K run in the same steps whatever the tile, and
 all tiles of an architecture use the same tensor core instruction.
@@ -47,6 +47,7 @@ FLOAT32 = Tile(64, 64, 4, 2)
 
 
 def gpu(architecture: int) -> Gpu:
+    """The GPU that tiles are sized for."""
     return H100 if architecture >= 90 else A100
 
 
@@ -56,7 +57,7 @@ def step(dtype: torch.dtype) -> int:
 
 
 def choose(rows: int, outputs: Sequence[int], dtype: torch.dtype, architecture: int, widest: int = 256) -> Tile:
-    """The largest tile that the rows fill and that leaves no processor idle, of at most `widest` outputs."""
+    """The largest tile of at most `widest` outputs that the rows fill and that leaves no processor idle."""
     if dtype == torch.float32:
         return FLOAT32
     processors, tiles = gpu(architecture)
@@ -68,6 +69,7 @@ def choose(rows: int, outputs: Sequence[int], dtype: torch.dtype, architecture: 
 
 
 def programs(tile: Tile, rows: int, outputs: Sequence[int]) -> int:
+    """Tiles in a result of so many rows, for weights of so many outputs each."""
     return -(-rows // tile.m) * sum(-(-count // tile.n) for count in outputs)
 
 
@@ -75,8 +77,8 @@ def programs(tile: Tile, rows: int, outputs: Sequence[int]) -> int:
 
 
 @triton.jit
-def place(tiles_m, tiles_n, GROUP_M: tl.constexpr):
-    """This program's tile, (row, column) of tiles_m × tiles_n: GROUP_M rows at a time, column by column."""
+def tile_of_program(tiles_m, tiles_n, GROUP_M: tl.constexpr):
+    """Row and column of this program's tile among tiles_m × tiles_n: GROUP_M rows of tiles at a time, by columns."""
     program = tl.program_id(0)
     above = program // (GROUP_M * tiles_n) * GROUP_M
     height = tl.minimum(tiles_m - above, GROUP_M)
@@ -203,11 +205,11 @@ def _linear(
     BLOCK_K: tl.constexpr,
     GROUP_M: tl.constexpr,
 ):
-    """x · weightᵀ and what follows, for up to three weights side by side. Each weight gets its own branch so
-    that the compiler keeps what it knows of its address.
+    """x · weightᵀ and its epilogue, for up to three weights side by side. Each weight gets its own branch so that the
+    compiler keeps its alignment information.
 
-    By TMA, as far as the compiler tells, an H100 spills nothing at 128 × 256 (154–230 registers) and no thread computes
-    an address; from an A100's addresses the same tile spills 40–56 bytes, so 128 × 128 is its largest (136–184)."""
+    With TMA, the compiler reports no spills for an H100 at 128 × 256 (154–230 registers), and no thread computes an
+    address; with an A100's addresses the same tile spills 40–56 bytes, so 128 × 128 is its largest (136–184)."""
     end0 = tl.cdiv(M0, BLOCK_N)
     end1 = end0
     end2 = end0
@@ -216,7 +218,7 @@ def _linear(
         end2 = end1
     if weight2 is not None:
         end2 = end1 + tl.cdiv(M2, BLOCK_N)
-    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), end2, GROUP_M)
+    tile_m, tile_n = tile_of_program(tl.cdiv(N, BLOCK_M), end2, GROUP_M)
     row = tile_m * BLOCK_M
     if tile_n < end0:
         _product(
@@ -254,7 +256,7 @@ def _swiglu(
     BLOCK_K: tl.constexpr,
     GROUP_M: tl.constexpr,
 ):
-    tile_m, tile_n = place(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP_M)
+    tile_m, tile_n = tile_of_program(tl.cdiv(N, BLOCK_M), tl.cdiv(M, BLOCK_N), GROUP_M)
     row, column = tile_m * BLOCK_M, tile_n * BLOCK_N
     gated = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     passed = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)

@@ -1,6 +1,6 @@
-"""Attention of packed clips over themselves, as a Triton kernel: no clip is padded beyond its last tile.
+"""Attention of packed clips over themselves, as a Triton kernel. Clips are not padded beyond their last tile.
 
-Forward only. Scores are never in memory: see `attention`.
+Forward only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from sqe_fast.kernels.triton.attention import FLOAT32, LEAST_DIM, fold, scale_of
 from sqe_fast.kernels.triton.device import Tile, architecture, fits_tma
+from sqe_fast.kernels.upload import upload
 
 # By architecture alone: sizes that depended on the batch would change in which steps a row is summed.
 # Registers decide: on H100 two programs share a processor at 112 a thread, on A100 three; there 128 rows would spill.
@@ -127,6 +128,4 @@ def _schedule(lengths: tuple[int, ...], block: int, device: torch.device) -> Ten
         tiles += [(start, length, first) for first in range(0, length, block)]
         start += length
     schedule = torch.tensor(sorted(tiles, key=lambda tile: -tile[1]), dtype=torch.int32)
-    if device.type == "cuda":  # without waiting for the GPU's earlier work
-        return schedule.pin_memory().to(device, non_blocking=True)
-    return schedule.to(device)
+    return upload(schedule, device)

@@ -1,7 +1,7 @@
 """Prefill over a KV cache, with rotary positions and grouped heads, as Triton kernels. Forward only.
 
-One kernel rotates and appends keys, one attends. Steps along the keys begin at fixed positions, so a row is summed
-alike in any batch, and behind any prefix.
+One kernel rotates and appends keys, another attends. Steps along the keys begin at fixed positions, so each row is
+summed in the same order whatever is prefilled with it, or was before.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""From encoder positions to audio tokens, as Triton kernels: average pool of 2, layer norm, linear. Forward only."""
+"""From encoder positions to audio embeddings: average pool of 2, norm and linear layer as Triton kernels.
+
+Forward only.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Layer and RMS norm of rows, as a Triton kernel: what stands before a matrix product.
+"""Layer and RMS norm of rows, before a matrix product, as a Triton kernel of its own.
 
-It is a launch of its own. Inside a matrix product each tile of 128 outputs would have to read its rows twice, once for
-their statistics before the first product can start: for 4096 wide rows that is as much L2 traffic as the product's own.
-And a row of a program's own has its sums added in the same order, whichever tile sizes the product takes for the batch.
+Inside the matrix product, each tile of 128 outputs would have to read its rows twice, the first time for their
+statistics: for rows of width 4096 that is as much L2 traffic as the product's own. With a program for each row, its
+sums are also added in the same order whatever tile the product takes for the batch.
 """
 
 from __future__ import annotations

@@ -206,7 +206,7 @@ def test_what_does_not_fit_is_refused() -> None:
         fused_linear_kl(*given, temperature=0.0)
     with pytest.raises(ValueError, match="head"):
         fused_linear_kl(given.teacher_hidden, *given[1:])
-    with pytest.raises(ValueError, match="one target"):
+    with pytest.raises(ValueError, match="as many positions"):
         fused_linear_kl(*given[:4], given.targets[1:])
     for wrong in (301, -1):
         with pytest.raises(ValueError, match="301"):
