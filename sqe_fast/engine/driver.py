@@ -22,12 +22,11 @@ class Driver:
     def __init__(self, engine: Engine, *, capacity: int = CAPACITY) -> None:
         self.engine = engine
         self._capacity = capacity
-        self._process = os.getpid()
         self._loop = _Loop(engine)
         self._finalizer = weakref.finalize(self, _Loop.stop, self._loop)
 
     def submit(
-        self, request: Request, priority: Priority = Priority.INTERACTIVE, deadline: float = float("inf")
+        self, request: Request, priority: Priority = Priority.BATCH, deadline: float = float("inf")
     ) -> Future[Result]:
         """Queue a request; returns at once. Cancelling the future drops the request, wherever it is.
 
@@ -35,10 +34,10 @@ class Driver:
         BusyError where `capacity` requests of this priority wait, ValueError for an empty program, and UnusableError
         after `close` and in a forked process, which has the memory of the thread and not the thread.
         """
-        if os.getpid() != self._process:
+        if os.getpid() != self._loop.process:
             raise UnusableError(
-                f"this evaluator was opened by process {self._process} and cannot work in its fork: open one in each "
-                "process, after the fork"
+                f"this evaluator was opened by process {self._loop.process} and cannot work in its fork: open one in "
+                "each process, after the fork"
             )
         if self.engine.depth(priority) >= self._capacity:
             raise BusyError(f"{self._capacity} requests of priority {priority.name.lower()} are waiting already")
@@ -62,7 +61,7 @@ class _Loop:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._process = os.getpid()
+        self.process = os.getpid()
         self._arrived = threading.Condition()
         self._closed = False
         # A daemon: the interpreter does not wait for it, and ends it by the driver's finalizer.
@@ -78,7 +77,7 @@ class _Loop:
         raise UnusableError(_CLOSED)
 
     def stop(self) -> None:
-        if os.getpid() != self._process:
+        if os.getpid() != self.process:
             return
         with self._arrived:
             self._closed = True
