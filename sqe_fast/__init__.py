@@ -8,6 +8,7 @@ Public names are imported on first use, so that `import sqe_fast` costs nothing.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from sqe_fast.results import Comparison, Evaluation, Ratings
 
     __version__: str
+
+# ONNX Runtime's wheel reports its use: its import alone writes a device id under HOME and looks a collector's host up.
+# It asks the environment once, when it is imported; processes that are started from here inherit the answer.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _HOMES = {
     "Evaluator": "sqe_fast.evaluator",

@@ -6,6 +6,9 @@ import os
 
 from hypothesis import settings
 
+# Before any test imports ONNX Runtime: as the package does (sqe_fast/__init__.py).
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 # Triton decides when it is imported: kernels run in its interpreter, on the CPU. What a GPU's compiler makes of them is
 # looked at in processes of their own (tests/kernels/triton/survey.py).
 os.environ["TRITON_INTERPRET"] = "1"
