@@ -146,10 +146,9 @@ def _scan(pcm: PcmSource, limits: Limits) -> tuple[LevelScan, list[Samples] | No
         why = "the file is damaged at its start: copy or export it again" if pcm.cut else "record or export it again"
         raise ClipError(ErrorCode.EMPTY_AUDIO, f"no audio: {why}")
     if scan.frames < limits.min_seconds * pcm.rate:
-        raise ClipError(
-            ErrorCode.TOO_SHORT,
-            f"{scan.frames / pcm.rate:.4g} s of audio: pass at least {limits.min_seconds:g} s",
-        )
+        heard = f"{scan.frames / pcm.rate:.4g} s of audio"
+        what = f"{heard}, where the file is cut off or damaged: copy it again" if pcm.cut else heard
+        raise ClipError(ErrorCode.TOO_SHORT, f"{what}: pass at least {limits.min_seconds:g} s")
     return scan, kept
 
 

@@ -12,13 +12,15 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from sqe_fast.audio.containers import is_cut
+from sqe_fast.audio.containers import Pieces, Spliced, inspect
+from sqe_fast.audio.quiet import quiet
 from sqe_fast.errors import ClipError, ErrorCode
 
 BLOCK = 65_536
@@ -87,38 +89,88 @@ def _seekable(file: Any) -> BinaryIO:
     return cast(BinaryIO, file)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One stream of a file."""
+
+    pieces: Pieces
+    """None of them: the file as it is."""
+    rate: int
+    channels: int
+    claimed: int
+    """Frames."""
+
+
 class FileSource:
-    """Anything libsndfile decodes: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, …"""
+    """Anything libsndfile decodes: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, …
+
+    A file may hold several streams, one after the other. Where they differ, the recording has the highest of their
+    rates and the most of their channels: a stream of one channel is on all of them, one of several is averaged.
+    """
 
     def __init__(self, name: str, file: Path | BinaryIO) -> None:
         self.name = name
         self._file = file
         with self._binary() as binary:
-            self.cut = is_cut(binary)
-            with self._sound_file(binary) as sound:
-                self.rate, self.channels = int(sound.samplerate), int(sound.channels)
-                self._claimed = int(sound.frames)
+            contents = inspect(binary)
+            self.cut = contents.cut
+            self._parts = list(self._opened(binary, contents.parts))
+        self.rate = max(part.rate for part in self._parts)
+        self.channels = max(part.channels for part in self._parts)
+
+    def _opened(self, binary: BinaryIO, found: tuple[Pieces, ...]) -> Iterator[_Part]:
+        whole = (range(binary.seek(0, os.SEEK_END)),)
+        for index, pieces in enumerate(found or (whole,)):
+            shown = () if pieces == whole else pieces
+            try:
+                with self._sound_file(binary, shown) as sound:
+                    yield _Part(shown, int(sound.samplerate), int(sound.channels), int(sound.frames))
+            except ClipError:
+                if not index:
+                    raise
+                self.cut = True  # what follows the first stream cannot be decoded
 
     def blocks(self) -> Iterator[Samples]:
+        with self._binary() as binary:
+            for part in self._parts:
+                blocks = self._decoded(binary, part)
+                yield from blocks if len(self._parts) == 1 else self._alike(blocks, part)
+
+    def _decoded(self, binary: BinaryIO, part: _Part) -> Iterator[Samples]:
         import soundfile
 
         total = 0
-        with self._binary() as binary, self._sound_file(binary) as sound:
+        with self._sound_file(binary, part.pieces) as sound:
             while True:
                 # Where decoding fails in a block, what was decoded of it is there, but not told: NaN marks the rest.
-                block = np.full((BLOCK, self.channels), np.nan, np.float32)
+                block = np.full((BLOCK, part.channels), np.nan, np.float32)
                 try:
-                    filled = len(sound.read(out=block))
+                    with quiet():
+                        filled = len(sound.read(out=block))
                 except soundfile.LibsndfileError as error:
                     # soundfile seeks after each read, which fails at the end of a FLAC stream of unknown length.
-                    self.cut |= error.code != _BAD_SEEK or self._claimed < UNKNOWN_FRAMES
+                    self.cut |= error.code != _BAD_SEEK or part.claimed < UNKNOWN_FRAMES
                     filled = int(np.isfinite(block[:, -1]).sum())
                 total += filled
                 if filled:
                     yield block[:filled]
                 if filled < BLOCK:
-                    self.cut |= total < self._claimed < UNKNOWN_FRAMES
+                    self.cut |= total < part.claimed < UNKNOWN_FRAMES
                     return
+
+    def _alike(self, blocks: Iterator[Samples], part: _Part) -> Iterator[Samples]:
+        """A stream's blocks at the recording's rate and channels."""
+        if part.channels != self.channels:
+            blocks = (np.repeat(block.mean(axis=1, keepdims=True), self.channels, axis=1) for block in blocks)
+        if part.rate == self.rate:
+            yield from blocks
+            return
+        import soxr
+
+        resampler = soxr.ResampleStream(part.rate, self.rate, self.channels, dtype="float32", quality="HQ")
+        for block in blocks:
+            yield resampler.resample_chunk(np.ascontiguousarray(block, np.float32))
+        yield resampler.resample_chunk(np.empty((0, self.channels), np.float32), last=True)
 
     def _binary(self) -> AbstractContextManager[BinaryIO]:
         if not isinstance(self._file, Path):
@@ -134,15 +186,19 @@ class FileSource:
             reason = error.strerror or type(error).__name__
             raise ClipError(ErrorCode.UNREADABLE, f"cannot be read ({reason}): check its permissions") from error
 
-    def _sound_file(self, binary: BinaryIO) -> Any:
-        """An open soundfile.SoundFile. By descriptor where there is one: names are never a hint of the format."""
+    def _sound_file(self, binary: BinaryIO, pieces: Pieces) -> Any:
+        """An open soundfile.SoundFile of those pieces, or else of the file, by descriptor where there is one: names are
+        never a hint of the format."""
         import soundfile
 
         binary.seek(0)
         try:
-            if isinstance(self._file, Path):
-                return soundfile.SoundFile(binary.fileno(), closefd=False)
-            return soundfile.SoundFile(_Unnamed(binary))
+            with quiet():
+                if pieces:
+                    return soundfile.SoundFile(_Unnamed(cast(BinaryIO, Spliced(binary, pieces))))
+                if isinstance(self._file, Path):
+                    return soundfile.SoundFile(binary.fileno(), closefd=False)
+                return soundfile.SoundFile(_Unnamed(binary))
         except soundfile.LibsndfileError as error:
             raise _refused(error.code, binary) from error
 

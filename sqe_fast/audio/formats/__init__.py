@@ -1,0 +1,1 @@
+"""What each container says of the sound in it. `containers.inspect` asks them."""
