@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sqe_fast.audio import Raw
     from sqe_fast.engine.trace import Trace
     from sqe_fast.errors import BusyError, ClipError, ErrorCode, UnusableError
     from sqe_fast.evaluator import Evaluator
@@ -33,6 +34,7 @@ _HOMES = {
     "ErrorCode": "sqe_fast.errors",
     "Evaluation": "sqe_fast.results",
     "Ratings": "sqe_fast.results",
+    "Raw": "sqe_fast.audio",
     "Serving": "sqe_fast.options",
     "Trace": "sqe_fast.engine.trace",
     "UnusableError": "sqe_fast.errors",
@@ -46,6 +48,7 @@ __all__ = [
     "Evaluation",
     "Evaluator",
     "Ratings",
+    "Raw",
     "Serving",
     "Trace",
     "UnusableError",

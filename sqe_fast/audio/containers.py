@@ -7,9 +7,12 @@ decoder's own count is compared with what is stated.
 
 from __future__ import annotations
 
+import io
+import re
 from typing import BinaryIO, NamedTuple
 
 from sqe_fast.audio.formats import chunks, headers, mpeg, ogg
+from sqe_fast.audio.formats.names import recognised
 from sqe_fast.audio.formats.view import Found, Pieces, Spliced, View
 
 __all__ = ["Contents", "Pieces", "Spliced", "inspect"]
@@ -19,6 +22,11 @@ MAX_STREAMS = 4_096
 MAX_JUNK = 1 << 16
 """Bytes before a container in which it is looked for."""
 _MARKS = (b"WAVEfmt ", b"OggS\0\x02", b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")
+_HEADS = (
+    rb"(RIFF|RF64|RIFX)....WAVE|FORM....(AIF[FC]|8SVX|16SV)|riff.{20}wave|caff\x00\x01|OggS\x00|fLaC|ID3[\x02-\x04]\x00|"
+    rb"\.snd|NIST_1A\n|Creative Voice File|2BIT"
+)
+"""How containers begin whose beginning is no accident."""
 _BEFORE = {b"WAVEfmt ": 8}
 """How far a mark stands from the start of its container."""
 
@@ -36,13 +44,19 @@ def inspect(file: BinaryIO) -> Contents:
     view = View(file)
     parts: list[Pieces] = []
     cut = False
-    found = _found(view, 0) or _after_junk(view)
+    found = _found(view, 0) or _after_junk(view, file)
     while found is not None:
         parts += found.parts
         cut |= found.cut or len(parts) > MAX_STREAMS
         more = found.stop < view.size and len(parts) <= MAX_STREAMS
         found = _found(view, found.stop) if more else None
     return Contents(tuple(parts), cut)
+
+
+def begins_like_sound(head: bytes) -> bool:
+    """Whether a file's first bytes, some hundred, are those of a sound file that something decodes."""
+    marked = re.match(_HEADS, head, re.DOTALL) is not None
+    return marked or mpeg.frame_of(head[:4]) is not None or recognised(io.BytesIO(head)) is not None
 
 
 def _found(view: View, start: int) -> Found | None:
@@ -68,8 +82,10 @@ def _flac(view: View, start: int) -> Found:
     return Found(((range(start, stop),),), False, stop)
 
 
-def _after_junk(view: View) -> Found | None:
+def _after_junk(view: View, file: BinaryIO) -> Found | None:
     """Behind something that is no sound, near the start of the file."""
+    if recognised(file) is not None:
+        return None
     stop = min(view.size, MAX_JUNK)
     begins = [view.find(mark, 1, stop) - _BEFORE.get(mark, 0) for mark in _MARKS]
     first = min((position for position in begins if position > 0), default=None)

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from sqe_fast.audio.decoders import Samples
 from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
 from sqe_fast.audio.level import CLIPPED_SHARE, LevelScan
-from sqe_fast.audio.sources import PcmSource, Samples, open_source
+from sqe_fast.audio.sources import PcmSource, open_source
 from sqe_fast.audio.speech import holds_speech
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.results import Flag

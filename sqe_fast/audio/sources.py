@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -19,26 +20,19 @@ from typing import Any, BinaryIO, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from sqe_fast.audio.containers import Pieces, Spliced, inspect
-from sqe_fast.audio.quiet import quiet
+from sqe_fast.audio.containers import Contents, Pieces, Spliced, inspect
+from sqe_fast.audio.decoders import BLOCK, Decoder, Samples, open_decoder
+from sqe_fast.audio.raw import Raw, RawFormat
 from sqe_fast.errors import ClipError, ErrorCode
-
-BLOCK = 65_536
-"""Frames in a block."""
-UNKNOWN_FRAMES = 1 << 60
-"""libsndfile states a length beyond this where a FLAC stream does not state its own."""
-
-Samples = npt.NDArray[np.floating[Any]]
 
 _FULL_SCALE = {np.dtype(np.int16): 32_768.0, np.dtype(np.int32): 2_147_483_648.0}
 
-# libsndfile's error number for a seek that fails, and those for headers that it refuses itself.
-_BAD_SEEK = 39
-_BAD_SF_INFO, _ZERO_CHANNELS, _TOO_MANY_CHANNELS, _BAD_CHANNELS = 24, 32, 33, 34
 
+Source = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int] | Raw
+"""What a recording comes from; an array comes with its sample rate, PCM without a header with its format."""
 
-Source = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]
-"""What a recording comes from; an array comes with its sample rate."""
+MAX_PIPED = 8 << 30
+"""Bytes of a pipe that are kept, in a temporary file: 12 h of 16-bit stereo at 48 kHz."""
 
 
 class PcmSource(Protocol):
@@ -61,19 +55,27 @@ def name_of(source: Source) -> str:
         return os.fspath(source)
     if isinstance(source, tuple):
         return "<array>"
+    if isinstance(source, Raw):
+        return name_of(source.source)
     return "<bytes>" if isinstance(source, bytes) else str(getattr(source, "name", f"<{type(source).__name__}>"))
 
 
 def open_source(source: Any, max_channels: int) -> PcmSource:
-    """A path, bytes, a seekable binary file object, or (array, sample_rate). Raises ClipError."""
-    if isinstance(source, str | os.PathLike):
-        return FileSource(os.fspath(source), Path(source))
-    if isinstance(source, bytes | bytearray | memoryview):
-        return FileSource("<bytes>", io.BytesIO(source))
+    """A path, bytes, a binary file object, (array, sample_rate), or Raw of one of the first three. Raises ClipError."""
+    if isinstance(source, Raw):
+        return _file_source(source.source, source.format)
     if isinstance(source, tuple) and len(source) == 2:
         return ArraySource(source[0], source[1], max_channels)
-    if hasattr(source, "read") and hasattr(source, "seek"):
-        return FileSource(str(getattr(source, "name", "<file>")), _seekable(source))
+    return _file_source(source, None)
+
+
+def _file_source(source: Any, raw: RawFormat | None) -> PcmSource:
+    if isinstance(source, str | os.PathLike):
+        return FileSource(os.fspath(source), _unpiped(Path(source)), raw)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return FileSource("<bytes>", io.BytesIO(source), raw)
+    if hasattr(source, "read"):
+        return FileSource(str(getattr(source, "name", "<file>")), _seekable(source), raw)
     raise ClipError(
         ErrorCode.BAD_INPUT,
         f"cannot take audio from {type(source).__name__}: pass a path, bytes, a binary file object, or a tuple "
@@ -81,12 +83,32 @@ def open_source(source: Any, max_channels: int) -> PcmSource:
     )
 
 
+def _unpiped(path: Path) -> Path | BinaryIO:
+    """The path; of a pipe, which can be read but once, all that comes out of it."""
+    with contextlib.suppress(OSError, ValueError):  # said when it is opened
+        if stat.S_ISFIFO(path.stat().st_mode):
+            with path.open("rb") as pipe:
+                return _kept(pipe)
+    return path
+
+
 def _seekable(file: Any) -> BinaryIO:
     if isinstance(file, io.TextIOBase):
         raise ClipError(ErrorCode.BAD_INPUT, "the file object is open as text: open it in binary mode ('rb')")
-    if hasattr(file, "seekable") and not file.seekable():
-        raise ClipError(ErrorCode.BAD_INPUT, "the file object cannot seek: read it and pass the bytes")
-    return cast(BinaryIO, file)
+    if hasattr(file, "seek") and (not hasattr(file, "seekable") or file.seekable()):
+        return cast(BinaryIO, file)
+    return _kept(file)
+
+
+def _kept(pipe: BinaryIO) -> BinaryIO:
+    """Removed by the system when nobody holds it any more."""
+    kept = tempfile.TemporaryFile(prefix="sqe-fast-")  # noqa: SIM115 (as long as the source is held)
+    size = 0
+    while data := pipe.read(1 << 20):
+        size += kept.write(data)
+        if size > MAX_PIPED:
+            raise ClipError(ErrorCode.TOO_LONG, f"more than {MAX_PIPED >> 30} GiB from a pipe: write it to a file")
+    return cast(BinaryIO, kept)
 
 
 @dataclass(frozen=True)
@@ -97,22 +119,21 @@ class _Part:
     """None of them: the file as it is."""
     rate: int
     channels: int
-    claimed: int
-    """Frames."""
 
 
 class FileSource:
-    """Anything libsndfile decodes: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, …
+    """Anything that libsndfile decodes, or FFmpeg.
 
     A file may hold several streams, one after the other. Where they differ, the recording has the highest of their
     rates and the most of their channels: a stream of one channel is on all of them, one of several is averaged.
     """
 
-    def __init__(self, name: str, file: Path | BinaryIO) -> None:
+    def __init__(self, name: str, file: Path | BinaryIO, raw: RawFormat | None = None) -> None:
         self.name = name
         self._file = file
+        self._raw = raw
         with self._binary() as binary:
-            contents = inspect(binary)
+            contents = inspect(binary) if raw is None else Contents((), cut=False)
             self.cut = contents.cut
             self._parts = list(self._opened(binary, contents.parts))
         self.rate = max(part.rate for part in self._parts)
@@ -123,8 +144,8 @@ class FileSource:
         for index, pieces in enumerate(found or (whole,)):
             shown = () if pieces == whole else pieces
             try:
-                with self._sound_file(binary, shown) as sound:
-                    yield _Part(shown, int(sound.samplerate), int(sound.channels), int(sound.frames))
+                with self._decoder(binary, shown) as decoder:
+                    yield _Part(shown, decoder.rate, decoder.channels)
             except ClipError:
                 if not index:
                     raise
@@ -133,30 +154,10 @@ class FileSource:
     def blocks(self) -> Iterator[Samples]:
         with self._binary() as binary:
             for part in self._parts:
-                blocks = self._decoded(binary, part)
-                yield from blocks if len(self._parts) == 1 else self._alike(blocks, part)
-
-    def _decoded(self, binary: BinaryIO, part: _Part) -> Iterator[Samples]:
-        import soundfile
-
-        total = 0
-        with self._sound_file(binary, part.pieces) as sound:
-            while True:
-                # Where decoding fails in a block, what was decoded of it is there, but not told: NaN marks the rest.
-                block = np.full((BLOCK, part.channels), np.nan, np.float32)
-                try:
-                    with quiet():
-                        filled = len(sound.read(out=block))
-                except soundfile.LibsndfileError as error:
-                    # soundfile seeks after each read, which fails at the end of a FLAC stream of unknown length.
-                    self.cut |= error.code != _BAD_SEEK or part.claimed < UNKNOWN_FRAMES
-                    filled = int(np.isfinite(block[:, -1]).sum())
-                total += filled
-                if filled:
-                    yield block[:filled]
-                if filled < BLOCK:
-                    self.cut |= total < part.claimed < UNKNOWN_FRAMES
-                    return
+                with self._decoder(binary, part.pieces) as decoder:
+                    blocks = decoder.blocks()
+                    yield from blocks if len(self._parts) == 1 else self._alike(blocks, part)
+                    self.cut |= decoder.cut
 
     def _alike(self, blocks: Iterator[Samples], part: _Part) -> Iterator[Samples]:
         """A stream's blocks at the recording's rate and channels."""
@@ -177,7 +178,7 @@ class FileSource:
             return nullcontext(self._file)
         try:
             if not stat.S_ISREG(self._file.stat().st_mode):
-                raise ClipError(ErrorCode.UNREADABLE, "not a regular file: pass the sound files themselves")
+                raise ClipError(ErrorCode.UNREADABLE, "not a file or a pipe: pass the sound files themselves")
             # Unbuffered: libsndfile shares the descriptor, and with it the position.
             return cast(BinaryIO, self._file.open("rb", buffering=0))
         except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte in the name
@@ -186,47 +187,13 @@ class FileSource:
             reason = error.strerror or type(error).__name__
             raise ClipError(ErrorCode.UNREADABLE, f"cannot be read ({reason}): check its permissions") from error
 
-    def _sound_file(self, binary: BinaryIO, pieces: Pieces) -> Any:
-        """An open soundfile.SoundFile of those pieces, or else of the file, by descriptor where there is one: names are
-        never a hint of the format."""
-        import soundfile
-
-        binary.seek(0)
+    @contextlib.contextmanager
+    def _decoder(self, binary: BinaryIO, pieces: Pieces) -> Iterator[Decoder]:
+        decoder = open_decoder(cast(BinaryIO, Spliced(binary, pieces)) if pieces else binary, self._raw)
         try:
-            with quiet():
-                if pieces:
-                    return soundfile.SoundFile(_Unnamed(cast(BinaryIO, Spliced(binary, pieces))))
-                if isinstance(self._file, Path):
-                    return soundfile.SoundFile(binary.fileno(), closefd=False)
-                return soundfile.SoundFile(_Unnamed(binary))
-        except soundfile.LibsndfileError as error:
-            raise _refused(error.code, binary) from error
-
-
-class _Unnamed:
-    """A binary file without its `name`, from whose suffix soundfile would guess a raw format."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._seek, self.read, self.tell = file.seek, file.read, file.tell
-        if hasattr(file, "readinto"):
-            self.readinto = file.readinto
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As the operating system's: a damaged header may ask for a place before the file, and stays where it is. An
-        exception could not leave libsndfile's callback; it would only be printed."""
-        with contextlib.suppress(ValueError, OSError):
-            return self._seek(offset, whence)
-        return -1
-
-
-def _refused(code: int, binary: BinaryIO) -> ClipError:
-    if code == _BAD_SF_INFO:
-        return ClipError(ErrorCode.BAD_SAMPLE_RATE, "the header states no usable sample rate: export the file again")
-    if code in (_ZERO_CHANNELS, _TOO_MANY_CHANNELS, _BAD_CHANNELS):
-        return ClipError(ErrorCode.TOO_MANY_CHANNELS, "unusable channel count: mix down to mono or stereo")
-    binary.seek(0)
-    what = "not a sound file that can be decoded" if binary.read(1) else "the file is empty"
-    return ClipError(ErrorCode.UNSUPPORTED_FORMAT, f"{what}: convert it to WAV, FLAC, Ogg, Opus or MP3")
+            yield decoder
+        finally:
+            decoder.close()
 
 
 class ArraySource:

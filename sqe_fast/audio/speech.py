@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sqe_fast.audio.decoders import Samples
 from sqe_fast.audio.features import FloatArray
-from sqe_fast.audio.sources import Samples
 
 MIN_SPEECH_SECONDS = 2.0
 """A shorter stretch is always taken for speech: it shows too few syllables to deny it."""

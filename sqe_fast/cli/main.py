@@ -22,6 +22,7 @@ from sqe_fast.options import DEVICES, PRECISIONS, Serving
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sqe_fast.audio import RawFormat
     from sqe_fast.cli.terminal import ProgressLine
     from sqe_fast.evaluator import Evaluator
     from sqe_fast.jobs.rows import RowWriter
@@ -108,7 +109,8 @@ def score(
         list[str],
         typer.Argument(
             metavar="PATH",
-            help="Sound files, folders, lists of files (.txt, .csv, .jsonl), or - to read file names from stdin.",
+            help="Sound files, folders, lists of files (.txt, .csv, .tsv, .jsonl, .scp, .m3u), or - for standard "
+            "input: a recording, or a list of names.",
         ),
     ],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the rows to this file.")] = None,
@@ -117,6 +119,10 @@ def score(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run: files that are already in -o are skipped.")
     ] = False,
+    column: Annotated[str | None, typer.Option(help="The column or key of a list that names the recordings.")] = None,
+    raw: Annotated[
+        str | None, typer.Option(help="The files are PCM without a header: rate=8000,encoding=mulaw,channels=2.")
+    ] = None,
     model: Model = "tiny",
     device: Device = Serving.device,
     adapter: Adapter = Serving.adapter,
@@ -141,16 +147,20 @@ def score(
     if output is not None and chosen is FormatName.TABLE:
         _stop(USAGE, "a table is for reading: choose --format jsonl or csv for -o")
     with _exit_codes():
-        inputs.check(paths)
-        with run.Interruption() as interruption, _writer(output, chosen, resume) as writer:
+        inputs.check(paths, column)
+        given = inputs.given_names(paths, column) if chosen is FormatName.CSV else ()
+        raw_format = _raw_format(raw)
+        items = inputs.expand(paths, sys.stdin.buffer, column, raw=raw is not None)
+        with run.Interruption() as interruption, _writer(output, chosen, given, resume) as writer:
             evaluator = open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length))
             progress = run.run(
                 evaluator,
-                inputs.expand(paths, sys.stdin.buffer),
+                items,
                 writer,
                 describe=describe,
+                raw=raw_format,
                 interruption=interruption,
-                display=_progress_line(paths) if sys.stderr.isatty() else None,
+                display=_progress_line(paths, column) if sys.stderr.isatty() else None,
             )
     if progress.failed:
         total = progress.written + progress.skipped
@@ -248,18 +258,18 @@ def _chosen_format(wanted: FormatName | None, output: Path | None) -> FormatName
 
 
 @contextmanager
-def _writer(output: Path | None, chosen: FormatName, resume: bool) -> Iterator[RowWriter]:
+def _writer(output: Path | None, chosen: FormatName, given: tuple[str, ...], resume: bool) -> Iterator[RowWriter]:
     from sqe_fast.jobs import rows
 
     if output is not None:
-        with rows.RowFile(str(output), chosen.value, resume=resume) as file:
+        with rows.RowFile(str(output), chosen.value, given, resume=resume) as file:
             yield file
     elif chosen is FormatName.TABLE:
         from sqe_fast.cli.terminal import TableRows
 
         yield TableRows(_console())
     else:
-        yield rows.PipeRows(sys.stdout.buffer, chosen.value)
+        yield rows.PipeRows(sys.stdout.buffer, chosen.value, given)
 
 
 def _console() -> Console:
@@ -268,12 +278,23 @@ def _console() -> Console:
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
 
 
-def _progress_line(paths: list[str]) -> ProgressLine:
+def _raw_format(text: str | None) -> RawFormat | None:
+    if text is None:
+        return None
+    from sqe_fast.audio import RawFormat
+
+    try:
+        return RawFormat.parse(text)
+    except ValueError as error:
+        _stop(USAGE, f"--raw: {error}")
+
+
+def _progress_line(paths: list[str], column: str | None) -> ProgressLine:
     from sqe_fast.cli.terminal import ProgressLine
     from sqe_fast.jobs import inputs
 
     # What comes from standard input can be read but once, so it is not counted.
-    total = None if inputs.STDIN in paths else sum(1 for _ in inputs.expand(paths, sys.stdin.buffer))
+    total = None if inputs.STDIN in paths else sum(1 for _ in inputs.expand(paths, sys.stdin.buffer, column))
     return ProgressLine(sys.stderr, total)
 
 
@@ -281,7 +302,7 @@ def _progress_line(paths: list[str]) -> ProgressLine:
 def _exit_codes() -> Iterator[None]:
     """Exceptions that end a command → a line on standard error and the exit code."""
     from sqe_fast.errors import UnusableError
-    from sqe_fast.jobs.inputs import InputError
+    from sqe_fast.jobs.lists import InputError
     from sqe_fast.jobs.run import Interrupted
 
     try:

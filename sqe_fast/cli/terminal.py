@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from sqe_fast.jobs.rows import Given
 from sqe_fast.jobs.run import Progress
 from sqe_fast.results import DIMENSIONS, Comparison, Evaluation
 
@@ -31,7 +32,8 @@ class TableRows:
         self._file = max(12, min(48, console.width - sum(self._widths.values())))
         self._print_heading = True
 
-    def write(self, evaluation: Evaluation) -> None:
+    def write(self, evaluation: Evaluation, given: Given) -> None:
+        """What a list says of a recording has no place in a table."""
         from rich.text import Text
 
         if self._print_heading:
@@ -72,8 +74,8 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     from rich.text import Text
 
     table = TableRows(console)
-    table.write(comparison.a)
-    table.write(comparison.b)
+    table.write(comparison.a, {})
+    table.write(comparison.b, {})
     console.print()
     if comparison.winner is None or comparison.probability is None:
         console.print(Text("no verdict: a clip could not be rated", style="red"))

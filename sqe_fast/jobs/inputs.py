@@ -1,140 +1,211 @@
-"""What `sqe score` was given → the files to score, lazily: files, folders, manifests and `-`."""
+"""What `sqe score` was given → the files to score, lazily: files, folders, lists and `-`."""
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import BinaryIO
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 from sqe_fast.errors import ClipError, ErrorCode
+from sqe_fast.jobs.lists import InputError, Named, Wrong, file_name, lines_of, reader_of
 from sqe_fast.results import Evaluation
 
 AUDIO_SUFFIXES = frozenset(
-    {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64"}
-)
+    {
+        ".3g2", ".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".avi", ".awb", ".caf",
+        ".flac", ".flv", ".htk", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".mpga", ".nist",
+        ".oga", ".ogg", ".opus", ".qcp", ".ra", ".rf64", ".snd", ".sph", ".spx", ".tta", ".voc", ".w64", ".wav",
+        ".wave", ".webm", ".wma", ".wv",
+    }
+)  # fmt: skip
 """What is scored of a folder. A file given by name is tried whatever its suffix."""
-MANIFEST_COLUMNS = ("file", "path")
-"""The column of a CSV manifest, or key of a JSONL one, that names the recording; the first that is there."""
+RAW_SUFFIXES = frozenset(
+    {".al", ".alaw", ".g722", ".g726", ".g729", ".gsm", ".pcm", ".raw", ".sln", ".ul", ".ulaw", ".vox"}
+)
+"""Of files that say nothing of what is in them."""
 STDIN = "-"
-
-Item = str | Evaluation
-"""A file to score; or, where an entry cannot be understood, the error row that stands in its place."""
-
-
-class InputError(ValueError):
-    """The inputs make no sense as a whole (exit code 2)."""
+_HEAD = 512
+"""Bytes that tell sound from names."""
 
 
-def expand(inputs: Iterable[str], stdin: BinaryIO) -> Iterator[Item]:
-    """The items of all inputs, in order. Nothing is held: folders are walked and manifests read as items are taken.
+@dataclass(frozen=True)
+class Listed:
+    """A file to score, with what its list says of it beside; or standard input itself, which is a recording."""
 
-    A folder gives its sound files, recursively, sorted by name. A manifest is a .txt with a path a line, a .csv with a
-    column or a .jsonl with a key named `file` or `path`; its relative paths start at its own folder. `-` reads paths
-    from `stdin`, a line each. Raises InputError for a folder without sound files and a CSV without the column.
+    file: str
+    """As its row names it."""
+    given: Mapping[str, Any] | None = None
+    stream: BinaryIO | None = None
+
+
+Item = str | Listed | Evaluation
+"""A file to score; or, where there is none, the error row that stands in its place."""
+
+
+def file_of(item: Item) -> str:
+    """As its row names it."""
+    return item if isinstance(item, str) else item.file
+
+
+def expand(inputs: Iterable[str], stdin: BinaryIO, column: str | None = None, *, raw: bool = False) -> Iterator[Item]:
+    """The items of all inputs, in order. Nothing is held: folders are walked and lists read as items are taken.
+
+    A folder gives its sound files, recursively, sorted by name, and an error row for each that cannot be scored. A list
+    is what `lists` reads; its relative paths start at its own folder. `-` is a recording on `stdin`, or else a list of
+    names there; with `raw`, always the former. Raises InputError for what makes no sense as a whole.
     """
     for name in inputs:
-        reader = _MANIFESTS.get(Path(name).suffix.lower())
         if name == STDIN:
-            yield from _lines(stdin)
+            yield from _standard_input(stdin, raw)
         elif os.path.isdir(name):
-            yield from _folder(name)
-        elif reader is not None:
-            yield from _manifest(name, reader)
+            yield from _folder(name, raw)
+        elif reader_of(name) is not None:
+            yield from _list(name, column)
         else:
             yield name
 
 
-def check(inputs: Iterable[str]) -> None:
+def check(inputs: Iterable[str], column: str | None = None) -> None:
     """Raise InputError early, for what can be known before anything is scored."""
     for name in inputs:
-        if name != STDIN and (os.path.isdir(name) or Path(name).suffix.lower() == ".csv"):
-            next(expand([name], io.BytesIO()), None)
+        if name != STDIN and (os.path.isdir(name) or reader_of(name) is not None):
+            next(expand([name], io.BytesIO(), column), None)
 
 
-def _folder(folder: str) -> Iterator[Item]:
+def given_names(inputs: Iterable[str], column: str | None = None) -> tuple[str, ...]:
+    """What the lists among the inputs say beside the files' names: each key once, in order. Reads them through."""
+    names: dict[str, None] = {}
+    for name in inputs:
+        if name != STDIN and not os.path.isdir(name) and reader_of(name) is not None:
+            for item in expand([name], io.BytesIO(), column):
+                names |= dict.fromkeys(item.given or () if isinstance(item, Listed) else ())
+    return tuple(names)
+
+
+def _standard_input(stdin: BinaryIO, raw: bool) -> Iterator[Item]:
+    if raw or _is_sound(_head_of(stdin)):
+        yield Listed(STDIN, stream=stdin)
+        return
     found = False
-    for parent, folders, names in os.walk(folder):
+    for line in lines_of(stdin):
+        if line:
+            found = True
+            yield file_name(line)
+    if not found:
+        raise InputError("standard input: neither sound nor names of files came")
+
+
+def _head_of(stdin: BinaryIO) -> bytes:
+    """The first bytes, which stay there to be read."""
+    if isinstance(stdin, io.BufferedReader):
+        return stdin.peek(_HEAD)[:_HEAD]
+    start = stdin.tell()
+    head = stdin.read(_HEAD)
+    stdin.seek(start)
+    return head
+
+
+def _is_sound(head: bytes) -> bool:
+    """Or at least no list: no name holds a zero byte."""
+    from sqe_fast.audio.formats.mpeg import frame_of
+    from sqe_fast.audio.formats.names import recognised
+
+    utf16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
+    return not utf16 and (b"\0" in head or frame_of(head[:4]) is not None or recognised(io.BytesIO(head)) is not None)
+
+
+def _folder(folder: str, raw: bool) -> Iterator[Item]:
+    found = False
+    refused: list[OSError] = []
+    for parent, folders, names in os.walk(folder, onerror=refused.append):
         folders.sort()
-        for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:
-                found = True
-                yield os.path.join(parent, name)
+        passed = [*(_unreadable(error) for error in refused), *_linked(parent, folders)]
+        refused.clear()
+        for item in (*passed, *_of_folder(parent, sorted(names), raw)):
+            found = True
+            yield item
+    for error in refused:
+        found = True
+        yield _unreadable(error)
     if not found:
         raise InputError(f"{folder}: no sound files in this folder (looked for {' '.join(sorted(AUDIO_SUFFIXES))})")
 
 
-def _manifest(manifest: str, read: Callable[[str, BinaryIO], Iterator[Item]]) -> Iterator[Item]:
-    parent = os.path.dirname(manifest)
+def _of_folder(parent: str, names: list[str], raw: bool) -> Iterator[Item]:
+    """What of a folder's files is sound, or looks like it."""
+    for name in names:
+        path = os.path.join(parent, name)
+        suffix = os.path.splitext(name)[1].lower()
+        known = suffix in AUDIO_SUFFIXES or suffix in RAW_SUFFIXES
+        if known and name.startswith("._"):
+            yield _error(path, ErrorCode.UNSUPPORTED_FORMAT, "what macOS keeps beside a file: pass the file itself")
+        elif suffix in RAW_SUFFIXES and not raw:
+            why = "sound without a header: score it by itself and say what it is made of, with --raw"
+            yield _error(path, ErrorCode.UNSUPPORTED_FORMAT, why)
+        elif known and _is_special(path):
+            yield _error(path, ErrorCode.UNREADABLE, "a pipe or device in a folder is not read: pass it by itself")
+        elif known or (reader_of(name) is None and _holds_sound(path)):
+            yield path
+
+
+def _linked(parent: str, folders: list[str]) -> Iterator[Item]:
+    for name in folders:
+        if os.path.islink(path := os.path.join(parent, name)):
+            yield _error(path, ErrorCode.BAD_INPUT, "a link to a folder is not followed: pass the folder itself")
+
+
+def _unreadable(error: OSError) -> Evaluation:
+    return _error(str(error.filename), ErrorCode.UNREADABLE, f"the folder cannot be read ({error.strerror})")
+
+
+def _is_special(path: str) -> bool:
     try:
-        file = open(manifest, "rb")  # noqa: SIM115 (closed below; only opening may fail as a row)
+        mode = os.stat(path).st_mode
+    except OSError:  # its row will say
+        return False
+    return not stat.S_ISREG(mode)
+
+
+def _holds_sound(path: str) -> bool:
+    """A file whose name says nothing of sound begins like a sound file."""
+    from sqe_fast.audio.containers import begins_like_sound
+
+    if _is_special(path):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return begins_like_sound(file.read(_HEAD))
+    except OSError:
+        return False
+
+
+def _list(path: str, column: str | None) -> Iterator[Item]:
+    read = reader_of(path)
+    assert read is not None
+    try:
+        file = open(path, "rb")  # noqa: SIM115 (closed below; only opening may fail as a row)
     except OSError as error:
         code = ErrorCode.NOT_FOUND if isinstance(error, FileNotFoundError) else ErrorCode.UNREADABLE
-        yield _error(manifest, code, f"the manifest cannot be read ({error.strerror}): check its path")
+        yield _error(path, code, f"the list cannot be read ({error.strerror}): check its path")
         return
+    parent, found = os.path.dirname(path), False
     with file:
-        for item in read(manifest, file):
-            yield os.path.join(parent, item) if isinstance(item, str) else item
+        for entry in read(path, lines_of(file), column):
+            found = True
+            yield _item(path, parent, entry)
+    if not found:
+        raise InputError(f"{path}: an empty list: it names no recording")
 
 
-def _lines(file: BinaryIO) -> Iterator[str]:
-    for line in file:
-        # File names are bytes: os.fsdecode carries those that are not UTF-8 through to open().
-        if name := os.fsdecode(line.rstrip(b"\r\n")):
-            yield name
-
-
-def _txt(_: str, file: BinaryIO) -> Iterator[Item]:
-    return _lines(file)
-
-
-def _csv(manifest: str, file: BinaryIO) -> Iterator[Item]:
-    rows = csv.reader(line.decode("utf-8-sig" if first else "utf-8", "surrogateescape") for first, line in _first(file))
-    header = [column.strip().lower() for column in next(rows, [])]
-    column = next((header.index(name) for name in MANIFEST_COLUMNS if name in header), None)
-    if column is None:
-        raise InputError(f"{manifest}: no column named {' or '.join(MANIFEST_COLUMNS)} in its first line")
-    for row in _rows(manifest, rows):
-        if len(row) > column and row[column]:
-            yield row[column]
-        elif row:
-            yield _error(f"{manifest}:{rows.line_num}", ErrorCode.BAD_INPUT, f"no {header[column]} in this line")
-
-
-def _rows(manifest: str, rows: Iterator[list[str]]) -> Iterator[list[str]]:
-    try:
-        yield from rows
-    except csv.Error as error:  # an unclosed quote swallows the rest of a file: no single row can be blamed
-        raise InputError(f"{manifest}: is not CSV: {error}") from error
-
-
-def _jsonl(manifest: str, file: BinaryIO) -> Iterator[Item]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            yield _error(f"{manifest}:{number}", ErrorCode.BAD_INPUT, f"this line is not JSON: {error}")
-            continue
-        named = entry if isinstance(entry, dict) else {}
-        name = next((named[key] for key in MANIFEST_COLUMNS if key in named), None)
-        if isinstance(name, str) and name:
-            yield name
-        else:
-            yield _error(f"{manifest}:{number}", ErrorCode.BAD_INPUT, 'give an object with a "file" or "path"')
-
-
-def _first(lines: Iterable[bytes]) -> Iterator[tuple[bool, bytes]]:
-    for number, line in enumerate(lines):
-        yield number == 0, line
+def _item(path: str, parent: str, entry: Named | Wrong) -> Item:
+    if isinstance(entry, Wrong):
+        return _error(f"{path}:{entry.line}", entry.code, entry.message)
+    name = os.path.join(parent, entry.name)
+    return Listed(name, entry.given) if entry.given else name
 
 
 def _error(file: str, code: ErrorCode, message: str) -> Evaluation:
     return Evaluation(file=file, error=ClipError(code, message))
-
-
-_MANIFESTS = {".txt": _txt, ".csv": _csv, ".jsonl": _jsonl}

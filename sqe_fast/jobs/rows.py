@@ -6,8 +6,9 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, BinaryIO, Protocol
 
 from sqe_fast.errors import UnusableError
@@ -17,8 +18,14 @@ from sqe_fast.results import Evaluation
 COLUMNS = tuple(Evaluation("").to_row())
 
 
+Given = Mapping[str, Any]
+"""What a list says of a recording beside its name."""
+GIVEN = "given"
+"""The key of it in a JSONL row; in CSV, columns named "given.…"."""
+
+
 class RowWriter(Protocol):
-    def write(self, evaluation: Evaluation) -> None:
+    def write(self, evaluation: Evaluation, given: Given) -> None:
         """Raises UnusableError where the row cannot be written."""
 
 
@@ -38,20 +45,21 @@ class Done:
         return True
 
 
-def jsonl_line(evaluation: Evaluation) -> bytes:
-    row = evaluation.to_row()
+def jsonl_line(evaluation: Evaluation, given: Given) -> bytes:
+    row = evaluation.to_row() | ({GIVEN: dict(given)} if given else {})
     try:
         return json.dumps(row, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:  # a file name that is not UTF-8: escaped, it reads back as the same name
         return json.dumps(row).encode() + b"\n"
 
 
-def csv_line(evaluation: Evaluation) -> bytes:
-    """Flags are joined by ";", an error is "code: message", line breaks are written as \\n: a row is one line."""
+def csv_line(evaluation: Evaluation, given: Given, names: Sequence[str] = ()) -> bytes:
+    """Flags are joined by ";", an error is "code: message", line breaks are written as \\n: a row is one line. What a
+    list says of `names` follows."""
     row = evaluation.to_row()
     row["flags"] = ";".join(evaluation.flags)
     row["error"] = str(evaluation.error) if evaluation.error else None
-    return _csv_bytes([_flat(value) for value in row.values()])
+    return _csv_bytes([_flat(value) for value in (*row.values(), *(given.get(name) for name in names))])
 
 
 def _csv_bytes(values: list[Any]) -> bytes:
@@ -68,7 +76,7 @@ def _flat(value: Any) -> Any:
 class Format:
     """How rows become lines, and what of a line a resumed job must know."""
 
-    line: Callable[[Evaluation], bytes]
+    line: Callable[[Evaluation, Given], bytes]
     header: bytes
     parse: Callable[[bytes], tuple[str, bool, str]]
     """A line → file, has an error, model. Raises ValueError or KeyError where it is not a row."""
@@ -81,31 +89,35 @@ def _parse_jsonl(line: bytes) -> tuple[str, bool, str]:
     return row["file"], row["error"] is not None, row["model"]
 
 
-def _parse_csv(line: bytes) -> tuple[str, bool, str]:
+def _parse_csv(line: bytes, columns: Sequence[str]) -> tuple[str, bool, str]:
     try:
         [values] = csv.reader([line.decode("utf-8", "surrogateescape")])
     except csv.Error as error:
         raise ValueError(str(error)) from error
-    row = dict(zip(COLUMNS, values, strict=True))
+    row = dict(zip(columns, values, strict=True))
     return row["file"], bool(row["error"]), row["model"]
 
 
-FORMATS = {
-    "jsonl": Format(jsonl_line, b"", _parse_jsonl, str),
-    "csv": Format(csv_line, _csv_bytes(list(COLUMNS)), _parse_csv, _flat),
-}
+def format_of(name: str, given: Sequence[str] = ()) -> Format:
+    """ "jsonl" or "csv"; `given` names what the lists of a job say of its recordings, which in CSV are columns."""
+    if name == "jsonl":
+        return Format(jsonl_line, b"", _parse_jsonl, str)
+    columns = (*COLUMNS, *(f"{GIVEN}.{each}" for each in given))
+    return Format(
+        partial(csv_line, names=tuple(given)), _csv_bytes(list(columns)), partial(_parse_csv, columns=columns), _flat
+    )
 
 
 class PipeRows:
     """Rows to an open binary stream, such as standard output; flushed row by row."""
 
-    def __init__(self, stream: BinaryIO, format_name: str) -> None:
+    def __init__(self, stream: BinaryIO, format_name: str, given: Sequence[str] = ()) -> None:
         self._stream = stream
-        self._format = FORMATS[format_name]
+        self._format = format_of(format_name, given)
         self._put(self._format.header)
 
-    def write(self, evaluation: Evaluation) -> None:
-        self._put(self._format.line(evaluation))
+    def write(self, evaluation: Evaluation, given: Given) -> None:
+        self._put(self._format.line(evaluation, given))
 
     def _put(self, data: bytes) -> None:
         try:
@@ -122,9 +134,9 @@ class RowFile:
     Raises UnusableError: not writable, in use by another job, not empty without `resume`, or not rows of this format.
     """
 
-    def __init__(self, path: str, format_name: str, *, resume: bool) -> None:
+    def __init__(self, path: str, format_name: str, given: Sequence[str] = (), *, resume: bool) -> None:
         self.path = path
-        self.format = FORMATS[format_name]
+        self.format = format_of(format_name, given)
         self.done = Done()
         self._lines = LineFile(path)
         try:
@@ -146,8 +158,8 @@ class RowFile:
         if self._lines.empty:
             self._lines.append(self.format.header)
 
-    def write(self, evaluation: Evaluation) -> None:
-        self._lines.append(self.format.line(evaluation))
+    def write(self, evaluation: Evaluation, given: Given) -> None:
+        self._lines.append(self.format.line(evaluation, given))
 
     def close(self) -> None:
         self._lines.close()

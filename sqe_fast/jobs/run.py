@@ -9,14 +9,15 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from sqe_fast.errors import UnusableError
-from sqe_fast.jobs.inputs import Item
-from sqe_fast.jobs.rows import Done, RowFile, RowWriter
+from sqe_fast.jobs.inputs import Item, Listed, file_of
+from sqe_fast.jobs.rows import Done, Given, RowFile, RowWriter
 from sqe_fast.results import Evaluation
 
 if TYPE_CHECKING:
+    from sqe_fast.audio import RawFormat, Source
     from sqe_fast.evaluator import Evaluator
 
 
@@ -97,10 +98,12 @@ def run(
     writer: RowWriter,
     *,
     describe: bool = True,
+    raw: RawFormat | None = None,
     interruption: Interruption | None = None,
     display: Display | None = None,
 ) -> Progress:
     """Score all items and write a row for each, in their order; rows that a resumed RowFile holds are not done again.
+    With `raw`, every file is PCM without a header.
 
     Raises UnusableError where a row cannot be written, or where the output holds rows of another model.
     """
@@ -112,10 +115,10 @@ def run(
         progress.failed = writer.done.failed
         items = _not_done(items, writer.done, writer.format.key, progress)
     try:
-        for evaluation in _evaluations(evaluator, items, describe):
+        for given, evaluation in _evaluations(evaluator, items, describe, raw):
             display.clear()
             with interruption.shielded():
-                writer.write(evaluation)
+                writer.write(evaluation, given)
                 progress.written += 1
                 progress.failed += evaluation.error is not None
                 progress.audio_seconds += evaluation.duration or 0.0
@@ -134,28 +137,45 @@ def _check_model(writer: RowFile, model: str) -> None:
 
 def _not_done(items: Iterable[Item], done: Done, key: Callable[[str], str], progress: Progress) -> Iterator[Item]:
     for item in items:
-        if done.take(key(item if isinstance(item, str) else item.file)):
+        if done.take(key(file_of(item))):
             progress.skipped += 1
         else:
             yield item
 
 
-def _evaluations(evaluator: Evaluator, items: Iterable[Item], describe: bool) -> Iterator[Evaluation]:
-    """In the order of the items, a bounded number of them under way; rows that are there already wait for their
-    turn."""
-    pending: deque[Evaluation | Future[Evaluation]] = deque()
+def _evaluations(
+    evaluator: Evaluator, items: Iterable[Item], describe: bool, raw: RawFormat | None
+) -> Iterator[tuple[Given, Evaluation]]:
+    """In the order of the items, with what their lists say of them; a bounded number of them is under way. Rows that
+    are there already wait for their turn."""
+    pending: deque[tuple[Item, Evaluation | Future[Evaluation]]] = deque()
     with evaluator.batch(describe) as batch:
         for item in items:
-            pending.append(replace(item, model=evaluator.model) if isinstance(item, Evaluation) else batch.submit(item))
-            while pending and (len(pending) == batch.ahead or _ready(pending[0])):
-                yield _row(pending.popleft())
+            if isinstance(item, Evaluation):
+                pending.append((item, replace(item, model=evaluator.model)))
+            else:
+                pending.append((item, batch.submit(_source(item, raw))))
+            while pending and (len(pending) == batch.ahead or _ready(pending[0][1])):
+                yield _row(*pending.popleft())
         while pending:
-            yield _row(pending.popleft())
+            yield _row(*pending.popleft())
+
+
+def _source(item: str | Listed, raw: RawFormat | None) -> Source:
+    source: str | BinaryIO = item if isinstance(item, str) else item.stream or item.file
+    if raw is None:
+        return source
+    from sqe_fast.audio import Raw
+
+    return Raw(source, raw.rate, raw.encoding, raw.channels)
 
 
 def _ready(row: Evaluation | Future[Evaluation]) -> bool:
     return isinstance(row, Evaluation) or row.done()
 
 
-def _row(row: Evaluation | Future[Evaluation]) -> Evaluation:
-    return row if isinstance(row, Evaluation) else row.result()
+def _row(item: Item, row: Evaluation | Future[Evaluation]) -> tuple[Given, Evaluation]:
+    evaluation = row if isinstance(row, Evaluation) else row.result()
+    if isinstance(item, Listed):
+        return item.given or {}, replace(evaluation, file=item.file)
+    return {}, evaluation

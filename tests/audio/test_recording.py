@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soxr
 
-from sqe_fast.audio import recording, sources
+from sqe_fast.audio import decoders, recording, sources
 from sqe_fast.audio.recording import Limits, Recording, load
 from tests.support.audio_samples import (
     EXAMPLES,
@@ -170,7 +170,7 @@ def test_the_channel_is_chosen_once_for_a_recording() -> None:
 def test_a_short_last_block_weighs_by_its_length() -> None:
     """A burst on one channel in the last few frames, which come as a block of their own, taken for the strongest
     channel of the whole recording."""
-    count = sources.BLOCK + 80
+    count = decoders.BLOCK + 80
     steady, burst = noise(5, seed=1)[:count], np.zeros(count, np.float32)
     burst[-80:] = 0.5 * (-1) ** np.arange(80)
     got = heard(load((np.stack([burst, steady], 1), RATE)))
@@ -196,7 +196,8 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     source = noise(2.3, rate=44_100)
     expected = soxr.resample(source, 44_100, RATE, quality="HQ")
     for block in (1_000, 4_097, 1 << 20):
-        monkeypatch.setattr(sources, "BLOCK", block)
+        for module in (sources, decoders):
+            monkeypatch.setattr(module, "BLOCK", block)
         assert np.array_equal(heard(load((source, 44_100))), expected)
         assert np.array_equal(heard(load(encoded(source, 44_100, subtype="FLOAT"))), expected)
 
@@ -311,7 +312,8 @@ def test_clipped_runs_may_cross_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load((cut, RATE)).flags
     assert whole[0].startswith("clipped=")
     for block in (7, 1_000):
-        monkeypatch.setattr(sources, "BLOCK", block)
+        for module in (sources, decoders):
+            monkeypatch.setattr(module, "BLOCK", block)
         assert load((cut, RATE)).flags == whole
 
 
@@ -325,7 +327,7 @@ def test_a_stream_of_blocks_is_what_load_reads() -> None:
     """Blocks are bounded, whatever the source claims."""
     source = sources.open_source(wav_header(data_bytes=2**31) + pcm16(noise(20)), 8)
     sizes = [len(block) for block in source.blocks()]
-    assert max(sizes) <= sources.BLOCK
+    assert max(sizes) <= decoders.BLOCK
     assert sum(sizes) == 20 * RATE
 
 

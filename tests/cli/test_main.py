@@ -78,6 +78,21 @@ def test_stdin_and_csv() -> None:
     assert [row["file"] for row in csv.DictReader(io.StringIO(result.stdout))] == ["a.wav", "b.wav"]
 
 
+def test_what_a_list_says_is_carried_to_the_rows(tmp_path: Path) -> None:
+    """Rows that can no longer be joined with the speakers and human ratings that their list has."""
+    path = tmp_path / "list.tsv"
+    path.write_text("id\tpath\tmos\n7\ta.wav\t3.5\n8\tbad.wav\t\n")
+    found = rows(sqe("score", str(path), "b.wav").stdout)
+    assert [row.get("given") for row in found] == [{"id": "7", "mos": "3.5"}, {"id": "8", "mos": ""}, None]
+    table = list(csv.DictReader(io.StringIO(sqe("score", str(path), "b.wav", "--format", "csv").stdout)))
+    assert [(row["given.id"], row["given.mos"]) for row in table] == [("7", "3.5"), ("8", ""), ("", "")]
+    assert table[0]["mos"] == str(rows(sqe("score", str(path)).stdout)[0]["mos"])
+    output = str(tmp_path / "out.csv")
+    assert sqe("score", str(path), "-o", output).exit_code == 1
+    assert sqe("score", str(path), "b.wav", "-o", output, "--resume").exit_code == 1
+    assert len(Path(output).read_text().splitlines()) == 4
+
+
 @pytest.mark.parametrize(("name", "first"), [("out.CSV", "file,"), ("out.jsonl", '{"file"'), ("out", '{"file"')])
 def test_an_output_file(name: str, first: str, tmp_path: Path) -> None:
     path = tmp_path / name
@@ -107,6 +122,9 @@ def test_resumed_failures_still_count(tmp_path: Path) -> None:
         ["score", "a.wav", "--resume"],
         ["score", "a.wav", "-o", "x.txt", "--format", "table"],
         ["score", "a.wav", "--threads", "0"],
+        ["score", "a.wav", "--raw", "rate=8000,encoding=mp3"],
+        ["score", "{list}", "--column", "take"],
+        ["score", "{list}"],
         ["score", "{empty}"],
         ["score", "{csv}"],
         ["compare", "a.wav"],
@@ -119,7 +137,9 @@ def test_usage(arguments: list[str], tmp_path: Path, opened: list[Any]) -> None:
     """Refused before a model is loaded."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "m.csv").write_text("name\nx.wav\n")
-    filled = [argument.format(empty=tmp_path / "empty", csv=tmp_path / "m.csv") for argument in arguments]
+    (tmp_path / "empty.tsv").write_text("file\n")
+    places = {"empty": tmp_path / "empty", "csv": tmp_path / "m.csv", "list": tmp_path / "empty.tsv"}
+    filled = [argument.format(**places) for argument in arguments]
     result = sqe(*filled)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -227,7 +247,7 @@ def drawn(width: int, *files: str) -> list[str]:
     stream = io.StringIO()
     table = TableRows(Console(file=stream, width=width, force_terminal=False))
     for file in files:
-        table.write(FakeScorer().evaluation(file))
+        table.write(FakeScorer().evaluation(file), {})
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 

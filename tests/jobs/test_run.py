@@ -20,7 +20,7 @@ import pytest
 from sqe_fast.errors import ErrorCode, UnusableError
 from sqe_fast.jobs import run
 from sqe_fast.jobs.inputs import Item, expand
-from sqe_fast.jobs.rows import COLUMNS, PipeRows, RowFile, csv_line, jsonl_line
+from sqe_fast.jobs.rows import COLUMNS, Given, PipeRows, RowFile, csv_line, jsonl_line
 from sqe_fast.results import Evaluation
 from tests.support.fake_evaluator import fake_evaluator
 from tests.support.fake_scorer import FakeScorer, mos_of
@@ -48,7 +48,7 @@ class Collected:
     def __init__(self) -> None:
         self.rows: list[Evaluation] = []
 
-    def write(self, evaluation: Evaluation) -> None:
+    def write(self, evaluation: Evaluation, given: Given) -> None:
         self.rows.append(evaluation)
 
 
@@ -72,8 +72,8 @@ def test_an_endless_input_is_scored_as_it_comes() -> None:
         pass
 
     class Limited(Collected):
-        def write(self, evaluation: Evaluation) -> None:
-            super().write(evaluation)
+        def write(self, evaluation: Evaluation, given: Given) -> None:
+            super().write(evaluation, given)
             assert len(scorer.asked) <= len(self.rows) + scorer.ahead
             if len(self.rows) == 1_000:
                 raise Full
@@ -85,7 +85,7 @@ def test_an_endless_input_is_scored_as_it_comes() -> None:
 
 
 def test_jsonl_has_the_documented_keys() -> None:
-    row = json.loads(jsonl_line(FakeScorer().evaluation("ü.wav")))
+    row = json.loads(jsonl_line(FakeScorer().evaluation("ü.wav"), {}))
     assert list(row) == list(COLUMNS)
     assert " ".join(COLUMNS) == (
         "file mos mos_std noisiness coloration discontinuity loudness description flags duration model error"
@@ -93,13 +93,13 @@ def test_jsonl_has_the_documented_keys() -> None:
     assert row["file"] == "ü.wav"
     assert row["mos"] == pytest.approx(mos_of("ü.wav"))
     assert row["flags"] == ["clipped=0.120", "no_speech"]
-    failed = json.loads(jsonl_line(FakeScorer().evaluation("bad.wav")))
+    failed = json.loads(jsonl_line(FakeScorer().evaluation("bad.wav"), {}))
     assert failed["error"]["code"] == ErrorCode.TOO_SHORT
     assert failed["mos"] is None
 
 
 def test_csv_is_one_line_a_row() -> None:
-    line = csv_line(FakeScorer().evaluation('a,"b"\n.wav'))
+    line = csv_line(FakeScorer().evaluation('a,"b"\n.wav'), {})
     assert line.count(b"\n") == 1
     [values] = csv.reader([line.decode()])
     row = dict(zip(COLUMNS, values, strict=True))
@@ -109,8 +109,8 @@ def test_csv_is_one_line_a_row() -> None:
 
 
 @pytest.mark.parametrize("line", [jsonl_line, csv_line])
-def test_a_name_that_is_not_utf8_has_a_row(line: Callable[[Evaluation], bytes]) -> None:
-    assert line(FakeScorer().evaluation("\udcff.wav")).endswith(b"\n")
+def test_a_name_that_is_not_utf8_has_a_row(line: Callable[[Evaluation, Given], bytes]) -> None:
+    assert line(FakeScorer().evaluation("\udcff.wav"), {}).endswith(b"\n")
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def test_a_full_disk_leaves_whole_rows(tmp_path: Path, monkeypatch: pytest.Monke
         room[0] -= done
         return done
 
-    rows = [jsonl_line(FakeScorer().evaluation(name)) for name in NAMES]
+    rows = [jsonl_line(FakeScorer().evaluation(name), {}) for name in NAMES]
     room[0] = sum(map(len, rows[:4])) + 20
     monkeypatch.setattr(os, "write", filling)
     with pytest.raises(UnusableError, match="No space"):

@@ -1,0 +1,76 @@
+"""PCM without a header: what it is made of has to be said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqe_fast.errors import ClipError, ErrorCode
+
+ENCODINGS: dict[str, tuple[str, str]] = {
+    "mulaw": ("ULAW", "FILE"),
+    "alaw": ("ALAW", "FILE"),
+    "u8": ("PCM_U8", "FILE"),
+    "s8": ("PCM_S8", "FILE"),
+    "s16le": ("PCM_16", "LITTLE"),
+    "s16be": ("PCM_16", "BIG"),
+    "s24le": ("PCM_24", "LITTLE"),
+    "s24be": ("PCM_24", "BIG"),
+    "s32le": ("PCM_32", "LITTLE"),
+    "s32be": ("PCM_32", "BIG"),
+    "f32le": ("FLOAT", "LITTLE"),
+    "f32be": ("FLOAT", "BIG"),
+    "f64le": ("DOUBLE", "LITTLE"),
+    "f64be": ("DOUBLE", "BIG"),
+    "gsm": ("GSM610", "FILE"),
+    "vox": ("VOX_ADPCM", "FILE"),
+}
+"""Names, and libsndfile's subtype and byte order."""
+
+
+@dataclass(frozen=True)
+class RawFormat:
+    """Raises ValueError for what cannot be."""
+
+    rate: int
+    """Hz."""
+    encoding: str = "s16le"
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        if self.encoding not in ENCODINGS:
+            raise ValueError(f"encoding {self.encoding!r} is unknown; choose one of {', '.join(ENCODINGS)}")
+        if not 0 < self.rate < 1 << 31:
+            raise ValueError(f"rate {self.rate} is no sample rate in hertz")
+        if not 0 < self.channels <= 1_024:
+            raise ValueError(f"{self.channels} is no number of channels")
+
+    @classmethod
+    def parse(cls, text: str) -> RawFormat:
+        """ "rate=8000,encoding=mulaw,channels=2"; only the rate has no default."""
+        given = dict(part.partition("=")[::2] for part in text.replace(" ", "").split(","))
+        if unknown := set(given) - {"rate", "encoding", "channels"}:
+            raise ValueError(f"{', '.join(sorted(unknown))}: give rate=, encoding= and channels=")
+        if not given.get("rate", "").isdigit() or not given.get("channels", "1").isdigit():
+            raise ValueError("give rate=HERTZ, as in rate=8000,encoding=mulaw,channels=2")
+        return cls(int(given["rate"]), given.get("encoding", cls.encoding), int(given.get("channels", cls.channels)))
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A source of PCM without a header, for the evaluator: a path, bytes or an open file, and what it is made of."""
+
+    source: Any
+    rate: int
+    """Hz."""
+    encoding: str = RawFormat.encoding
+    """A name of ENCODINGS."""
+    channels: int = RawFormat.channels
+
+    @property
+    def format(self) -> RawFormat:
+        """Raises ClipError for what cannot be."""
+        try:
+            return RawFormat(self.rate, self.encoding, self.channels)
+        except (ValueError, TypeError) as error:
+            raise ClipError(ErrorCode.BAD_INPUT, str(error)) from error
