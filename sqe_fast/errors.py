@@ -27,7 +27,7 @@ class ClipError(Exception):
     """One input cannot be scored. Costs its own row and nothing else."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
-        super().__init__(message)
+        super().__init__(code, message)  # both, so that it can be pickled
         self.code = code
         self.message = message
 

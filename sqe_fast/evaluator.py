@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from os import PathLike
@@ -96,8 +96,9 @@ class Evaluator:
     def evaluate(self, sources: Iterable[Source], describe: bool = True) -> list[Evaluation]:
         """One evaluation for each source, in order; what is wrong with a source is its evaluation's `error`.
 
-        A source is a path, the bytes of a file, an open binary file, or (samples, sample_rate). `describe=False` skips
-        the prose. Raises TypeError for a single source instead of several: put it in a list.
+        A source is a path, the bytes of a file, an open binary file, (samples, sample_rate), a row or decoder of a
+        dataset, or `Raw`. `describe=False` skips the prose. Raises TypeError for a single source instead of several: it
+        belongs in a list.
         """
         return list(self.iter_evaluate(sources, describe))
 
@@ -213,7 +214,10 @@ def better(a: Ratings, b: Ratings) -> float:
 
 
 def _refuse_single(sources: object) -> None:
-    """A path, bytes or an open file can be iterated, and would be taken for as many sources as it has pieces."""
+    """A path, bytes, a file or an array can be iterated, and would be taken for as many sources as it has pieces."""
     pair = isinstance(sources, tuple) and len(sources) == 2 and hasattr(sources[0], "shape")
-    if pair or isinstance(sources, str | bytes | bytearray | memoryview | PathLike) or hasattr(sources, "read"):
+    if hasattr(sources, "shape") and hasattr(sources, "dtype"):
+        raise TypeError("evaluate takes several sources: pass this array with its rate, [(samples, sample_rate)]")
+    single = isinstance(sources, str | bytes | bytearray | memoryview | PathLike | Mapping | audio.Raw)
+    if pair or single or hasattr(sources, "read") or hasattr(sources, "get_all_samples"):
         raise TypeError(f"evaluate takes several sources: put this {type(sources).__name__} in a list")

@@ -11,7 +11,7 @@ import io
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +22,18 @@ import numpy.typing as npt
 
 from sqe_fast.audio.containers import Contents, Pieces, Spliced, inspect
 from sqe_fast.audio.decoders import BLOCK, Decoder, Samples, open_decoder
+from sqe_fast.audio.foreign import Guarded, array_of, costs_one_row, in_memory, path_of
 from sqe_fast.audio.raw import Raw, RawFormat
 from sqe_fast.errors import ClipError, ErrorCode
 
+_QUIET_INT32 = 64
+"""A peak up to which int32 samples may be silence; one of 16 bits is 96 dB below full scale."""
 _FULL_SCALE = {np.dtype(np.int16): 32_768.0, np.dtype(np.int32): 2_147_483_648.0}
 
 
-Source = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int] | Raw
-"""What a recording comes from; an array comes with its sample rate, PCM without a header with its format."""
+Source = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int] | Mapping[str, Any] | Raw
+"""What a recording comes from; an array comes with its sample rate, PCM without a header with its format. A mapping is
+a row of a dataset: {"array", "sampling_rate"} or {"bytes", "path"}."""
 
 MAX_PIPED = 8 << 30
 """Bytes of a pipe that are kept, in a temporary file: 12 h of 16-bit stereo at 48 kHz."""
@@ -49,33 +53,46 @@ class PcmSource(Protocol):
         """[frames, channels] float32 or float64, full scale ±1. Raises ClipError if the source is gone."""
 
 
-def name_of(source: Source) -> str:
+def name_of(source: Any) -> str:
     """How a row names its input, whether it can be opened or not."""
     if isinstance(source, str | os.PathLike):
-        return os.fspath(source)
-    if isinstance(source, tuple):
-        return "<array>"
+        with contextlib.suppress(ClipError):
+            return path_of(source)
     if isinstance(source, Raw):
         return name_of(source.source)
-    return "<bytes>" if isinstance(source, bytes) else str(getattr(source, "name", f"<{type(source).__name__}>"))
+    if isinstance(source, Mapping):
+        return name_of(source["path"]) if isinstance(source.get("path"), str | os.PathLike) else "<array>"
+    if isinstance(source, tuple) or hasattr(source, "get_all_samples"):
+        return "<array>"
+    name = None if isinstance(source, bytes | bytearray | memoryview) else getattr(source, "name", None)
+    return str(name) if isinstance(name, str | int) else f"<{type(source).__name__}>"
 
 
 def open_source(source: Any, max_channels: int) -> PcmSource:
-    """A path, bytes, a binary file object, (array, sample_rate), or Raw of one of the first three. Raises ClipError."""
-    if isinstance(source, Raw):
-        return _file_source(source.source, source.format)
-    if isinstance(source, tuple) and len(source) == 2:
-        return ArraySource(source[0], source[1], max_channels)
-    return _file_source(source, None)
+    """A path, bytes, a binary file object, (array, sample_rate), a dataset's row or decoder, or Raw of one of the first
+    three. Raises ClipError, whatever the source raises."""
+    with costs_one_row(ErrorCode.BAD_INPUT, f"this {type(source).__name__} cannot be taken"):
+        if isinstance(source, Raw):
+            return _file_source(source.source, source.format)
+        held = in_memory(source)
+        if isinstance(held, tuple) and len(held) == 2:
+            return ArraySource(held[0], held[1], max_channels)
+        return _file_source(held, None)
 
 
 def _file_source(source: Any, raw: RawFormat | None) -> PcmSource:
     if isinstance(source, str | os.PathLike):
-        return FileSource(os.fspath(source), _unpiped(Path(source)), raw)
+        path = path_of(source)
+        return FileSource(path, _unpiped(Path(path)), raw)
     if isinstance(source, bytes | bytearray | memoryview):
         return FileSource("<bytes>", io.BytesIO(source), raw)
+    if hasattr(source, "samplerate"):
+        raise ClipError(
+            ErrorCode.BAD_INPUT,
+            f"an opened {type(source).__name__}: pass the file itself, or (its samples, its sample rate)",
+        )
     if hasattr(source, "read"):
-        return FileSource(str(getattr(source, "name", "<file>")), _seekable(source), raw)
+        return FileSource(name_of(source), _seekable(source), raw)
     raise ClipError(
         ErrorCode.BAD_INPUT,
         f"cannot take audio from {type(source).__name__}: pass a path, bytes, a binary file object, or a tuple "
@@ -95,6 +112,10 @@ def _unpiped(path: Path) -> Path | BinaryIO:
 def _seekable(file: Any) -> BinaryIO:
     if isinstance(file, io.TextIOBase):
         raise ClipError(ErrorCode.BAD_INPUT, "the file object is open as text: open it in binary mode ('rb')")
+    if getattr(file, "closed", False):
+        raise ClipError(ErrorCode.UNREADABLE, "the file object is closed: open it again, and close it after")
+    if hasattr(file, "readable") and not file.readable():
+        raise ClipError(ErrorCode.UNREADABLE, "the file object is open for writing: open it in binary mode ('rb')")
     if hasattr(file, "seek") and (not hasattr(file, "seekable") or file.seekable()):
         return cast(BinaryIO, file)
     return _kept(file)
@@ -133,7 +154,9 @@ class FileSource:
         self._file = file
         self._raw = raw
         with self._binary() as binary:
-            contents = inspect(binary) if raw is None else Contents((), cut=False)
+            guarded = Guarded(binary)
+            contents = inspect(cast(BinaryIO, guarded)) if raw is None else Contents((), cut=False)
+            guarded.check()
             self.cut = contents.cut
             self._parts = list(self._opened(binary, contents.parts))
         self.rate = max(part.rate for part in self._parts)
@@ -189,11 +212,22 @@ class FileSource:
 
     @contextlib.contextmanager
     def _decoder(self, binary: BinaryIO, pieces: Pieces) -> Iterator[Decoder]:
-        decoder = open_decoder(cast(BinaryIO, Spliced(binary, pieces)) if pieces else binary, self._raw)
+        guarded = Guarded(binary)
+        readable = cast(BinaryIO, guarded)
+        if pieces:
+            readable = cast(BinaryIO, Spliced(readable, pieces))
+        elif isinstance(self._file, Path):
+            readable = binary  # read by its descriptor
+        try:
+            decoder = open_decoder(readable, self._raw)
+        except ClipError:
+            guarded.check()
+            raise
         try:
             yield decoder
         finally:
             decoder.close()
+        guarded.check()
 
 
 class ArraySource:
@@ -209,10 +243,7 @@ class ArraySource:
 
     def __init__(self, samples: Any, rate: Any, max_channels: int) -> None:
         self.rate = _whole(rate)
-        try:
-            array = np.asarray(samples)
-        except (ValueError, TypeError) as error:
-            raise ClipError(ErrorCode.BAD_INPUT, f"samples must be an array: {error}") from error
+        array = array_of(samples)
         if array.dtype not in _FULL_SCALE and array.dtype.kind != "f":
             raise ClipError(
                 ErrorCode.BAD_INPUT, f"samples of type {array.dtype}: pass float (full scale ±1), int16 or int32"
@@ -225,6 +256,9 @@ class ArraySource:
             array = array[:, np.newaxis]
         elif array.shape[0] <= max_channels < array.shape[1]:
             array = array.T
+        if array.dtype == np.int32 and _QUIET_INT32 < _peak(array) <= 1 << 15:
+            why = "int32 samples that fill no more than 16 bits: pass them as int16, or scale them"
+            raise ClipError(ErrorCode.OUT_OF_RANGE, why)
         self._array: npt.NDArray[Any] = array
         self.channels = int(array.shape[1])
 
@@ -238,6 +272,10 @@ class ArraySource:
                 yield block.astype(np.float32)
             else:
                 yield block
+
+
+def _peak(array: npt.NDArray[Any]) -> int:
+    return max(int(array.max(initial=0)), -int(array.min(initial=0)))
 
 
 def _whole(rate: Any) -> int:
