@@ -6,14 +6,17 @@ unusable; 130 and 143 interrupted by SIGINT and SIGTERM.
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn, TextIO
 
 import typer
 
@@ -83,7 +86,26 @@ def open_evaluator(model: str, serving: Serving) -> Evaluator:
 
 def main() -> None:
     """The console script."""
+    _speak_plainly()
     app()
+
+
+_PLAIN = str.maketrans("±–…×", "~-.x")
+"""What a table is drawn with → what an ASCII terminal has of the same width."""
+
+
+def _speak_plainly() -> None:
+    """Where the locale has no character for something, something like it is written, or a question mark."""
+
+    def plain(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        text = error.object[error.start : error.end].translate(_PLAIN)
+        return "".join(c if c.isascii() else "?" for c in text), error.end
+
+    codecs.register_error("sqe-fast", plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="sqe-fast")
 
 
 def _version(wanted: bool) -> None:
@@ -119,6 +141,9 @@ def score(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run: files that are already in -o are skipped.")
     ] = False,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="With --resume: try again what failed, in place of its row.")
+    ] = False,
     column: Annotated[str | None, typer.Option(help="The column or key of a list that names the recordings.")] = None,
     raw: Annotated[
         str | None, typer.Option(help="The files are PCM without a header: rate=8000,encoding=mulaw,channels=2.")
@@ -144,14 +169,17 @@ def score(
     chosen = _chosen_format(format_, output)
     if resume and output is None:
         _stop(USAGE, "--resume needs -o: there are no rows to go on with")
+    if retry_errors and not resume:
+        _stop(USAGE, "--retry-errors is a way to --resume: without it every file is tried")
     if output is not None and chosen is FormatName.TABLE:
         _stop(USAGE, "a table is for reading: choose --format jsonl or csv for -o")
     with _exit_codes():
         inputs.check(paths, column)
         given = inputs.given_names(paths, column) if chosen is FormatName.CSV else ()
         raw_format = _raw_format(raw)
-        items = inputs.expand(paths, sys.stdin.buffer, column, raw=raw is not None)
-        with run.Interruption() as interruption, _writer(output, chosen, given, resume) as writer:
+        items = inputs.expand(paths, _stdin(paths), column, raw=raw is not None)
+        rows = _Rows(output, chosen, given, resume, retry_errors)
+        with run.Interruption() as interruption, _writer(rows) as writer:
             evaluator = open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length))
             progress = run.run(
                 evaluator,
@@ -160,7 +188,7 @@ def score(
                 describe=describe,
                 raw=raw_format,
                 interruption=interruption,
-                display=_progress_line(paths, column) if sys.stderr.isatty() else None,
+                display=_progress_line(paths, column) if sys.stderr and sys.stderr.isatty() else None,
             )
     if progress.failed:
         total = progress.written + progress.skipped
@@ -190,6 +218,7 @@ def compare(
       sqe compare a.wav b.wav --format jsonl
     """
     chosen = _chosen_format(format_, None)
+    _stdout()
     if chosen is FormatName.CSV:
         _stop(USAGE, "a comparison is not a row: choose --format table or jsonl")
     with _exit_codes():
@@ -206,7 +235,7 @@ def compare(
             import json
 
             typer.echo(json.dumps(comparison.to_row()))
-    if comparison.a.error or comparison.b.error or comparison.error:
+    if comparison.winner is None or comparison.error:
         raise typer.Exit(FAILED)
 
 
@@ -222,6 +251,7 @@ def info(
     threads: Threads = Serving.threads,
 ) -> None:
     """Show the model, the device, package versions and licences."""
+    _stdout()
     with _exit_codes():
         facts = about(
             open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length)), model
@@ -253,23 +283,61 @@ def _chosen_format(wanted: FormatName | None, output: Path | None) -> FormatName
     if wanted is not None:
         return wanted
     if output is not None:
-        return FormatName.CSV if output.suffix.lower() == ".csv" else FormatName.JSONL
-    return FormatName.TABLE if sys.stdout.isatty() else FormatName.JSONL
+        suffix = output.suffix.lower()
+        if suffix not in _SUFFIXES:
+            _stop(USAGE, f"{output}: rows are .jsonl or .csv: name the file so, or say --format")
+        return _SUFFIXES[suffix]
+    return FormatName.TABLE if sys.stdout and sys.stdout.isatty() else FormatName.JSONL
+
+
+_SUFFIXES = dict.fromkeys((".jsonl", ".ndjson", ""), FormatName.JSONL) | {".csv": FormatName.CSV}
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Where the rows of a job go, and how."""
+
+    output: Path | None
+    format: FormatName
+    given: tuple[str, ...]
+    resume: bool
+    retry_errors: bool
 
 
 @contextmanager
-def _writer(output: Path | None, chosen: FormatName, given: tuple[str, ...], resume: bool) -> Iterator[RowWriter]:
+def _writer(wanted: _Rows) -> Iterator[RowWriter]:
     from sqe_fast.jobs import rows
 
-    if output is not None:
-        with rows.RowFile(str(output), chosen.value, given, resume=resume) as file:
+    if wanted.output is not None:
+        with rows.RowFile(
+            str(wanted.output),
+            wanted.format.value,
+            wanted.given,
+            resume=wanted.resume,
+            retry_errors=wanted.retry_errors,
+        ) as file:
             yield file
-    elif chosen is FormatName.TABLE:
+    elif wanted.format is FormatName.TABLE:
         from sqe_fast.cli.terminal import TableRows
 
+        _stdout()
         yield TableRows(_console())
     else:
-        yield rows.PipeRows(sys.stdout.buffer, chosen.value, given)
+        yield rows.PipeRows(_stdout().buffer, wanted.format.value, wanted.given)
+
+
+def _stdout() -> TextIO:
+    if sys.stdout is None:
+        _stop(UNUSABLE, "standard output is closed: write rows to a file, with -o")
+    return sys.stdout
+
+
+def _stdin(paths: list[str]) -> BinaryIO:
+    if sys.stdin is not None:
+        return sys.stdin.buffer
+    if "-" in paths:
+        _stop(USAGE, "standard input is closed: nothing can be read from -")
+    return io.BytesIO()
 
 
 def _console() -> Console:
@@ -294,7 +362,7 @@ def _progress_line(paths: list[str], column: str | None) -> ProgressLine:
     from sqe_fast.jobs import inputs
 
     # What comes from standard input can be read but once, so it is not counted.
-    total = None if inputs.STDIN in paths else sum(1 for _ in inputs.expand(paths, sys.stdin.buffer, column))
+    total = None if inputs.STDIN in paths else sum(1 for _ in inputs.expand(paths, _stdin(paths), column))
     return ProgressLine(sys.stderr, total)
 
 
@@ -327,7 +395,8 @@ def _stop(code: int, message: str) -> NoReturn:
 def _detach_broken_stdout() -> None:
     """Where standard output cannot be written, the interpreter's own flush at exit would fail and change the code."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -29,8 +29,10 @@ class TableRows:
         if console.width < _MIN_FILE + sum(_WIDTHS.values()):
             self._names |= _NARROW
             self._widths |= dict.fromkeys(DIMENSIONS, 7)
-        self._file = max(12, min(48, console.width - sum(self._widths.values())))
-        self._print_heading = True
+        room = console.width - sum(self._widths.values())
+        self._file = max(12, min(48, room))
+        self._in_columns = room >= 12
+        self._print_heading = self._in_columns
 
     def write(self, evaluation: Evaluation, given: Given) -> None:
         """What a list says of a recording has no place in a table."""
@@ -40,7 +42,11 @@ class TableRows:
             cells = "".join(f"{self._names[name]:>{width}}" for name, width in self._widths.items())
             self._print(Text(f"{'file':{self._file}}{cells}", style="bold"))
             self._print_heading = False
-        self._print(self._ratings(evaluation))
+        if self._in_columns:
+            self._print(self._ratings(evaluation))
+        else:
+            self._print(Text(shortened(evaluation.file, self._console.width), style="bold"))
+            self._prose(self._listed(evaluation))
         if evaluation.flags:
             self._prose(Text("flags: " + ", ".join(evaluation.flags), style="yellow"))
         if evaluation.description:
@@ -58,6 +64,17 @@ class TableRows:
             line.append_text(_rating(getattr(evaluation, name), self._widths[name]))
         length = "–" if evaluation.duration is None else _clock(evaluation.duration)
         return line.append(f"{length:>{self._widths['length']}}", "dim")
+
+    def _listed(self, evaluation: Evaluation) -> Text:
+        """The ratings, for a terminal that is too narrow for columns."""
+        from rich.text import Text
+
+        if evaluation.mos is None:
+            return Text("not rated", style="dim")
+        spread = f" ±{evaluation.mos_std:.1f}" if evaluation.mos_std is not None else ""
+        rated = [f"mos {evaluation.mos:.1f}{spread}"]
+        rated += [f"{name} {getattr(evaluation, name):.1f}" for name in DIMENSIONS]
+        return Text(", ".join(rated))
 
     def _prose(self, text: Text) -> None:
         from rich.padding import Padding

@@ -34,8 +34,18 @@ class LineFile:
         except BlockingIOError as error:
             os.close(self._fd)
             raise UnusableError(f"{path}: another job is writing it: wait, or choose another file") from error
+        if not self._is_at(path):
+            os.close(self._fd)
+            raise UnusableError(f"{path}: another job has just exchanged it: try again")
         self.regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
         """Not a pipe or a device, of which nothing can be read back."""
+
+    def _is_at(self, path: str) -> bool:
+        """The file that was locked is still the one of that name."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), os.stat(path))
+        except FileNotFoundError:
+            return False
 
     @property
     def empty(self) -> bool:
@@ -61,6 +71,24 @@ class LineFile:
                 except (ValueError, KeyError) as error:
                     raise UnusableError(f"{self.path}: line {number} is not a row: {error}") from error
         os.ftruncate(self._fd, end)
+
+    def keep(self, wanted: Callable[[bytes], bool]) -> None:
+        """Leave only the lines that are wanted. The file is exchanged for a new one, so a job that is killed meanwhile
+        leaves all of them. Raises UnusableError where no file can be written beside it."""
+        beside = f"{self.path}.new"
+        try:
+            new = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with open(os.dup(self._fd), "rb") as file, open(os.dup(new), "wb") as kept:
+                file.seek(0)
+                kept.writelines(line for line in file if wanted(line))
+                kept.flush()
+                os.fsync(kept.fileno())
+            os.replace(beside, self.path)
+        except OSError as error:
+            raise UnusableError(f"{beside}: cannot be written: {error.strerror}") from error
+        os.close(self._fd)
+        self._fd = new
 
     def append(self, line: bytes) -> None:
         """Raises UnusableError where the line cannot be written."""

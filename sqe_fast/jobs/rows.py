@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.lines import LineFile, json_object
@@ -29,6 +29,16 @@ class RowWriter(Protocol):
         """Raises UnusableError where the row cannot be written."""
 
 
+class Stored(NamedTuple):
+    """What of a row in a file a resumed job must know."""
+
+    file: str
+    failed: bool
+    model: str
+    rated: bool
+    described: bool
+
+
 @dataclass
 class Done:
     """The rows that an output already holds. Holds the files' names, and nothing else of the rows."""
@@ -36,6 +46,15 @@ class Done:
     files: Counter[str] = field(default_factory=Counter)
     failed: int = 0
     models: set[str] = field(default_factory=set)
+    described: set[bool] = field(default_factory=set)
+    """Whether rows with ratings have a description."""
+
+    def add(self, row: Stored) -> None:
+        self.files[row.file] += 1
+        self.failed += row.failed
+        self.models |= {row.model} - {""}
+        if row.rated and not row.failed:
+            self.described.add(row.described)
 
     def take(self, file: str) -> bool:
         """Is there a row for this file that no earlier `take` has used up?"""
@@ -78,24 +97,25 @@ class Format:
 
     line: Callable[[Evaluation, Given], bytes]
     header: bytes
-    parse: Callable[[bytes], tuple[str, bool, str]]
-    """A line → file, has an error, model. Raises ValueError or KeyError where it is not a row."""
+    parse: Callable[[bytes], Stored]
+    """Raises ValueError or KeyError where a line is not a row."""
     key: Callable[[str], str]
     """A file's name as `parse` gives it back."""
 
 
-def _parse_jsonl(line: bytes) -> tuple[str, bool, str]:
+def _parse_jsonl(line: bytes) -> Stored:
     row = json_object(line)
-    return row["file"], row["error"] is not None, row["model"]
+    rated, described = row["mos"] is not None, row["description"] is not None
+    return Stored(row["file"], row["error"] is not None, row["model"], rated, described)
 
 
-def _parse_csv(line: bytes, columns: Sequence[str]) -> tuple[str, bool, str]:
+def _parse_csv(line: bytes, columns: Sequence[str]) -> Stored:
     try:
         [values] = csv.reader([line.decode("utf-8", "surrogateescape")])
     except csv.Error as error:
         raise ValueError(str(error)) from error
     row = dict(zip(columns, values, strict=True))
-    return row["file"], bool(row["error"]), row["model"]
+    return Stored(row["file"], bool(row["error"]), row["model"], bool(row["mos"]), bool(row["description"]))
 
 
 def format_of(name: str, given: Sequence[str] = ()) -> Format:
@@ -130,17 +150,22 @@ class PipeRows:
 class RowFile:
     """Rows to a file that this job alone writes, each in one write at its end. A context manager.
 
-    With `resume` the rows that are there stay, a torn last line is cut off, and `done` tells them.
+    With `resume` the rows that are there stay, a torn last line is cut off, and `done` tells them; with `retry_errors`
+    those that have an error are taken out.
     Raises UnusableError: not writable, in use by another job, not empty without `resume`, or not rows of this format.
     """
 
-    def __init__(self, path: str, format_name: str, given: Sequence[str] = (), *, resume: bool) -> None:
+    def __init__(
+        self, path: str, format_name: str, given: Sequence[str] = (), *, resume: bool, retry_errors: bool = False
+    ) -> None:
         self.path = path
         self.format = format_of(format_name, given)
         self.done = Done()
         self._lines = LineFile(path)
         try:
             self._claim(resume)
+            if retry_errors:
+                self._drop_errors()
         except BaseException:
             self._lines.close()
             raise
@@ -151,12 +176,24 @@ class RowFile:
         if not self._lines.empty and not resume:
             raise UnusableError(f"{self.path}: is not empty: continue it with --resume, or choose another file")
         if not self._lines.empty:
-            for file, failed, model in self._lines.read_back(self.format.parse, self.format.header):
-                self.done.files[file] += 1
-                self.done.failed += failed
-                self.done.models |= {model} - {""}
+            for row in self._lines.read_back(self.format.parse, self.format.header):
+                self.done.add(row)
         if self._lines.empty:
             self._lines.append(self.format.header)
+
+    def _drop_errors(self) -> None:
+        if not self.done.failed:
+            return
+        self.done = Done()
+        self._lines.keep(self._is_kept)
+
+    def _is_kept(self, line: bytes) -> bool:
+        if line == self.format.header:
+            return True
+        row = self.format.parse(line)
+        if not row.failed:
+            self.done.add(row)
+        return not row.failed
 
     def write(self, evaluation: Evaluation, given: Given) -> None:
         self._lines.append(self.format.line(evaluation, given))

@@ -105,13 +105,13 @@ def run(
     """Score all items and write a row for each, in their order; rows that a resumed RowFile holds are not done again.
     With `raw`, every file is PCM without a header.
 
-    Raises UnusableError where a row cannot be written, or where the output holds rows of another model.
+    Raises UnusableError where a row cannot be written, or where the output holds rows of another kind.
     """
     interruption = interruption or Interruption()
     progress = Progress()
     display = display or _NoDisplay()
     if isinstance(writer, RowFile):
-        _check_model(writer, evaluator.model)
+        _check_alike(writer, evaluator.model, describe)
         progress.failed = writer.done.failed
         items = _not_done(items, writer.done, writer.format.key, progress)
     try:
@@ -128,10 +128,16 @@ def run(
     return progress
 
 
-def _check_model(writer: RowFile, model: str) -> None:
+def _check_alike(writer: RowFile, model: str, describe: bool) -> None:
+    """Raises UnusableError where a resumed output would hold rows of two kinds."""
     if others := writer.done.models - {model}:
         raise UnusableError(
             f"{writer.path}: holds rows of {', '.join(sorted(others))}, this is {model}: choose another output file"
+        )
+    if writer.done.described - {describe}:
+        held, option = ("without", "--no-describe") if describe else ("with", "--describe")
+        raise UnusableError(
+            f"{writer.path}: holds rows {held} descriptions: go on with {option}, or choose another output file"
         )
 
 

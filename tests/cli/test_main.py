@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from sqe_fast.cli.terminal import TableRows, progress_text, shortened
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.run import Progress
 from sqe_fast.options import Serving
+from sqe_fast.results import Comparison, Evaluation
 from tests.support.fake_scorer import FakeScorer, mos_of
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +108,45 @@ def test_an_output_file(name: str, first: str, tmp_path: Path) -> None:
     assert path.read_text().count("a.wav") == path.read_text().count("b.wav") == 1
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_failures_are_tried_again(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that has been repaired, and a row that says for ever that it is broken."""
+    path = tmp_path / f"out.{suffix}"
+    assert sqe("score", "a.wav", "bad.wav", "c.wav", "-o", str(path)).exit_code == 1
+    before = path.read_text()
+    arguments = ["score", "a.wav", "bad.wav", "c.wav", "-o", str(path), "--resume"]
+    assert sqe(*arguments).exit_code == 1
+    assert path.read_text() == before
+    assert sqe(*arguments, "--retry-errors").exit_code == 1
+    assert sorted(path.read_text().splitlines()) == sorted(before.splitlines())
+    monkeypatch.setattr(main, "open_evaluator", lambda *_: Repaired())
+    result = sqe(*arguments, "--retry-errors")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert path.read_text().count("bad.wav") == 1
+    assert "too_short" not in path.read_text()
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+class Repaired(FakeScorer):
+    """Nothing is bad any more."""
+
+    def evaluation(self, file: str, describe: bool = True) -> Evaluation:
+        return replace(super().evaluation(file.replace("bad", "good"), describe), file=file)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+@pytest.mark.parametrize(("first", "then"), [("--describe", "--no-describe"), ("--no-describe", "--describe")])
+def test_rows_of_two_kinds_are_not_mixed(first: str, then: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"out.{suffix}"
+    assert sqe("score", "a.wav", first, "-o", str(path)).exit_code == 0
+    before = path.read_bytes()
+    result = sqe("score", "a.wav", "b.wav", then, "-o", str(path), "--resume")
+    assert result.exit_code == 3
+    assert first in result.stderr
+    assert path.read_bytes() == before
+    assert sqe("score", "a.wav", "b.wav", first, "-o", str(path), "--resume").exit_code == 0
+
+
 def test_resumed_failures_still_count(tmp_path: Path) -> None:
     path = str(tmp_path / "out.jsonl")
     assert sqe("score", "bad.wav", "-o", path).exit_code == 1
@@ -120,6 +161,9 @@ def test_resumed_failures_still_count(tmp_path: Path) -> None:
         ["score"],
         ["score", "a.wav", "--format", "xml"],
         ["score", "a.wav", "--resume"],
+        ["score", "a.wav", "-o", "x.jsonl", "--retry-errors"],
+        ["score", "a.wav", "-o", "x.json"],
+        ["score", "a.wav", "-o", "x.tsv"],
         ["score", "a.wav", "-o", "x.txt", "--format", "table"],
         ["score", "a.wav", "--threads", "0"],
         ["score", "a.wav", "--raw", "rate=8000,encoding=mp3"],
@@ -207,6 +251,18 @@ def test_compare_as_a_table() -> None:
     assert "no verdict" in sqe("compare", "a.wav", "bad.wav", "--format", "table").stdout
 
 
+@pytest.mark.parametrize("format_", ["table", "jsonl"])
+def test_a_comparison_without_a_verdict_is_exit_1(format_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clip against silence: no error, no verdict, and a script that goes on as if there were one."""
+
+    class Silent(FakeScorer):
+        def compare(self, a: str, b: str, describe: bool = True) -> Comparison:
+            return Comparison(self.evaluation(a, False), Evaluation(b, flags=("silent",)))
+
+    monkeypatch.setattr(main, "open_evaluator", lambda *_: Silent())
+    assert sqe("compare", "a.wav", "silence.wav", "--format", format_).exit_code == 1
+
+
 def test_info(tmp_path: Path) -> None:
     card = {
         "name": "small",
@@ -266,6 +322,17 @@ def test_the_table_fits_and_its_columns_stand_under_their_heads(width: int) -> N
     assert any("too_short: pass at least 0.4 s" in line for line in lines)
 
 
+@pytest.mark.parametrize("width", [20, 40])
+def test_a_narrow_terminal_shows_every_rating(width: int) -> None:
+    """Ratings that are cropped away at the right."""
+    lines = drawn(width, "a/very/long/path/" * 9 + "a.wav", "bad.wav")
+    assert all(len(line) <= width for line in lines)
+    text = " ".join(" ".join(lines).split())
+    name = "a/very/long/path/" * 9 + "a.wav"
+    assert f"mos {mos_of(name):.1f} ±0.4, noisiness 4.2, coloration 3.0, discontinuity 2.0, loudness 1.5" in text
+    assert "not rated" in text
+
+
 def test_names_are_made_safe_for_a_terminal() -> None:
     assert shortened("a\x1b[31m\n\udcff.wav", 40) == "a?[31m??.wav"
     assert shortened("abcdef", 4) == "…def"
@@ -299,6 +366,36 @@ main.main()
 
 def command(seconds: float, *arguments: str) -> list[str]:
     return [sys.executable, "-c", RUN, str(seconds), *arguments]
+
+
+def run_in_bash(redirection: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    shell = ["bash", "-c", f'"$@" {redirection}', "-", *command(0.0, *arguments)]
+    kept = {**os.environ, **environment}
+    return subprocess.run(
+        shell, capture_output=True, text=True, cwd=ROOT, env=kept, timeout=120, stdin=subprocess.DEVNULL
+    )
+
+
+def test_closed_streams(tmp_path: Path) -> None:
+    """A daemon's child, started without standard streams: AttributeError."""
+    output = str(tmp_path / "out.jsonl")
+    assert run_in_bash("<&-", "score", "a.wav").returncode == 0
+    assert run_in_bash("<&- >&- 2>&-", "score", "a.wav", "-o", output).returncode == 0
+    assert rows(Path(output).read_text())[0]["file"] == "a.wav"
+    for arguments in (["score", "a.wav"], ["compare", "a.wav", "b.wav"], ["info"]):
+        done = run_in_bash(">&-", *arguments)
+        assert (done.returncode, done.stderr[:31]) == (3, "sqe: standard output is closed:")
+    done = run_in_bash("<&-", "score", "-")
+    assert (done.returncode, done.stderr[:30]) == (2, "sqe: standard input is closed:")
+
+
+def test_a_locale_without_our_characters() -> None:
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run_in_bash("", "score", "a.wav", "bad.wav", "ü.wav", "--format", "table", **plain)
+    assert done.returncode == 1
+    assert "~0.4" in done.stdout
+    assert done.stdout.isascii()
+    assert "Traceback" not in done.stderr
 
 
 def test_on_a_terminal_a_table_with_progress_below_it() -> None:
