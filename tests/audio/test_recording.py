@@ -307,6 +307,22 @@ def test_clipped_says_how_much() -> None:
     assert float(flag.removeprefix("clipped=")) == pytest.approx(2 / 3, abs=0.03)
 
 
+@pytest.mark.parametrize("lowered", [0.9, 0.5, 0.2])
+@pytest.mark.parametrize("name", ["allison_clean", "june_clean"])
+def test_what_was_clipped_and_turned_down_is_clipped(name: str, lowered: float) -> None:
+    """Clipping hidden from a flag that looks at full scale alone."""
+    samples = speech(name)
+    samples = samples / np.abs(samples).max()
+    cut = np.clip(4 * samples, -1, 1)
+    turned_down = (np.round(cut * lowered * 32_768)).clip(-32_768, 32_767).astype(np.int16)
+    [found] = load((turned_down, RATE)).flags
+    [at_full_scale] = load((cut.astype(np.float32), RATE)).flags
+    assert float(found.removeprefix("clipped=")) == pytest.approx(
+        float(at_full_scale.removeprefix("clipped=")), rel=0.15
+    )
+    assert load(((samples * lowered * 32_767).astype(np.int16), RATE)).flags == ()
+
+
 def test_clipped_runs_may_cross_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     cut = np.clip(speech() * 20, -1, 1)
     whole = load((cut, RATE)).flags
