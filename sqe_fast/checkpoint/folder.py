@@ -77,6 +77,8 @@ def find(name_or_folder: str | PathLike[str]) -> Path:
     """A folder, or the bundled model of that name; a folder of the same name comes first. Raises UnusableError."""
     path = Path(name_or_folder)
     if path.is_dir():
+        if not (path / CARD_FILE).is_file() and not any(path.glob("*.safetensors")):
+            raise UnusableError(f"{path}: no checkpoint: it holds neither {CARD_FILE} nor weights in safetensors")
         return path
     bundled = _bundled()
     if str(name_or_folder) in bundled:

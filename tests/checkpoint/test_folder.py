@@ -93,6 +93,13 @@ def test_a_folder_without_a_card_is_refused(tmp_path: Path) -> None:
         open_checkpoint(tmp_path)
 
 
+def test_a_folder_of_something_else_is_no_checkpoint(tmp_path: Path) -> None:
+    """A folder of recordings, of which it was said that it wants to be exported."""
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(UnusableError, match="no checkpoint: it holds neither"):
+        open_checkpoint(tmp_path)
+
+
 def test_a_tokenizer_without_ratings_is_refused(tmp_path: Path) -> None:
     """Ratings read from tokens that do not exist."""
     Tokenizer(models.BPE()).save(str(folder(tmp_path) / "tokenizer.json"))
