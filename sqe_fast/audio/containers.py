@@ -12,7 +12,7 @@ import re
 from typing import BinaryIO, NamedTuple
 
 from sqe_fast.audio.formats import chunks, headers, mpeg, ogg
-from sqe_fast.audio.formats.names import recognised
+from sqe_fast.audio.formats.names import SHORT_MARKS, recognised
 from sqe_fast.audio.formats.view import Found, Pieces, Spliced, View
 
 __all__ = ["Contents", "Pieces", "Spliced", "inspect"]
@@ -54,9 +54,11 @@ def inspect(file: BinaryIO) -> Contents:
 
 
 def begins_like_sound(head: bytes) -> bool:
-    """Whether a file's first bytes, some hundred, are those of a sound file that something decodes."""
-    marked = re.match(_HEADS, head, re.DOTALL) is not None
-    return marked or mpeg.frame_of(head[:4]) is not None or recognised(io.BytesIO(head)) is not None
+    """Whether a file's first bytes, some thousand, are those of a sound file that something decodes. Two bytes alone,
+    which other files may begin with as well, are no sign of one."""
+    if re.match(_HEADS, head, re.DOTALL) or mpeg.streams(View(io.BytesIO(head)), 0, len(head)) is not None:
+        return True
+    return recognised(io.BytesIO(head)) not in (None, *SHORT_MARKS)
 
 
 def _found(view: View, start: int) -> Found | None:

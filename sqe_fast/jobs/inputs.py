@@ -27,8 +27,8 @@ RAW_SUFFIXES = frozenset(
 )
 """Of files that say nothing of what is in them."""
 STDIN = "-"
-_HEAD = 512
-"""Bytes that tell sound from names."""
+_HEAD = 4_096
+"""Bytes that tell sound from names, and from other files."""
 
 
 @dataclass(frozen=True)

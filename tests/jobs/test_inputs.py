@@ -212,6 +212,11 @@ def test_a_folder_tells_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "call.gsm").touch()
     (tmp_path / "no_suffix").write_bytes(SOUNDS["wav"][:2_000])
     (tmp_path / "voice.dat").write_bytes(SOUNDS["m4a"])
+    (tmp_path / "song").write_bytes(SOUNDS["mp3"])
+    (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(999))
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(999))
+    (tmp_path / "notes.xml").write_text("<a>" * 500, encoding="utf-16")
+    (tmp_path / "random.bin").write_bytes(b"\xff\xf1\x0b\x77" * 300)
     os.mkfifo(tmp_path / "pipe.wav")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "elsewhere").mkdir()
@@ -229,7 +234,7 @@ def test_a_folder_tells_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     found = [line.removeprefix(f"{tmp_path}/") for line in codes(items(str(tmp_path)))]
     assert found == [
         "linked bad_input", "._a.wav unsupported_format", "a.wav", "b.m4a", "c.sph", "call.gsm unsupported_format",
-        "d.mp2", "e.amr", "gone.wav", "no_suffix", "pipe.wav unreadable", "voice.dat", "locked unreadable",
+        "d.mp2", "e.amr", "gone.wav", "no_suffix", "pipe.wav unreadable", "song", "voice.dat", "locked unreadable",
     ]  # fmt: skip
 
 

@@ -53,6 +53,10 @@ _PLAIN = (
     (rb"....ftyp|....moov|....mdat|....wide", "MP4"),
     (rb"NIST_1A", "Shorten in SPHERE"),
 )
+SHORT_MARKS = ("AAC (ADTS)", "AAC (LATM)", "AC-3")
+"""Names of what two bytes tell."""
+_PICTURES = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"crx ", b"jp2 ", b"jpx ")
+"""Brands of the MP4 family that are pictures."""
 _CODEC_SEARCH = 1 << 16
 """Bytes of a Matroska file in which its codecs are looked for."""
 
@@ -80,7 +84,9 @@ def recognised(file: BinaryIO) -> str | None:
     if head[:4] == b"caff":
         return f"codec {head[28:32].decode('latin-1')!r} in CAF"
     name = next((name for magic, name in _PLAIN if re.match(magic, head, re.DOTALL)), None)
-    return _in_mp4(view) if name == "MP4" else name
+    if name == "MP4":
+        return None if head[4:8] == b"ftyp" and head[8:12] in _PICTURES else _in_mp4(view)
+    return name
 
 
 def _in_wav(view: View) -> str | None:
