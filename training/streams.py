@@ -3,8 +3,8 @@
 A run has one seed. Whatever is decided by chance draws from a stream of its own, so that no decision follows from
 another, and what is drawn for one step, clip or question does not depend on what was drawn before it.
 
-The simulated corpus alone is not here: there the seed names the clip. Its generators decide the sound to which the
-judges' labels in training/rating/labels.csv.gz belong, and stay as they are as long as that table does.
+In the simulated corpus the seed names the clip. What is drawn there decides the sound to which the labels in
+training/rating/labels.csv.gz belong.
 """
 
 from __future__ import annotations
@@ -20,6 +20,13 @@ WORD = 1 << 32
 @unique
 class Stream(IntEnum):
     """What is decided, and the indices by which one decision is told from another. A number, once given, stays."""
+
+    CLIP_EXCERPT = 50
+    """Which speech, which part of it."""
+    CLIP_RECIPE = 51
+    """Which degradations."""
+    CLIP_STAGE = 52
+    """What happens within a stage: its place in the recipe."""
 
     TOKENIZER_TEXTS = 1
     """Of which captions the small tokenizer is learnt."""
