@@ -270,6 +270,8 @@ class Plan:
     """Clips that are described; the others are only rated."""
     pairs: int = 50
     """Comparisons for each range of |ΔMOS|."""
+    same_sound: int = 100
+    """Clips of a simulated set that are changed inaudibly, and audibly, and rated again."""
     seed: int = 0
     """Of the pairs."""
 

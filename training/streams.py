@@ -80,6 +80,11 @@ class Stream(IntEnum):
     """The texts against which BLEU is counted: draw, whether it is the reference or a second text, row."""
     BOOTSTRAP = 42
     """Resamples behind an interval."""
+    SAME_SOUND = 43
+    """How a clip is changed: which change, which clip."""
+
+    UNHEARD = 53
+    """Inaudible changes of a clip each time that it is heard in training: clip's seed, how often it was heard."""
 
 
 def stream(which: Stream, seed: int, *indices: int) -> np.random.Generator:

@@ -24,11 +24,15 @@ from training.corpora.annotation import Annotation
 from training.evaluation import ladder, plots, prose_scores, scores
 from training.evaluation.rated_sets import RatedSet, accuracy, gather
 from training.evaluation.report import markdown
+from training.evaluation.same_sound import same_sound
 from training.language import captions, reading, validator
 from training.language.agreement import spelt
 from training.language.scale import shown
 from training.language.writers import Writer
 from training.streams import Stream, stream
+
+NO_FAMILY = "nothing"
+"""What acted on a pristine clip."""
 
 
 def run(config: Evaluate) -> str:
@@ -67,6 +71,8 @@ def report(
                 "all_clear_pairs": clear_pairs(rated, evaluations).to_row(),
                 **comparison_scores(evaluator, rated, writer, plan),
             }
+        if rated.rated_by == "simulated" and plan.same_sound:
+            entry["same_sound"] = same_sound(evaluator, rated, plan.same_sound)
         if plot_folder:
             entry["plot"] = plot(rated, evaluations, entry["files"], plot_folder).name
         found["sets"][rated.name] = entry
@@ -88,15 +94,30 @@ def rating_scores(rated: RatedSet, evaluations: Sequence[Evaluation]) -> dict[st
     """Accuracy per rating, over files and, where the rows name conditions that hold several, over conditions."""
     answered = [index for index, evaluation in enumerate(evaluations) if evaluation.ratings]
     read = {name: _read(evaluations, name)[answered] for name in rated.ratings}
+    true, spread = rated.true("mos")[answered], _read(evaluations, "mos_std")[answered]
     return {
         "clips": len(answered),
         "refused": dict(Counter(_reason(e) for e in evaluations if e.ratings is None)),
         **accuracy(rated, read, answered),
+        "within_std": scores.rows(scores.within(read["mos"], spread, true)),
+        **family_scores([rated.rows[index] for index in answered], read["mos"], true),
     }
 
 
+def family_scores(rows: Sequence[Annotation], read: scores.Values, true: scores.Values) -> dict[str, Any]:
+    """How the MOS [n] is followed where a family of degradation acted, alone or among others; and where none did."""
+    families = [{cause["family"] for cause in row["causes"]} or {NO_FAMILY} for row in rows]
+    found = {}
+    for name in sorted(set().union(*families)) if any(row["causes"] for row in rows) else ():
+        chosen = [index for index, of_clip in enumerate(families) if name in of_clip]
+        if len(chosen) >= scores.FEWEST:
+            figures = scores.accuracy(read[chosen], true[chosen])
+            found[name] = {"clips": len(chosen), **scores.rows(figures)}
+    return {"families": found} if found else {}
+
+
 def _read(evaluations: Sequence[Evaluation], name: str) -> scores.Values:
-    return np.array([e.ratings[name] if e.ratings else np.nan for e in evaluations])
+    return np.array([getattr(e.ratings, name) if e.ratings else np.nan for e in evaluations])
 
 
 def _reason(evaluation: Evaluation) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from training.evaluation import ladder
-from training.evaluation.scores import METRICS
+from training.evaluation.scores import METRIC_NAMES, METRICS
 
 Found = dict[str, Any]
 
@@ -39,7 +39,7 @@ def baselines(found: Found) -> str:
 def accuracy_table(files: Found, head: str) -> list[str]:
     """One row a metric, one column a rating."""
     lines = [f"| {head} | {' | '.join(files)} |", f"| --- |{' --- |' * len(files)}"]
-    lines += [f"| {m.upper()} | {' | '.join(cell(files[name][m]) for name in files)} |" for m in METRICS]
+    lines += [f"| {METRIC_NAMES[m]} | {' | '.join(cell(files[name][m]) for name in files)} |" for m in METRICS]
     return lines
 
 
@@ -48,7 +48,7 @@ def cell(figure: Found, digits: int = 3) -> str:
     if figure["value"] is None:
         return "–"
     value, low, high = (f"{figure[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return f"{value} ({low}–{high})"
+    return f"{value} ({low} to {high})" if "-" in low + high else f"{value} ({low}–{high})"
 
 
 def _set(entry: Found) -> Iterator[str]:
@@ -59,6 +59,13 @@ def _set(entry: Found) -> Iterator[str]:
     if "conditions" in entry:
         yield ""
         yield from accuracy_table(entry["conditions"], f"per condition ({entry['condition_count']})")
+    if "within_std" in entry:
+        one, two = (_share(entry["within_std"][name]) for name in ("one", "two"))
+        yield from ("", f"The given MOS lies within one `mos_std` in {one}, within two in {two}.")
+    if "families" in entry:
+        yield from ("", *_families(entry["families"]))
+    if "same_sound" in entry:
+        yield from ("", *_same_sound(entry["same_sound"]))
     if "descriptions" in entry:
         yield from ("", "| descriptions | |", "| --- | --- |")
         yield from _descriptions(entry["descriptions"])
@@ -69,6 +76,20 @@ def _set(entry: Found) -> Iterator[str]:
         yield from ("", *_confusion(entry["descriptions"]["causes"]["confusion"]))
     if "plot" in entry:
         yield from ("", f"![predicted against rated]({entry['plot']})")
+
+
+def _families(families: Found) -> Iterator[str]:
+    yield from ("| clips with | clips | MOS LCC | RMSE | bias |", "| --- | --- | --- | --- | --- |")
+    for name, found in families.items():
+        yield f"| {name} | {found['clips']} | {' | '.join(cell(found[m], 2) for m in ('lcc', 'rmse', 'bias'))} |"
+
+
+def _same_sound(changes: Found) -> Iterator[str]:
+    yield "| inaudible change, against its audible twin | MOS moves by (worst; bias) | twin falls |"
+    yield "| --- | --- | --- |"
+    for name, found in changes.items():
+        moves = f"{found['mean_move']:.3f} ({found['worst_move']:.2f}; {found['bias']:+.3f})"
+        yield f"| {name} | {moves} | {_share(found['twins_fall'])} |"
 
 
 def _descriptions(found: Found) -> Iterator[str]:

@@ -95,7 +95,34 @@ def rmse(read: Values, true: Values) -> Values:
     return np.sqrt(mse(read, true))
 
 
-METRICS: dict[str, Callable[[Values, Values], Values]] = {"lcc": lcc, "srcc": srcc, "mse": mse, "rmse": rmse}
+def bias(read: Values, true: Values) -> Values:
+    """Mean of what was read less what was given."""
+    return np.asarray(np.mean(read - true, axis=-1))
+
+
+def line_rmse(read: Values, true: Values) -> Values:
+    """Root mean squared error after the straight line that brings `read` nearest to `true`: a panel's scale is its own
+    (ITU-T P.1401, 7.3). Never above the standard deviation of `true`, which is what a constant gives."""
+    followed = np.nan_to_num(lcc(read, true))
+    return np.std(true, axis=-1) * np.sqrt(1 - np.minimum(followed**2, 1.0))
+
+
+METRICS: dict[str, Callable[[Values, Values], Values]] = {
+    "lcc": lcc,
+    "srcc": srcc,
+    "mse": mse,
+    "rmse": rmse,
+    "bias": bias,
+    "line_rmse": line_rmse,
+}
+METRIC_NAMES = {
+    "lcc": "LCC",
+    "srcc": "SRCC",
+    "mse": "MSE",
+    "rmse": "RMSE as it stands",
+    "bias": "bias",
+    "line_rmse": "RMSE after a straight line",
+}
 
 
 def accuracy(read: Values, true: Values, draws: int = DRAWS, seed: int = 0) -> dict[str, Figure]:
@@ -149,6 +176,12 @@ def percentiles(found: Values) -> tuple[float, float]:
         return math.nan, math.nan
     low, high = np.quantile(defined, [0.025, 0.975])
     return float(low), float(high)
+
+
+def within(read: Values, spread: Values, true: Values) -> dict[str, Share]:
+    """How often `true` [n] lies within one and within two of `spread` [n] around `read` [n]."""
+    apart = np.abs(read - true)
+    return {name: Share(int(np.sum(apart <= k * spread)), apart.size) for k, name in ((1, "one"), (2, "two"))}
 
 
 def condition_means(conditions: Sequence[str], *ratings: Values) -> tuple[Values, ...]:

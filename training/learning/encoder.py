@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.model.encoder import PackedClip
@@ -31,6 +32,10 @@ from training.streams import Stream, seed_of, stream
 
 ENCODER_RATE, REST_RATE = 2e-4, 1e-3
 """Peak learning rates of the encoder, and of projector and head."""
+PAIRED, SAME_WEIGHT = 4, 1.0
+"""One clip in so many is heard twice, in ways that sound alike; weight of what its ratings move by."""
+AGAIN = 1 << 16
+"""Tells the second hearing from the first ones of later epochs."""
 
 
 class PooledEncoder(nn.Module):
@@ -56,8 +61,13 @@ class EncoderObjective(nn.Module):
         self.clips = clips
 
     def forward(self, clips: Sequence[Annotation]) -> Losses:
-        losses = self.model.head.losses(self._audio(clips), clips)
-        return {**losses, "loss": losses["pooled"]}
+        """ "same": how far ratings move, squared, between two hearings of a clip that sound alike."""
+        again = [{**clip, "heard": AGAIN + clip["heard"]} for clip in clips[: max(1, len(clips) // PAIRED)]]
+        audio = self._audio([*clips, *again])
+        losses = self.model.head.losses(audio[: len(clips)], clips)
+        (once, _), (twice, _) = self.model.head(audio[: len(again)]), self.model.head(audio[len(clips) :])
+        same = SAME_WEIGHT * F.mse_loss(once, twice)
+        return {**losses, "same": same, "loss": losses["pooled"] + same}
 
     def _audio(self, clips: Sequence[Annotation]) -> tuple[Tensor, ...]:
         device, n_mels = self.model.head.ratings.weight.device, self.model.encoder.config.n_mels
@@ -103,7 +113,8 @@ def run(config: configs.Encoder, clips: Clips, held_out: Clips, prompts: PromptB
     watched = EncoderObjective(model, held_out)
 
     def batches(index: int) -> list[Annotation]:
-        return [clips.annotations[i] for i in epochs[index].items]
+        place = epochs[index]
+        return [{**clips.annotations[i], "heard": place.epoch} for i in place.items]
 
     objective, folder = EncoderObjective(model, clips), config.run / config.name
     train(objective, groups, batches, folder, schedule, lambda: watched.validate(size))

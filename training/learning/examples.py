@@ -272,7 +272,8 @@ class Sampler:
     def draw(self, index: int) -> Draw:
         rng = stream(self.content, self.seed, index)
         task: Task = rng.choice(list(self.tasks), p=list(self.tasks.values()))
-        clips = [self.clips[i] for i in self.epochs[index].items]
+        place = self.epochs[index]
+        clips = [{**self.clips[i], "heard": place.epoch} for i in place.items]
         groups = self._pairs(clips, rng) if task in PAIR_TASKS else [(clip,) for clip in clips]
         return Draw(task, tuple(groups), rng)
 

@@ -19,6 +19,9 @@ from training.corpora.corpus import Clips
 from training.learning.answer_loss import AnswerLoss, Losses, total
 from training.learning.examples import Batch, audio_prompt
 from training.learning.pooled_head import PooledHead, true_ratings
+from training.simulation.changes import unheard
+from training.simulation.measures import Signal
+from training.streams import Stream, stream
 
 
 class Policy(nn.Module):
@@ -80,9 +83,15 @@ class Policy(nn.Module):
 
 
 def log_mels(corpus: Clips, clips: Sequence[Annotation], n_mels: int, device: torch.device) -> list[PackedClip]:
-    """The log-mels of `clips`, as an encoder takes them."""
-    mels = (log_mel(corpus.audio(clip), n_mels) for clip in clips)
+    """The log-mels of `clips`, as an encoder takes them: of those that say how often they were `heard`, after changes
+    that nobody hears."""
+    mels = (log_mel(_heard(corpus, clip), n_mels) for clip in clips)
     return [(torch.from_numpy(mel.data).to(device), mel.frames) for mel in mels]
+
+
+def _heard(corpus: Clips, clip: Annotation) -> Signal:
+    samples = corpus.audio(clip)
+    return unheard(samples, stream(Stream.UNHEARD, clip["seed"], clip["heard"])) if "heard" in clip else samples
 
 
 def rating_report(read: Tensor, true: Tensor) -> dict[str, float]:

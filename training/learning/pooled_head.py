@@ -5,6 +5,7 @@ It is trained with the encoder (encoder.py); SFT keeps it, frozen, as one more l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -34,9 +35,12 @@ class PooledHead(nn.Module):
         return CENTER + self.ratings(means).float(), self.causes(means).float()
 
     def losses(self, audio: Sequence[Tensor], clips: Sequence[Annotation]) -> Losses:
-        """ "pooled": squared error of the ratings, and cross-entropy of each kind of cause where they were recorded."""
+        """ "pooled": squared error of the ratings that are known, and cross-entropy of each kind of cause, where causes
+        were recorded."""
         ratings, logits = self(audio)
-        loss = F.mse_loss(ratings, true_ratings(clips).to(ratings.device))
+        given = true_ratings(clips).to(ratings.device)
+        known = ~given.isnan()
+        loss = F.mse_loss(ratings[known], given[known])
         recorded = [i for i, clip in enumerate(clips) if clip.get("rated_by") != "human"]
         if recorded:
             present = true_causes([clips[i] for i in recorded]).to(logits.device)
@@ -45,8 +49,8 @@ class PooledHead(nn.Module):
 
 
 def true_ratings(clips: Sequence[Annotation]) -> Tensor:
-    """[B, 5], in the order of RATINGS."""
-    return torch.tensor([[float(clip[name]) for name in RATINGS] for clip in clips])
+    """[B, 5], in the order of RATINGS; NaN where a panel was not asked for it."""
+    return torch.tensor([[float(clip.get(name, math.nan)) for name in RATINGS] for clip in clips])
 
 
 def true_causes(clips: Sequence[Annotation]) -> Tensor:

@@ -17,15 +17,18 @@ from training.evaluation.scores import (
     ab_accuracy,
     ab_shares,
     accuracy,
+    bias,
     bootstrap,
     bucket,
     condition_means,
     draw_pairs,
     lcc,
+    line_rmse,
     mirrored,
     mse,
     rmse,
     srcc,
+    within,
 )
 
 TRUE = np.array([1.0, 2.0, 3.0, 4.0])
@@ -38,6 +41,21 @@ def test_metrics_by_hand() -> None:
     assert lcc(READ, TRUE) == pytest.approx(2 / math.sqrt(5))  # Σxy = 4, Σx² = 4, Σy² = 5, each about its mean
     assert srcc(READ, TRUE) == pytest.approx(2 / math.sqrt(5))  # tied ranks 1.5, 1.5, 3.5, 3.5
     assert lcc(-READ, TRUE) == pytest.approx(-2 / math.sqrt(5))
+
+
+def test_bias_has_its_sign_and_a_line_takes_it_away() -> None:
+    """People who are 0.8 stricter than we are must be told so, and told that it is all there is."""
+    assert bias(TRUE + 0.8, TRUE) == pytest.approx(0.8)
+    assert bias(TRUE, TRUE + 0.8) == pytest.approx(-0.8)
+    assert line_rmse(0.5 * TRUE + 0.8, TRUE) == pytest.approx(0, abs=1e-6)
+    slope, offset = np.polyfit(READ, TRUE, 1)
+    assert line_rmse(READ, TRUE) == pytest.approx(rmse(slope * READ + offset, TRUE))
+    assert line_rmse(np.full(4, 2.0), TRUE) == pytest.approx(TRUE.std())
+
+
+def test_how_often_people_lie_within_what_the_model_says_of_itself() -> None:
+    found = within(READ, np.array([0.5, 0.2, 0.5, 0.3]), TRUE)
+    assert (found["one"].right, found["two"].right, found["two"].of) == (2, 3, 4)
 
 
 def test_correlations_are_scipys() -> None:
