@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqe_fast.errors import BusyError, ClipError, ErrorCode, UnusableError
     from sqe_fast.evaluator import Evaluator
     from sqe_fast.options import Serving
-    from sqe_fast.results import Comparison, Evaluation, Ratings
+    from sqe_fast.results import Cause, Comparison, Evaluation, Ratings
 
     __version__: str
 
@@ -29,6 +29,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 _HOMES = {
     "Evaluator": "sqe_fast.evaluator",
     "BusyError": "sqe_fast.errors",
+    "Cause": "sqe_fast.results",
     "ClipError": "sqe_fast.errors",
     "Comparison": "sqe_fast.results",
     "ErrorCode": "sqe_fast.errors",
@@ -42,6 +43,7 @@ _HOMES = {
 
 __all__ = [
     "BusyError",
+    "Cause",
     "ClipError",
     "Comparison",
     "ErrorCode",

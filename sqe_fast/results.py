@@ -50,12 +50,25 @@ class Ratings:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Something that is wrong with speech: "packet loss"; or "unclear noise" where only the dimension is sure."""
+
+    name: str
+    dimension: str
+    """Which it lowers."""
+    probability: float
+    """That it is true, as calibrated on clips whose causes are known. Of a recording over 30 s: at a moment of it."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """One input's row. `ratings` or `error` is set. Both are where only the description failed (`generation_failed`);
     neither is for a silent clip."""
 
     file: str
     ratings: Ratings | None = None
+    causes: tuple[Cause, ...] = ()
+    """The worst first."""
     description: str | None = None
     flags: tuple[str, ...] = ()
     duration: float | None = None
@@ -89,12 +102,13 @@ class Evaluation:
         return self.ratings.loudness if self.ratings else None
 
     def to_row(self) -> dict[str, Any]:
-        """The JSONL row: file, mos, mos_std, the four dimensions, description, flags, duration, model, error."""
+        """The JSONL row: file, mos, mos_std, four dimensions, causes, description, flags, duration, model, error."""
         return {
             "file": self.file,
             "mos": _rounded(self.mos),
             "mos_std": _rounded(self.mos_std),
             **{name: _rounded(getattr(self, name)) for name in DIMENSIONS},
+            "causes": [_cause_row(cause) for cause in self.causes],
             "description": self.description,
             "flags": list(self.flags),
             "duration": _rounded(self.duration),
@@ -126,6 +140,10 @@ class Comparison:
             "a": self.a.to_row(),
             "b": self.b.to_row(),
         }
+
+
+def _cause_row(cause: Cause) -> dict[str, Any]:
+    return {"name": cause.name, "dimension": cause.dimension, "probability": _rounded(cause.probability)}
 
 
 def _error_row(error: ClipError | None) -> dict[str, str] | None:

@@ -1,14 +1,17 @@
-"""What the engine runs for one request: tokens to prefill, then steps that read a distribution, force tokens or write
-prose; and how an answer grows by them. Whatever the template forces is known here, and only here."""
+"""What the engine runs for one request: tokens to prefill, then steps that read a distribution or a list, force tokens
+or write prose; and how an answer grows by them. Whatever the template forces is known here, and only here."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
+from sqe_fast.answer.causes import END, MOST, Causes
 
 MAX_DESCRIPTION_TOKENS = 192
 
@@ -36,6 +39,31 @@ class Read:
 
 
 @dataclass(frozen=True)
+class List:
+    """Read names one at a time, each from softmax(logits[those that may follow]), until the list ends. `causes` says
+    which may follow, and which of them is appended."""
+
+    causes: Causes
+    tokens: tuple[int, ...]
+    """Of each of `causes.entries`: one token a name, and the end's."""
+
+    @cached_property
+    def token(self) -> dict[str, int]:
+        """By name."""
+        return dict(zip(self.causes.entries, self.tokens, strict=True))
+
+    @cached_property
+    def name(self) -> dict[int, str]:
+        """By token."""
+        return dict(zip(self.tokens, self.causes.entries, strict=True))
+
+    def remaining(self, listed: Sequence[int]) -> tuple[int, ...]:
+        """The tokens that may follow those of a list that has begun."""
+        names = self.causes.remaining([self.name[token] for token in listed])
+        return tuple(self.token[name] for name in names)
+
+
+@dataclass(frozen=True)
 class Force:
     """Append these tokens, whatever the model would have said."""
 
@@ -59,7 +87,7 @@ class Write:
     """With the stop."""
 
 
-Step = Read | Force | Write
+Step = Read | List | Force | Write
 
 
 @dataclass(frozen=True)
@@ -90,7 +118,7 @@ class Draft:
         self._force()
 
     @property
-    def step(self) -> Read | Write | None:
+    def step(self) -> Read | List | Write | None:
         """Where the next choice is made; None: the answer is finished."""
         if not self._steps:
             return None
@@ -109,11 +137,21 @@ class Draft:
         """Most tokens that there may come to be."""
         return self.begun + sum(map(_longest, self._steps))
 
+    @property
+    def candidates(self) -> tuple[int, ...]:
+        """Of what a `Read` or a `List` appends next, one."""
+        match self.step:
+            case Read(candidates=candidates):
+                return candidates
+            case List() as step:
+                return step.remaining(self.tokens[self.begun :])
+        raise TypeError("prose has no candidates")
+
     def allows(self, token: int) -> bool:
         """May this be chosen next?"""
         match self.step:
-            case Read(candidates=candidates):
-                return token in candidates
+            case Read() | List():
+                return token in self.candidates
             case Write() as step:
                 stops = token == step.stop and not step.outline and len(self.tokens) > self.begun
                 return token in step.prose or stops
@@ -127,6 +165,8 @@ class Draft:
             self._read[step.name] = choice
             self.tokens.append(choice)
             self._next(step.then[step.candidates.index(choice)] if step.then else ())
+        elif isinstance(step, List):
+            self._list(step, choice)
         else:
             self._write(step, self._number(step) if self.is_number(choice) else choice)
         self._force()
@@ -146,6 +186,11 @@ class Draft:
         number = step.numbers[min(written, len(step.numbers) - 1)]
         return number if isinstance(number, int) else self._read[number]
 
+    def _list(self, step: List, token: int) -> None:
+        self.tokens.append(token)
+        if token == step.token[END]:
+            self._next(())
+
     def _write(self, step: Write, token: int) -> None:
         self.tokens.append(token)
         if token == step.stop:
@@ -164,7 +209,10 @@ class Draft:
                 self.tokens += step.tokens
                 self._next(())
                 continue
-            if isinstance(step, Read) or self.full:
+            if isinstance(step, List) and len(self.candidates) == 1:
+                self._list(step, step.token[END])
+                continue
+            if isinstance(step, Read | List) or self.full:
                 return
             token = _outlined(step, self.tokens[self.begun :])
             if token is None:
@@ -183,7 +231,7 @@ def chosen(program: Program, answer: Sequence[int]) -> tuple[bool, ...]:
         at_choice = at + index == len(draft.tokens)
         if at_choice:
             step = draft.step
-            if step is None or (isinstance(step, Read) and token not in step.candidates):
+            if step is None or (not isinstance(step, Write) and token not in draft.candidates):
                 raise ValueError(f"the answer does not follow the template at token {index}")
             marks.append(not draft.is_number(token))
             draft.take(token)
@@ -209,4 +257,6 @@ def _longest(step: Step) -> int:
         return step.max_tokens
     if isinstance(step, Force):
         return len(step.tokens)
+    if isinstance(step, List):
+        return MOST + 1
     return 1 + max((sum(map(_longest, steps)) for steps in step.then), default=0)

@@ -1,8 +1,10 @@
 """Task templates: audio slots and ratings → token ids; token ids → ratings and prose.
 
-The answer comes first in numbers, then in prose. A rating is *one* token (" 3.4", 41 of them from 1.0 to 5.0), so its
-whole distribution is read in one step and its expectation needs no branching over a unit digit. `Program` is what the
-engine runs for one request (`program.py`).
+The answer comes first in numbers, then as a list of causes, then in prose:
+" 3.4 2.1 4.5 4.0 2.7 packet loss hum\n<prose><|im_end|>". A rating is *one* token (" 3.4", 41 of them from 1.0 to 5.0),
+so its whole distribution is read in one step and its expectation needs no branching over a unit digit. A cause is one
+token too, and the newline ends the list: a cause costs one step, and the end of a list without prose none. `Program` is
+what the engine runs for one request (`program.py`).
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from collections.abc import Mapping, Sequence
 from tokenizers import Tokenizer
 
 from sqe_fast.answer.argument import outline
-from sqe_fast.answer.program import Force, Program, Read, Step, Write
+from sqe_fast.answer.causes import END, Causes
+from sqe_fast.answer.program import Force, List, Program, Read, Step, Write
 from sqe_fast.answer.scale import NUMBER_TOKENS, NUMBER_VALUES, number_index, shown
+from sqe_fast.answer.stock import Stock
 from sqe_fast.results import RATINGS, Ratings, Winner
 
 Rated = Mapping[str, float] | Ratings
@@ -28,8 +32,9 @@ AHEAD = (1.0, -1.0, 0.0)
 """How far A is ahead, by verdict."""
 SPECIAL_TOKENS = (END_OF_TEXT, IM_START, IM_END, AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN, *VERDICTS.values())
 
-TEMPLATE = "numbers-first"
-"""The only answer template so far; a checkpoint names the one it was trained with."""
+TEMPLATE, CAUSES_TEMPLATE = "numbers-first", "numbers-causes"
+"""The answer templates: numbers, then prose; or, with a stock, a list of causes between them. A checkpoint names the
+one that it was trained with."""
 
 _UNFIT = re.compile(r"[\d\ufffd]")
 """What the text of a prose token must not hold."""
@@ -40,8 +45,15 @@ CONCLUSIONS: dict[Winner, str] = {
     "tie": "Neither is preferred",
 }
 
+NEWLINE = "\n"
+
 RATE_TASK = "Rate this speech."
 COMPARE_TASK = "Which speech is better?"
+
+
+def cause_tokens(causes: Causes) -> tuple[str, ...]:
+    """The texts that a tokenizer must hold as one token each: those of `causes.entries`."""
+    return tuple(NEWLINE if name == END else f" {name}" for name in causes.entries)
 
 
 def conclusion(winner: Winner, mos_a: float, mos_b: float) -> str:
@@ -51,25 +63,29 @@ def conclusion(winner: Winner, mos_a: float, mos_b: float) -> str:
 
 
 class PromptBuilder:
-    """The templates of one checkpoint, bound to its tokenizer.
+    """The templates of one checkpoint, bound to its tokenizer and to its stock. Without a stock there is no list.
 
-    Raises ValueError where the tokenizer does not hold a rating or a marker as one token.
+    Raises ValueError where the tokenizer does not hold a rating, a cause or a marker as one token.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, stock: Stock | None = None) -> None:
         self.tokenizer = tokenizer
+        self.stock = stock
+        self.template = TEMPLATE if stock is None else CAUSES_TEMPLATE
         self.audio_token_id = self._single(AUDIO_TOKEN)
         self.stop = self._single(IM_END)
         self.number_ids = tuple(self._single(token) for token in NUMBER_TOKENS)
         self.verdict_ids = {verdict: self._single(token) for verdict, token in VERDICTS.items()}
         self.full_stop = self._single(".")
+        self._newline = self._single(NEWLINE)
+        self._list = None if stock is None else List(stock.causes, tuple(map(self._single, cause_tokens(stock.causes))))
         self.prose_ids = self._prose_ids()
         self._reason_ids = self.prose_ids - frozenset(self.number_ids)
 
     def _single(self, token: str) -> int:
         ids = self.encode(token)
         if len(ids) != 1:
-            raise ValueError(f"the tokenizer must hold {token!r} as one token to serve the {TEMPLATE!r} template")
+            raise ValueError(f"the tokenizer must hold {token!r} as one token to serve the {self.template!r} template")
         return ids[0]
 
     def _prose_ids(self) -> frozenset[int]:
@@ -121,14 +137,21 @@ class PromptBuilder:
         """The five number tokens of a ratings line, in the order of `RATINGS`."""
         return tuple(self.number_id(ratings[name]) for name in RATINGS)
 
-    def rate_answer(self, ratings: Rated, description: str) -> tuple[int, ...]:
-        """Line, newline, description, end: " 3.4 2.1 4.5 4.0 2.7\\n<description><|im_end|>" as token ids."""
-        return (*self.line(ratings), *self.encode(f"\n{description}{IM_END}"))
+    def listing(self, causes: Sequence[str] = ()) -> tuple[int, ...]:
+        """The list of what is named after a line, and its end: " packet loss hum\\n". Names that may not follow those
+        before them are left out (`Causes.remaining`)."""
+        if self._list is None:
+            return (self._newline,)
+        names = (*self._list.causes.listable(causes), END)
+        return tuple(self._list.token[name] for name in names)
+
+    def rate_answer(self, ratings: Rated, description: str, causes: Sequence[str] = ()) -> tuple[int, ...]:
+        """Line, list, description, end as token ids."""
+        return (*self.line(ratings), *self.listing(causes), *self.encode(f"{description}{IM_END}"))
 
     def lines(self, a: Rated, b: Rated) -> tuple[int, ...]:
         """Line of A, line of B: what is known before a comparison's verdict."""
-        newline = self.encode("\n")
-        return (*self.line(a), *newline, *self.line(b), *newline)
+        return (*self.line(a), self._newline, *self.line(b), self._newline)
 
     def compare_answer(self, a: Rated, b: Rated, winner: Winner, reasons: str) -> tuple[int, ...]:
         """What follows the lines: verdict, conclusion, reasons, end."""
@@ -140,15 +163,20 @@ class PromptBuilder:
     # --- programs for the engine -----------------------------------------------------------------------------------
 
     def rate(self, audio_token_count: int, *, describe: bool) -> Program:
-        """Read the five ratings; then, where asked, describe. Without prose nothing follows the line."""
+        """Read the five ratings and the list of causes; then, where asked, describe."""
         steps: list[Step] = [Read(name, self.number_ids, NUMBER_VALUES) for name in RATINGS]
+        if self._list is not None:
+            steps.append(self._list)
+        elif describe:
+            steps.append(Force((self._newline,)))
         if describe:
-            steps += [Force(self.encode("\n")), self._write("mos")]
+            steps.append(self._write("mos"))
         return Program(self.rate_prompt(audio_token_count), tuple(steps))
 
-    def describe(self, audio_token_count: int, ratings: Ratings) -> Program:
-        """Describe speech whose ratings are known, such as one window of a recording that was rated as a whole."""
-        tokens = (*self.rate_prompt(audio_token_count), *self.line(ratings), *self.encode("\n"))
+    def describe(self, audio_token_count: int, ratings: Ratings, causes: Sequence[str] = ()) -> Program:
+        """Describe speech whose ratings and causes are known, such as one window of a recording that was rated as a
+        whole."""
+        tokens = (*self.rate_prompt(audio_token_count), *self.line(ratings), *self.listing(causes))
         return Program(tokens, (self._write(self.number_id(ratings.mos)),))
 
     def compare(

@@ -12,5 +12,7 @@ PREPROCESSOR_FILE, GENERATION_FILE = "preprocessor_config.json", "generation_con
 CHAT_TEMPLATE_FILE = "chat_template.json"
 CARD_FILE = "sqe_fast.json"
 """Name, answer template and hashes."""
+STOCK_FILE = "stock.json"
+"""The causes that it can name, and its phrases."""
 ENCODER_FILE, DECODER_FILE = "encoder.onnx", "decoder.onnx"
 """The exported graphs. Their weights lie in WEIGHTS_FILE."""

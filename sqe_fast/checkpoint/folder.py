@@ -11,10 +11,21 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from sqe_fast.answer.template import TEMPLATE, PromptBuilder
-from sqe_fast.checkpoint.files import ADAPTER_WEIGHTS_FILE, CARD_FILE, INDEX_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from sqe_fast.answer.stock import Stock
+from sqe_fast.answer.template import CAUSES_TEMPLATE, TEMPLATE, PromptBuilder
+from sqe_fast.checkpoint.files import (
+    ADAPTER_WEIGHTS_FILE,
+    CARD_FILE,
+    INDEX_FILE,
+    STOCK_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+)
 from sqe_fast.checkpoint.hashes import read_card, sha256
 from sqe_fast.errors import UnusableError
+
+FILES = {TEMPLATE: (TOKENIZER_FILE,), CAUSES_TEMPLATE: (TOKENIZER_FILE, STOCK_FILE)}
+"""What each template needs beside the weights."""
 
 BUNDLED = Path(__file__).parents[1] / "models"
 
@@ -27,6 +38,7 @@ class Checkpoint:
     name: str
     sha256: str
     """Of the weights."""
+    template: str
 
     @property
     def model(self) -> str:
@@ -34,9 +46,10 @@ class Checkpoint:
         return f"{self.name}@{self.sha256[:12]}"
 
     def prompts(self) -> PromptBuilder:
-        """Templates bound to the folder's tokenizer, whose hash has been checked. Raises UnusableError."""
+        """Templates bound to the folder's tokenizer and stock, whose hashes have been checked. Raises UnusableError."""
+        stock = Stock.load(self.folder / STOCK_FILE) if self.template == CAUSES_TEMPLATE else None
         try:
-            return PromptBuilder(Tokenizer.from_file(str(self.folder / TOKENIZER_FILE)))
+            return PromptBuilder(Tokenizer.from_file(str(self.folder / TOKENIZER_FILE)), stock)
         except ValueError as error:
             raise UnusableError(f"{self.folder / TOKENIZER_FILE}: {error}") from error
 
@@ -45,14 +58,15 @@ def open_checkpoint(name_or_folder: str | PathLike[str]) -> Checkpoint:
     """Find a checkpoint and read its card. Raises UnusableError where it is none of ours, or of another template."""
     folder = find(name_or_folder)
     card: dict[str, Any] = read_card(folder)
+    template = card.get("template")
+    if template not in FILES:
+        served = " and ".join(map(repr, FILES))
+        raise UnusableError(f"{folder / CARD_FILE}: template {template!r}; this version serves {served}")
     hashes: dict[str, str] = card.get("sha256", {})
-    for file in (_weights(folder), TOKENIZER_FILE):
+    for file in (_weights(folder), *FILES[template]):
         if file not in hashes:
             raise UnusableError(f"{folder / CARD_FILE}: lists no hash of {file}; run `sqe export` on the folder")
-    template = card.get("template")
-    if template != TEMPLATE:
-        raise UnusableError(f"{folder / CARD_FILE}: template {template!r}; this version serves {TEMPLATE!r}")
-    return Checkpoint(folder, str(card.get("name", folder.name)), _weights_sha256(hashes))
+    return Checkpoint(folder, str(card.get("name", folder.name)), _weights_sha256(hashes), template)
 
 
 def adapter_name(folder: Path) -> str:

@@ -47,6 +47,9 @@ class TableRows:
         else:
             self._print(Text(shortened(evaluation.file, self._console.width), style="bold"))
             self._prose(self._listed(evaluation))
+        if evaluation.causes:
+            told = ", ".join(f"{cause.name} ({cause.probability:.0%})" for cause in evaluation.causes)
+            self._prose(Text(f"causes: {told}"))
         if evaluation.flags:
             self._prose(Text("flags: " + ", ".join(evaluation.flags), style="yellow"))
         if evaluation.description:

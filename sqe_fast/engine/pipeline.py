@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from sqe_fast import audio
+from sqe_fast.answer.causes import MOST
 from sqe_fast.answer.program import Program
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.audio.features import log_mel
@@ -24,7 +26,7 @@ from sqe_fast.engine.driver import Driver
 from sqe_fast.engine.engine import Priority
 from sqe_fast.engine.sequence import AudioInput, ReadOut, Request, Result
 from sqe_fast.errors import BusyError, ClipError, ErrorCode, UnusableError
-from sqe_fast.results import DIMENSIONS, RATINGS, Evaluation, Flag, Ratings
+from sqe_fast.results import DIMENSIONS, RATING_MAX, RATINGS, Cause, Evaluation, Flag, Ratings
 
 
 class Score(NamedTuple):
@@ -33,6 +35,7 @@ class Score(NamedTuple):
     window: int
     seconds: float
     ratings: Ratings
+    causes: tuple[Cause, ...] = ()
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Scored:
     recording: audio.Recording | None = None
     scores: Sequence[Score] = ()
     ratings: Ratings | None = None
+    causes: tuple[Cause, ...] = ()
     description: str | None = None
     error: ClipError | None = None
 
@@ -54,7 +58,9 @@ class Scored:
         if recording and not self.error and not self.scores and Flag.SILENT not in flags:
             flags = (*flags, Flag.SILENT.value)  # no single window was worth hearing
         duration = recording.duration if recording else None
-        return Evaluation(self.file, self.ratings, self.description, flags, duration, self.model, self.error)
+        return Evaluation(
+            self.file, self.ratings, self.causes, self.description, flags, duration, self.model, self.error
+        )
 
 
 class Call:
@@ -143,15 +149,16 @@ class Pipeline:
         for window, seconds, future in self._windows(recording, call, describe=describe and not windowed):
             result = future.result()
             if set(RATINGS) <= set(result.reads):
-                scores.append(Score(window, seconds, ratings(result.reads)))
+                scores.append(Score(window, seconds, ratings(result.reads), result.causes))
             self._say(scored, result)
         scored.scores = scores
         # Ratings do not depend on the prose: they stand where only that failed.
         if scores and (scored.error is None or scored.error.code is ErrorCode.GENERATION_FAILED):
-            scored.ratings = combine(scores)
+            scored.ratings, scored.causes = combine(scores), combine_causes(scores)
             if describe and windowed:
                 clip_input = self.typical(scored)
-                program = self.prompts.describe(clip_input.tokens, scored.ratings)
+                named = [cause.name for cause in scored.causes]
+                program = self.prompts.describe(clip_input.tokens, scored.ratings, named)
                 self._say(scored, call.submit(program, [clip_input]).result())
 
     def _windows(
@@ -234,6 +241,29 @@ def combine(scores: Sequence[Score]) -> Ratings:
     variance = mean([score.ratings.mos_std**2 + (score.ratings.mos - mos) ** 2 for score in scores])
     dimensions = {name: mean([score.ratings[name] for score in scores]) for name in DIMENSIONS}
     return Ratings(**dimensions, mos=mos, mos_std=math.sqrt(variance))
+
+
+def combine_causes(scores: Sequence[Score]) -> tuple[Cause, ...]:
+    """A single score's are returned as they are. Of several, each name once, at most `MOST` of them.
+
+    A probability is the duration-weighted mean over all windows, 0 where one does not list the name: that of hearing
+    the cause at a moment of the recording drawn at random. The worst comes first: what costs its dimension most, by the
+    mean of that probability times what the window's rating of the dimension lacks to the best.
+    """
+    if len(scores) == 1:
+        return scores[0].causes
+    total = math.fsum(score.seconds for score in scores)
+    shares = defaultdict[tuple[str, str], list[tuple[float, float]]](list)
+    for score in scores:
+        for cause in score.causes:
+            lost = RATING_MAX - score.ratings[cause.dimension]
+            shares[cause.name, cause.dimension].append((cause.probability * score.seconds / total, lost))
+
+    def cost(name: tuple[str, str]) -> float:
+        return math.fsum(share * lost for share, lost in shares[name])
+
+    worst = sorted(shares, key=lambda name: (-cost(name), name))[:MOST]
+    return tuple(Cause(*name, math.fsum(share for share, _ in shares[name])) for name in worst)
 
 
 def typical(scores: Sequence[Score]) -> int:

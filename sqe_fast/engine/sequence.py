@@ -1,8 +1,8 @@
 """One request on its way: what it asks for, how far it has come, and how a step's output moves it on.
 
 A sequence is a list of tokens of which the first `fed` are in KV memory. What the current step asks of the distribution
-after the last token, it absorbs: a `Read` keeps it, a `Write` picks a token from it. What follows by itself is appended
-at once (`Draft`), and needs no distribution.
+after the last token, it absorbs: a `Read` keeps it, a `List` decides by it, a `Write` picks a token from it. What
+follows by itself is appended at once (`Draft`), and needs no distribution.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from sqe_fast.answer.program import Draft, Program, Read
+from sqe_fast.answer.causes import END
+from sqe_fast.answer.program import Draft, List, Program, Read
 from sqe_fast.audio.features import LogMel
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.errors import ClipError, ErrorCode
+from sqe_fast.results import Cause
 from sqe_fast.runners.base import Answer, Ask, Candidates, FloatArray, IntArray, Top, TopTokens
 
 
@@ -76,14 +78,30 @@ class ReadOut:
 
 
 @dataclass(frozen=True)
+class ListRead:
+    """What a `List` saw before one of its entries: of each name that might follow, and of the end, the probability of
+    coming next; and what was written, None for the end."""
+
+    chances: Mapping[str, float]
+    named: Cause | None
+
+
+@dataclass(frozen=True)
 class Result:
     """What a program yielded. With an `error`, the reads made before it are still valid."""
 
     reads: Mapping[str, ReadOut] = field(default_factory=dict)
+    list_reads: tuple[ListRead, ...] = ()
+    """An end that followed by itself was not read."""
     text_tokens: tuple[int, ...] = ()
     error: ClipError | None = None
     tokens: tuple[int, ...] = ()
     """The whole answer, forced tokens and stops among them; with an `error`, as far as it came."""
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """Those listed."""
+        return tuple(read.named for read in self.list_reads if read.named is not None)
 
 
 TOP_K = 8
@@ -99,6 +117,7 @@ class Sequence:
         self.error: ClipError | None = None
         self._draft = Draft(request.program)
         self._reads: dict[str, ReadOut] = {}
+        self._list_reads: list[ListRead] = []
         self._first: TopTokens | None = None
         """What was seen at the prose's first choice: a retry starts there without a pass."""
         self._sampling = request.sampling
@@ -122,9 +141,8 @@ class Sequence:
     @property
     def asks(self) -> Ask:
         """What the current step must know of the distribution after the last token."""
-        step = self._draft.step
-        if isinstance(step, Read):
-            return Candidates(step.candidates)
+        if isinstance(self._draft.step, Read | List):
+            return Candidates(self._draft.candidates)
         return Top(TOP_K if self._sampling is None else self._sampling.top)
 
     @property
@@ -134,13 +152,15 @@ class Sequence:
 
     def result(self) -> Result:
         answer = self.tokens[len(self.request.program.tokens) :]
-        return Result(self._reads, tuple(self._draft.text), self.error, tuple(answer))
+        return Result(self._reads, tuple(self._list_reads), tuple(self._draft.text), self.error, tuple(answer))
 
     def absorb(self, answer: Answer) -> None:
         """Move on by the answer to `asks`; every token is fed. Afterwards `finished`, or `pending`."""
         step = self._draft.step
         if isinstance(step, Read):
             self._read(step, cast(FloatArray, answer))
+        elif isinstance(step, List):
+            self._list(step, cast(FloatArray, answer))
         else:
             self._write(cast(TopTokens, answer))
 
@@ -149,6 +169,17 @@ class Sequence:
         token = step.nearest(mean) if self._sampling is None else self._drawn_of(step.candidates, probabilities)
         self._reads[step.name] = ReadOut(mean, std, probabilities, token)
         self._draft.take(token)
+
+    def _list(self, step: List, probabilities: FloatArray) -> None:
+        candidates = self._draft.candidates
+        chances = dict(zip((step.name[token] for token in candidates), map(float, probabilities), strict=True))
+        if self._sampling is None:
+            named = step.causes.decide(chances)
+        else:
+            name = step.name[self._drawn_of(candidates, probabilities)]
+            named = None if name == END else step.causes.cause(name, chances[name])
+        self._list_reads.append(ListRead(chances, named))
+        self._draft.take(step.token[END if named is None else named.name])
 
     def _drawn_of(self, candidates: tuple[int, ...], probabilities: FloatArray) -> int:
         logprobs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))

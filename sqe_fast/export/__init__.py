@@ -15,6 +15,7 @@ from sqe_fast.checkpoint.files import (
     ENCODER_FILE,
     GENERATION_FILE,
     PREPROCESSOR_FILE,
+    STOCK_FILE,
     TOKENIZER_CONFIG_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
@@ -26,7 +27,7 @@ from sqe_fast.export.graph import stored_tensors
 from sqe_fast.export.parity import Parity, measure_parity
 from sqe_fast.model.qwen2_audio import load_checkpoint
 
-COMPANIONS = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, PREPROCESSOR_FILE, GENERATION_FILE)
+COMPANIONS = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, PREPROCESSOR_FILE, GENERATION_FILE, STOCK_FILE)
 """Hashed where they are there."""
 
 

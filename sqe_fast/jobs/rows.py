@@ -73,9 +73,10 @@ def jsonl_line(evaluation: Evaluation, given: Given) -> bytes:
 
 
 def csv_line(evaluation: Evaluation, given: Given, names: Sequence[str] = ()) -> bytes:
-    """Flags are joined by ";", an error is "code: message", line breaks are written as \\n: a row is one line. What a
-    list says of `names` follows."""
+    """Causes ("hum=0.970") and flags are joined by ";", an error is "code: message", line breaks are written as \\n: a
+    row is one line. What a list says of `names` follows."""
     row = evaluation.to_row()
+    row["causes"] = ";".join(f"{cause.name}={cause.probability:.3f}" for cause in evaluation.causes)
     row["flags"] = ";".join(evaluation.flags)
     row["error"] = str(evaluation.error) if evaluation.error else None
     return _csv_bytes([_flat(value) for value in (*row.values(), *(given.get(name) for name in names))])

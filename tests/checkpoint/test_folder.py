@@ -75,7 +75,11 @@ def test_an_unknown_name_is_refused_with_the_known_ones(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"template": "prose-first"}, "template 'prose-first'; this version serves 'numbers-first'"),
+        (
+            {"template": "prose-first"},
+            "template 'prose-first'; this version serves 'numbers-first' and 'numbers-causes'",
+        ),
+        ({"template": "numbers-causes"}, r"no hash of stock\.json"),
         ({"template": None}, "template None"),
         ({"sha256": {}}, "no hash of model.safetensors"),
         ({"sha256": {"model.safetensors": "0"}}, "no hash of tokenizer.json"),

@@ -88,7 +88,7 @@ def test_jsonl_has_the_documented_keys() -> None:
     row = json.loads(jsonl_line(FakeScorer().evaluation("ü.wav"), {}))
     assert list(row) == list(COLUMNS)
     assert " ".join(COLUMNS) == (
-        "file mos mos_std noisiness coloration discontinuity loudness description flags duration model error"
+        "file mos mos_std noisiness coloration discontinuity loudness causes description flags duration model error"
     )
     assert row["file"] == "ü.wav"
     assert row["mos"] == pytest.approx(mos_of("ü.wav"))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqe_fast.answer import causes
 from sqe_fast.results import DIMENSIONS
 
 
@@ -220,6 +221,14 @@ KINDS: dict[str, Kind] = {
         r"pumping|automatic gain|swells?\b|unsteady (?:level|gain|volume)|level (?:that )?(?:jumps|wanders)",
     ),
 }
+
+
+def uncalibrated() -> causes.Causes:
+    """All of `KINDS`, before validation has said how far the reading of each can be trusted."""
+    kinds = tuple(causes.Kind(name, kind.dimension, kind.group) for name, kind in KINDS.items())
+    names = (*KINDS, *causes.UNCLEAR.values(), causes.END)
+    return causes.Causes(kinds, dict.fromkeys(names, causes.Calibration()))
+
 
 AUDIBLE = 4.2
 """A cause that alone would leave its dimension above this rating is not heard, and not named."""

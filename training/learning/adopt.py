@@ -1,8 +1,8 @@
 """A Qwen2-Audio checkpoint as published → one that knows our answer template, to start SFT from.
 
-Ratings and verdicts are single tokens here ("A rating is one token", ARCHITECTURE.md). What a tokenizer lacks of them
-is added to it; each new token starts as the mean of the tokens that used to spell it, in embedding and head alike,
-which says nothing yet and is learnt by SFT. Rows beyond the model's vocabulary are appended, in multiples of 64.
+Ratings, causes and verdicts are single tokens here ("A rating is one token", ARCHITECTURE.md). What a tokenizer lacks
+of them is added to it; each new token starts as the mean of the tokens that used to spell it, in embedding and head
+alike, which says nothing yet and is learnt by SFT. Rows beyond the model's vocabulary are appended, in multiples of 64.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer
 from torch import Tensor
 
-from sqe_fast.answer.scale import NUMBER_TOKENS
 from sqe_fast.answer.template import SPECIAL_TOKENS, TEMPLATE
 from sqe_fast.checkpoint.config import Qwen2AudioConfig
 from sqe_fast.checkpoint.files import (
@@ -78,12 +77,11 @@ def adopt(source: Path, folder: Path) -> str:
 
 def _add_tokens(tokenizer: Tokenizer) -> dict[int, list[int]]:
     """Add what is missing; each new id with the ids that spelt it before."""
-    spelt = {t: tokenizer.encode(t, add_special_tokens=False).ids for t in (*SPECIAL_TOKENS, *NUMBER_TOKENS)}
-    missing = {token: ids for token, ids in spelt.items() if len(ids) != 1}
-    markers = [AddedToken(token, normalized=False, special=True) for token in missing if token in SPECIAL_TOKENS]
-    tokenizer.add_special_tokens(markers)
-    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in missing if token in NUMBER_TOKENS])
-    return {tokenizer.token_to_id(token): ids for token, ids in missing.items()}
+    markers = tokenizer_files.lacking(tokenizer, SPECIAL_TOKENS)
+    answers = tokenizer_files.lacking(tokenizer, tokenizer_files.ANSWER_TOKENS)
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in markers])
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in answers])
+    return {tokenizer.token_to_id(token): ids for token, ids in (markers | answers).items()}
 
 
 def _shards(source: Path) -> dict[str, list[str]]:

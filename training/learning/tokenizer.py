@@ -1,24 +1,27 @@
-"""The small tokenizer of `tiny`: byte-level BPE on our own captions, one token a rating, one token a digit."""
+"""The small tokenizer of `tiny`: byte-level BPE on our own captions; one token a rating, a cause and a digit."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from sqe_fast.answer.scale import NUMBER_TOKENS
-from sqe_fast.answer.template import COMPARE_TASK, END_OF_TEXT, IM_END, RATE_TASK, SPECIAL_TOKENS
+from sqe_fast.answer.template import COMPARE_TASK, END_OF_TEXT, IM_END, RATE_TASK, SPECIAL_TOKENS, cause_tokens
 from sqe_fast.checkpoint.files import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 from training import configs
 from training.corpora.corpus import Clips
-from training.language import captions
+from training.language import captions, causes
 from training.learning import expert_text
 from training.learning.examples import ASPECT_TASKS, NO_CAUSE, WHICH_TASK
 from training.streams import Stream, stream
 
 VOCABULARY = 2_048
+"""At most."""
+ANSWER_TOKENS = (*NUMBER_TOKENS, *cause_tokens(causes.uncalibrated()))
+"""Ratings and names of causes: one token each, whatever the tokenizer."""
 CLIPS, TEXTS_PER_CLIP = 2_000, 4
 """The first clips of the corpus, so that a larger one does not change the tokenizer."""
 
@@ -39,14 +42,20 @@ def train(clips: Clips) -> Tokenizer:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - len(NUMBER_TOKENS),
+        vocab_size=VOCABULARY - len(ANSWER_TOKENS),
         special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(_texts(clips), trainer)
-    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in NUMBER_TOKENS])
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in lacking(tokenizer, ANSWER_TOKENS)])
     return tokenizer
+
+
+def lacking(tokenizer: Tokenizer, tokens: Sequence[str]) -> dict[str, list[int]]:
+    """Those of `tokens` that `tokenizer` does not hold as one, each with the ids that spell it."""
+    spelt = {token: tokenizer.encode(token, add_special_tokens=False).ids for token in tokens}
+    return {token: ids for token, ids in spelt.items() if len(ids) != 1}
 
 
 def _texts(clips: Clips) -> Iterator[str]:

@@ -1,0 +1,159 @@
+"""What can be wrong with speech: the names that a checkpoint knows, and which of them is written next in a list.
+
+A list is read one entry at a time, the worst cause first. Before each entry the model gives every name that may still
+follow, and the end, a probability of coming next; `Causes.decide` says what is written. It never names more than is
+known: not a kind where only its group is sure, not a group where only the dimension is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqe_fast.results import DIMENSIONS, Cause
+
+END = "end"
+"""Ends a list."""
+UNCLEAR = dict(zip(DIMENSIONS, ("unclear noise", "unclear colour", "unclear flow", "unclear level"), strict=True))
+"""Something lowers this dimension, and what it is is not clear."""
+MOST = 6
+"""Entries of a list, its end not counted."""
+_LEAST = 1e-6
+"""Probabilities nearer to 0 or 1 count as this near: float32 reads 0 where it means little."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A cause by its name."""
+
+    name: str
+    dimension: str
+    """Which it lowers."""
+    group: str | None = None
+    """The coarser kind that is named where this one is not sure."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From the probability p that a name comes next to the probability that it is true, σ(slope · logit(p) + offset)
+    (Platt 1999), and what the latter must reach for the name to be written. Raises ValueError for a slope of 0 or
+    below, a threshold that is no probability, and for what is not finite."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (0 < self.slope < math.inf and math.isfinite(self.offset) and 0 <= self.threshold <= 1):
+            raise ValueError(
+                f"slope {self.slope}, offset {self.offset} and threshold {self.threshold} calibrate nothing"
+            )
+
+    def __call__(self, chance: float) -> float:
+        p = min(max(chance, _LEAST), 1 - _LEAST)
+        return 0.5 + 0.5 * math.tanh((self.slope * math.log(p / (1 - p)) + self.offset) / 2)
+
+
+@dataclass(frozen=True)
+class Causes:
+    """The kinds that a checkpoint knows, and how its reading of each name is calibrated: of each kind, each of
+    `UNCLEAR` and `END`. Raises ValueError where the two don't fit, or a kind's dimension or group is none."""
+
+    kinds: tuple[Kind, ...]
+    reading: Mapping[str, Calibration]
+
+    def __post_init__(self) -> None:
+        names = [kind.name for kind in self.kinds]
+        if len({*names, *UNCLEAR.values(), END}) != len(names) + len(UNCLEAR) + 1:
+            raise ValueError("a cause has a name that another has, or that means something else in a list")
+        for kind in self.kinds:
+            group = self.dimension.get(kind.group) if kind.group is not None else kind.dimension
+            if kind.dimension not in DIMENSIONS or group != kind.dimension:
+                raise ValueError(f"{kind.name}: its dimension or its group is none that is known")
+            if any(other.group == kind.name for other in self.kinds) and kind.group is not None:
+                raise ValueError(f"{kind.name}: a group that has a group")
+        if set(self.reading) != set(self.entries):
+            raise ValueError(f"calibrated are {sorted(self.reading)}, and what is read is {sorted(self.entries)}")
+
+    @cached_property
+    def dimension(self) -> dict[str, str]:
+        """Of each name but `END`."""
+        of_unclear = {name: dimension for dimension, name in UNCLEAR.items()}
+        return {kind.name: kind.dimension for kind in self.kinds} | of_unclear
+
+    @cached_property
+    def entries(self) -> tuple[str, ...]:
+        """All that may stand in a list, in the order in which a runner is asked."""
+        return (*self.dimension, END)
+
+    @cached_property
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """Of each group, itself among them."""
+        groups = dict.fromkeys(kind.group for kind in self.kinds if kind.group is not None)
+        return {group: (group, *(kind.name for kind in self.kinds if kind.group == group)) for group in groups}
+
+    def remaining(self, listed: Sequence[str]) -> tuple[str, ...]:
+        """What may follow in a list, in the order of `entries`. No name comes twice; a group stands for its members,
+        and what is unclear about a dimension for all of its kinds. At most `MOST`."""
+        if len(listed) >= MOST:
+            return (END,)
+        told = set(listed)
+        for name in listed:
+            told.update(self.members.get(name, ()))
+            if name in UNCLEAR.values():
+                told.update(other for other, dimension in self.dimension.items() if dimension == self.dimension[name])
+        return tuple(name for name in self.entries if name not in told)
+
+    def listable(self, names: Sequence[str]) -> tuple[str, ...]:
+        """`names` as a list may hold them, in their order: without those that may not follow."""
+        listed: list[str] = []
+        for name in names:
+            if name in self.remaining(listed):
+                listed.append(name)
+        return tuple(listed)
+
+    def cause(self, name: str, chance: float) -> Cause:
+        """`name` with its calibrated probability; `chance` is that of its coming next."""
+        return Cause(name, self.dimension[name], self.reading[name](chance))
+
+    def offers(self, chances: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+        """What could be written next and the probability that it rests on, the first choice first. `chances` holds that
+        of each remaining name of coming next.
+
+        The likeliest dimension comes first, and of each what is finest: its kinds by their own probabilities, its
+        groups by those of all their members, what is unclear by that of the whole dimension. Equals go by name, and
+        sums are exact (`fsum`), so the order in which they were asked changes nothing.
+        """
+        of = {
+            dimension: [name for name in chances if name != END and self.dimension[name] == dimension]
+            for dimension in DIMENSIONS
+        }
+        whole = {dimension: math.fsum(chances[name] for name in names) for dimension, names in of.items()}
+        for dimension in sorted(DIMENSIONS, key=lambda dimension: -whole[dimension]):
+            unclear = UNCLEAR[dimension]
+            kinds = {name: chances[name] for name in of[dimension] if name != unclear}
+            groups = {
+                name: math.fsum(kinds[member] for member in self.members[name] if member in kinds)
+                for name in kinds
+                if name in self.members
+            }
+            for offered in (kinds, groups):
+                yield from sorted(offered.items(), key=lambda offer: (-offer[1], offer[0]))
+            if unclear in chances:
+                yield unclear, whole[dimension]
+
+    def decide(self, chances: Mapping[str, float]) -> Cause | None:
+        """What is written next: the first offer whose calibrated probability reaches its threshold; None, the end,
+        where no offer's does, or the end's own."""
+        if self._reaches(END, chances[END]):
+            return None
+        for name, chance in self.offers(chances):
+            if self._reaches(name, chance):
+                return self.cause(name, chance)
+        return None
+
+    def _reaches(self, name: str, chance: float) -> bool:
+        reading = self.reading[name]
+        return reading(chance) >= reading.threshold

@@ -1,0 +1,45 @@
+"""A checkpoint's stock, stock.json: what it can name, and how its reading of the names is calibrated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sqe_fast.answer.causes import Calibration, Causes, Kind
+from sqe_fast.errors import UnusableError
+
+
+@dataclass(frozen=True)
+class Stock:
+    """Belongs to the weights that were trained with it."""
+
+    causes: Causes
+
+    @classmethod
+    def load(cls, path: Path) -> Stock:
+        """Raises UnusableError where the file is missing or is no stock."""
+        try:
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise UnusableError(f"{path}: missing, and the checkpoint's template needs it") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnusableError(f"{path}: no stock of names and phrases ({error!r})") from error
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Stock:
+        """Of stock.json's fields. Raises KeyError, TypeError or ValueError where they are none."""
+        kinds = tuple(Kind(each["name"], each["dimension"], each["group"]) for each in fields["causes"])
+        reading = {name: Calibration(**figures) for name, figures in fields["reading"].items()}
+        return cls(Causes(kinds, reading))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "causes": [asdict(kind) for kind in self.causes.kinds],
+            "reading": {name: asdict(self.causes.reading[name]) for name in self.causes.entries},
+        }
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
