@@ -18,7 +18,7 @@ def rows(count: int, seed: int = 1, shortest: int = 16_000, longest: int = 20_00
     return [
         {
             **{name: round(float(rng.uniform(1, 4.8)), 2) for name in RATINGS},
-            "causes": [cause(str(rng.choice(["hum", "babble"])), 2.2), cause("reverberation", 3.1)],
+            "causes": [cause(str(rng.choice(["hum", "voices"])), 2.2), cause("reverberation", 3.1)],
             "rated_by": "simulated",
             "samples": int(rng.integers(shortest, longest)),
             "seed": index,
@@ -29,7 +29,7 @@ def rows(count: int, seed: int = 1, shortest: int = 16_000, longest: int = 20_00
 
 def cause(name: str, rating: float) -> dict[str, Any]:
     assert name in KINDS
-    return {"stage": "any", "kind": "any", "name": name, "measure": 0.0, "low": 0.0, "high": 8000.0, "rating": rating}
+    return {"family": "any", "kind": "any", "name": name, "measures": {}, "rating": rating}
 
 
 class FakeClips:

@@ -1,4 +1,5 @@
-"""What the mean of a clip's audio embeddings shows: a linear head that reads the five ratings and the audible causes.
+"""What the mean of a clip's audio embeddings shows: a linear head that reads the five ratings, the audible causes, and
+what the judges said of the clip.
 
 It is trained with the encoder (encoder.py); SFT keeps it, frozen, as one more loss (policy.py). It does not ship.
 """
@@ -17,8 +18,10 @@ from training.corpora.annotation import Annotation
 from training.language.causes import KINDS, audible
 from training.learning.answer_loss import Losses
 
-CAUSES_WEIGHT = 2.0
-"""Of the causes' cross-entropy beside the ratings' squared error."""
+CAUSES_WEIGHT, WITNESS_WEIGHT = 2.0, 0.25
+"""Of the causes' cross-entropy, and of the judges' squared error, beside the ratings' squared error."""
+WITNESSES = ("distill_mos", "sig", "bak", "ovrl", "plcmos")
+"""Judges (rating/judges.py) whose opinions the embeddings must show, too: each hears what the others don't."""
 CENTER = (RATING_MIN + RATING_MAX) / 2
 
 
@@ -29,28 +32,44 @@ class PooledHead(nn.Module):
         super().__init__()
         self.ratings = nn.Linear(hidden_size, len(RATINGS))
         self.causes = nn.Linear(hidden_size, len(KINDS))
+        self.witnesses = nn.Linear(hidden_size, len(WITNESSES))
 
     def forward(self, audio: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        means = torch.stack([embeddings.mean(0) for embeddings in audio])
+        means = self._means(audio)
         return CENTER + self.ratings(means).float(), self.causes(means).float()
 
     def losses(self, audio: Sequence[Tensor], clips: Sequence[Annotation]) -> Losses:
-        """ "pooled": squared error of the ratings that are known, and cross-entropy of each kind of cause, where causes
-        were recorded."""
-        ratings, logits = self(audio)
-        given = true_ratings(clips).to(ratings.device)
-        known = ~given.isnan()
-        loss = F.mse_loss(ratings[known], given[known])
+        """ "pooled": squared error of the ratings and of the judges' opinions, where they are known, and cross-entropy
+        of each kind of cause, where causes were recorded."""
+        means = self._means(audio)
+        loss = _squared(CENTER + self.ratings(means).float(), true_ratings(clips))
+        loss = loss + WITNESS_WEIGHT * _squared(CENTER + self.witnesses(means).float(), opinions(clips))
         recorded = [i for i, clip in enumerate(clips) if clip.get("rated_by") != "human"]
         if recorded:
+            logits = self.causes(means[recorded]).float()
             present = true_causes([clips[i] for i in recorded]).to(logits.device)
-            loss = loss + CAUSES_WEIGHT * F.binary_cross_entropy_with_logits(logits[recorded], present)
+            loss = loss + CAUSES_WEIGHT * F.binary_cross_entropy_with_logits(logits, present)
         return {"pooled": loss}
+
+    def _means(self, audio: Sequence[Tensor]) -> Tensor:
+        return torch.stack([embeddings.mean(0) for embeddings in audio])
+
+
+def _squared(read: Tensor, given: Tensor) -> Tensor:
+    """Mean squared error where `given` is known; 0 where nothing is."""
+    known = ~given.isnan()
+    errors = (read[known.to(read.device)] - given[known].to(read.device)).square()
+    return errors.sum() / max(1, errors.numel())
 
 
 def true_ratings(clips: Sequence[Annotation]) -> Tensor:
     """[B, 5], in the order of RATINGS; NaN where a panel was not asked for it."""
     return torch.tensor([[float(clip.get(name, math.nan)) for name in RATINGS] for clip in clips])
+
+
+def opinions(clips: Sequence[Annotation]) -> Tensor:
+    """[B, WITNESSES]; NaN where a judge was not asked."""
+    return torch.tensor([[float(clip.get("witness", {}).get(name, math.nan)) for name in WITNESSES] for clip in clips])
 
 
 def true_causes(clips: Sequence[Annotation]) -> Tensor:

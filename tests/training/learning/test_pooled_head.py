@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from sqe_fast.results import RATINGS
 from tests.support.training_rows import rows
 from training.language.causes import KINDS
-from training.learning.pooled_head import CENTER, PooledHead, true_causes, true_ratings
+from training.learning.pooled_head import CENTER, WITNESS_WEIGHT, PooledHead, true_causes, true_ratings
 
 
 def test_the_head_reads_the_mean_of_each_clip() -> None:
@@ -33,3 +34,25 @@ def test_people_record_no_causes() -> None:
     loss = head.losses(audio, [{**row, "rated_by": "human"}])["pooled"]
     assert float(loss.detach()) == pytest.approx(float((head(audio)[0] - true_ratings([row])).square().mean().detach()))
     assert float(head.losses(audio, [row])["pooled"].detach()) > float(loss.detach())
+
+
+def test_a_rating_that_no_panel_gave_teaches_nothing() -> None:
+    """P.835 asks for neither discontinuity nor loudness: a gap must not turn the loss into NaN, or into a rating."""
+    head, row = PooledHead(4), {**rows(1)[0], "rated_by": "human"}
+    audio = [torch.randn(3, 4)]
+    del row["loudness"]
+    ratings = head(audio)[0]
+    known = [name != "loudness" for name in RATINGS]
+    expected = (ratings - true_ratings([row])).square()[0, known].mean()
+    assert float(head.losses(audio, [row])["pooled"].detach()) == pytest.approx(float(expected.detach()))
+
+
+def test_the_judges_are_heard_where_they_were_asked() -> None:
+    head, row = PooledHead(4), {**rows(1)[0], "rated_by": "human"}
+    audio = [torch.randn(3, 4)]
+    alone = float(head.losses(audio, [row])["pooled"].detach())
+    with torch.no_grad():
+        head.witnesses.weight.zero_()
+        head.witnesses.bias.zero_()
+    asked = head.losses(audio, [{**row, "witness": {"distill_mos": CENTER + 2.0}}])["pooled"]
+    assert float(asked.detach()) == pytest.approx(alone + 4.0 * WITNESS_WEIGHT, rel=1e-4)
