@@ -1,73 +1,196 @@
-"""Speech codecs, real ones, through PyAV (FFmpeg)."""
+"""Speech codecs, real ones, alone and in a row, at rates from good to unusable."""
 
 from __future__ import annotations
 
-import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import av
 import numpy as np
-from scipy import signal as dsp
+import soxr
 
-from training.simulation.measures import SAMPLE_RATE, Signal, active_level, spectral_distance
-from training.simulation.stage import Degradation, Materials, Params, to_level
+from training.simulation import codec_libraries, line
+from training.simulation.codec_libraries import Pcm, Transcode, ffmpeg
+from training.simulation.library import Library, choose
+from training.simulation.measures import (
+    SAMPLE_RATE,
+    Signal,
+    active_level,
+    fine_distance,
+    noise_to_mask,
+    spectral_distance,
+)
+from training.simulation.stage import Degradation, Family, Materials, Params, Place, Rng, to_level
 
-CODECS: dict[str, tuple[str, str, int]] = {
-    # kind → (PyAV encoder, container, coding rate in Hz)
-    "opus": ("libopus", "ogg", 16_000),
-    "mp3": ("libmp3lame", "mp3", 16_000),
-    "aac": ("aac", "adts", 16_000),
-    "amr-nb": ("libopencore_amrnb", "amr", 8_000),
-    "g722": ("g722", "g722", 16_000),
-    "g711-mu": ("pcm_mulaw", "wav", 8_000),
-    "g711-a": ("pcm_alaw", "wav", 8_000),
+TELEPHONE = 8_000
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One codec at its own sampling rate."""
+
+    rate: int
+    """Hz."""
+    delay: int
+    """Samples at that rate by which the decoded speech lags."""
+    transcode: Transcode
+    rated: Mapping[int, float]
+    """Bit rate → Distill-MOS, mean of 8 talkers who have 3.76 uncoded; those at 8 kHz in a band of 200 to 3600 Hz."""
+
+    @property
+    def harm(self) -> dict[int, float]:
+        """Bit rate → severity at which it is drawn, 0 to 1."""
+        return {rate: float(np.clip((3.76 - mos) / 2.1, 0, 1)) for rate, mos in self.rated.items()}
+
+
+_VOICE = {"application": "voip", "vbr": "off", "compression_level": "5"}
+_LOW_DELAY = {"application": "lowdelay", "vbr": "off", "compression_level": "5"}
+CODECS: dict[str, Codec] = {
+    "aac": Codec(
+        16_000,
+        1024,
+        ffmpeg("aac", 16_000),
+        {8_000: 2.12, 12_000: 2.43, 16_000: 2.77, 24_000: 2.90, 32_000: 3.33, 48_000: 3.45},
+    ),
+    "amr-nb": Codec(
+        8_000,
+        40,
+        ffmpeg("libopencore_amrnb", 8_000),
+        {4_750: 3.02, 5_150: 3.15, 5_900: 3.18, 6_700: 3.22, 7_400: 3.29, 7_950: 3.27, 10_200: 3.34, 12_200: 3.41},
+    ),
+    "amr-wb": Codec(
+        16_000, 95, codec_libraries.amr_wb, {6_600: 2.88, 8_850: 3.37, 12_650: 3.61, 15_850: 3.60, 23_850: 3.67}
+    ),
+    "g711-a": Codec(8_000, 0, ffmpeg("pcm_alaw", 8_000), {64_000: 3.42}),
+    "g711-mu": Codec(8_000, 0, ffmpeg("pcm_mulaw", 8_000), {64_000: 3.47}),
+    "g722": Codec(16_000, 22, ffmpeg("g722", 16_000), {64_000: 3.70}),
+    "g723": Codec(8_000, 60, ffmpeg("g723_1", 8_000), {6_300: 3.13}),
+    "g726": Codec(
+        8_000, 0, ffmpeg("g726", 8_000, bits_a_sample=True), {16_000: 2.40, 24_000: 2.98, 32_000: 3.28, 40_000: 3.41}
+    ),
+    "g729": Codec(8_000, 40, codec_libraries.g729, {8_000: 3.28}),
+    "gsm": Codec(8_000, 0, codec_libraries.gsm, {13_200: 3.02}),
+    "lc3": Codec(
+        16_000, 40, codec_libraries.lc3, {16_000: 3.04, 20_000: 3.46, 24_000: 3.61, 32_000: 3.69, 48_000: 3.79}
+    ),
+    "mp3": Codec(
+        16_000,
+        0,
+        ffmpeg("libmp3lame", 16_000, "mp3float"),
+        {8_000: 2.36, 16_000: 3.02, 24_000: 2.96, 32_000: 3.61, 48_000: 3.65},
+    ),
+    "opus": Codec(
+        16_000,
+        0,
+        ffmpeg("libopus", 16_000, options=_VOICE),
+        {6_000: 2.54, 8_000: 2.91, 10_000: 3.24, 12_000: 3.44, 16_000: 3.58, 24_000: 3.68, 32_000: 3.73},
+    ),
+    "opus-low-delay": Codec(
+        16_000,
+        0,
+        ffmpeg("libopus", 16_000, options=_LOW_DELAY),
+        {6_000: 2.12, 8_000: 2.47, 12_000: 3.11, 16_000: 3.31, 24_000: 3.53, 32_000: 3.65, 48_000: 3.65},
+    ),
+    "opus-nb": Codec(8_000, 0, ffmpeg("libopus", 8_000, options=_VOICE), {6_000: 2.68, 8_000: 3.10, 12_000: 3.28}),
+    "sbc": Codec(
+        16_000,
+        73,
+        ffmpeg("sbc", 16_000),
+        {16_000: 1.67, 20_000: 2.32, 24_000: 2.46, 32_000: 2.97, 48_000: 3.52, 64_000: 3.74},
+    ),
+    "speex-nb": Codec(
+        8_000,
+        80,
+        codec_libraries.speex(8_000),
+        {2_150: 1.78, 3_950: 2.26, 5_950: 2.70, 8_000: 2.99, 11_000: 3.15, 15_000: 3.24, 18_200: 3.37},
+    ),
+    "speex-wb": Codec(
+        16_000,
+        223,
+        codec_libraries.speex(16_000),
+        {3_950: 2.04, 5_750: 2.38, 7_750: 2.87, 9_800: 3.14, 12_800: 3.33, 16_800: 3.43, 20_600: 3.42, 27_800: 3.59},
+    ),
 }
 
 
-def codec(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
-    """Speech, float32 [n] at 16 kHz mono, through codec `kind` at `bit_rate` (bit/s), its delay undone, level kept.
-    Measured as the spectral distance, dB."""
-    kind = params["kind"]
-    coded = align(speech, transcode(speech, kind, params.get("bit_rate")))
+NEAR = 0.1
+"""Codecs whose severity is this near to the one asked for are all as likely."""
+TANDEMS = {1: 0.75, 2: 0.17, 3: 0.08}
+"""How many codecs a call passes, and how often."""
+_SHARES = {1: 1.0, 2: 0.6, 3: 0.45}
+_LOW_HZ, _HIGH_HZ = (80, 320), (3300, 3800)
+
+
+def draw(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
+    """One to three codecs, the more of them the milder each."""
+    count = int(rng.choice(list(TANDEMS), p=list(TANDEMS.values())))
+    codecs = [_near(severity * _SHARES[count], rng) for _ in range(count)]
+    low, high = (float(round(rng.uniform(*edges))) for edges in (_LOW_HZ, _HIGH_HZ))
+    telephone = any(CODECS[kind].rate == TELEPHONE for kind, _ in codecs)
+    return {"codecs": codecs, "band": {"low_hz": low, "high_hz": high} if telephone else None}
+
+
+def _near(severity: float, rng: Rng) -> list[Any]:
+    """A codec that does about as much harm at one of its rates, and that rate; or what comes nearest."""
+    off = {
+        kind: min((abs(harm - severity), rate) for rate, harm in codec.harm.items()) for kind, codec in CODECS.items()
+    }
+    nearest = min(distance for distance, _ in off.values())
+    kind = choose([kind for kind, (distance, _) in off.items() if distance <= max(NEAR, nearest)], rng)
+    return [kind, off[kind][1]]
+
+
+def codec(speech: Signal, params: Params, materials: Materials, rng: Rng) -> tuple[Signal, tuple[Degradation, ...]]:
+    """Speech through `codecs` ([kind, bit/s] each, one after another), their delays undone, level kept; before one that
+    works at 8 kHz through the filter of a telephone, `band` (as the family of that name takes it).
+
+    Measured without the telephone's band, which is a degradation of its own. `spectral_db`: spectral distance."""
+    if not speech.any():
+        return speech, ()
+    degradations: tuple[Degradation, ...] = ()
+    sent = speech
+    if params["band"]:
+        sent, degradations = line.band(speech, params["band"], materials, rng)
+    coded = sent
+    for kind, bit_rate in params["codecs"]:
+        coded = through(coded, CODECS[kind], bit_rate, rng)
     coded = to_level(coded, active_level(speech))
-    return coded, Degradation("codec", kind, "coding", spectral_distance(speech, coded))
+    heard_of = narrow(sent) if params["band"] else sent
+    kinds = "+".join(kind for kind, _ in params["codecs"])
+    return coded, (Degradation("codec", kinds, "coding", coding_measures(heard_of, coded)), *degradations)
 
 
-def transcode(speech: Signal, kind: str, bit_rate: int | None) -> Signal:
-    """Through a real encoder and decoder, in memory; the codec's own delay is kept."""
-    encoder, container, rate = CODECS[kind]
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container) as output:
-        stream = output.add_stream(encoder, rate=rate, layout="mono")
-        if bit_rate:
-            stream.bit_rate = bit_rate
-        frame = av.AudioFrame.from_ndarray(
-            (np.clip(speech, -1, 1) * 32767).astype(np.int16)[None], format="s16", layout="mono"
-        )
-        frame.sample_rate = SAMPLE_RATE
-        resampler = av.AudioResampler(
-            stream.codec_context.format, "mono", rate, stream.codec_context.frame_size or None
-        )
-        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
-            output.mux(stream.encode(piece))
-        output.mux(stream.encode(None))
-    buffer.seek(0)
-    to_speech = av.AudioResampler("flt", "mono", SAMPLE_RATE)
-    options = {"code_size": "8"} if kind == "g722" else {}
-    with av.open(buffer, format=container if kind != "adts" else None, options=options) as coded:
-        decoded = [piece for frame in coded.decode(audio=0) for piece in to_speech.resample(frame)]
-        decoded += to_speech.resample(None)
-    return np.concatenate([piece.to_ndarray()[0] for piece in decoded]).astype(np.float32)
+def coding_measures(before: Signal, after: Signal) -> dict[str, float]:
+    """What coding did to timbre, fine structure and everything that is not masked, dB each."""
+    return {
+        "spectral_db": spectral_distance(before, after),
+        "fine_db": fine_distance(before, after),
+        "noise_to_mask_db": noise_to_mask(before, after),
+    }
 
 
-def align(reference: Signal, moved: Signal) -> Signal:
-    """Undo a codec's delay (up to 0.2 s) and its padding."""
-    span = min(reference.size, moved.size, 3 * SAMPLE_RATE)
-    correlation = dsp.correlate(moved[:span], reference[:span], method="fft")
-    lags = np.arange(-span + 1, span)
-    allowed = np.abs(lags) < 0.2 * SAMPLE_RATE
-    lag = int(lags[allowed][np.argmax(correlation[allowed])])
-    shifted = moved[lag:] if lag > 0 else np.concatenate([np.zeros(-lag, np.float32), moved])
-    padded = np.zeros(reference.size, np.float32)
-    kept = min(reference.size, shifted.size)
-    padded[:kept] = shifted[:kept]
-    return padded
+def through(speech: Signal, codec: Codec, bit_rate: int, rng: Rng) -> Signal:
+    """Coded and decoded in the middle of a call, a random part of a frame away from where the clip begins: before and
+    after it goes on, mirrored."""
+    gain = min(1.0, 0.97 / float(np.abs(speech).max()))
+    samples = soxr.resample(speech * gain, SAMPLE_RATE, codec.rate)
+    lead = int(rng.integers(codec.rate // 10, codec.rate * 3 // 10))
+    call = np.pad(samples, (lead, codec.delay + codec.rate // 20), mode="reflect")
+    pcm: Pcm = np.round(np.clip(call, -1, 1) * 32767).astype(np.int16)
+    first = lead + codec.delay
+    decoded = codec.transcode(pcm, bit_rate)[first : first + samples.size].astype(np.float32) / (32767 * gain)
+    return _as_long(soxr.resample(decoded, codec.rate, SAMPLE_RATE), speech.size)
+
+
+def narrow(speech: Signal) -> Signal:
+    """What a sampling rate of 8 kHz leaves."""
+    return _as_long(soxr.resample(soxr.resample(speech, SAMPLE_RATE, TELEPHONE), TELEPHONE, SAMPLE_RATE), speech.size)
+
+
+def _as_long(samples: Signal, size: int) -> Signal:
+    fitted = np.zeros(size, np.float32)
+    fitted[: samples.size] = samples[:size]
+    return fitted
+
+
+FAMILIES = (Family("codec", Place.CODING, 3.0, draw, codec),)

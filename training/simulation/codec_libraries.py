@@ -1,0 +1,223 @@
+"""Codecs by real libraries: FFmpeg's through PyAV, and those that Debian packages through ctypes.
+
+Every one is a `Transcode`: mono int16 [n] at the codec's own rate and a bit rate (bit/s) in, the decoded int16 out,
+at least as long, moved by the codec's own delay.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+Pcm = npt.NDArray[np.int16]
+Transcode = Callable[[Pcm, int], Pcm]
+
+
+def ffmpeg(
+    encoder: str,
+    rate: int,
+    decoder: str | None = None,
+    options: Mapping[str, str] | None = None,
+    bits_a_sample: bool = False,
+) -> Transcode:
+    """An encoder of FFmpeg at `rate` (Hz), and the decoder of the same name unless another is named. `bits_a_sample`:
+    the decoder must be told how many bits make a sample."""
+
+    def transcode(pcm: Pcm, bit_rate: int) -> Pcm:
+        coder = av.CodecContext.create(encoder, "w")
+        coder.sample_rate, coder.layout = rate, "mono"
+        coder.format = coder.codec.audio_formats[0]
+        coder.bit_rate = bit_rate
+        coder.thread_count = 1
+        coder.options = dict(options or {})
+        coder.open()
+        player = av.CodecContext.create(decoder or encoder, "r")
+        player.sample_rate, player.layout = rate, "mono"
+        player.thread_count = 1
+        if coder.extradata:
+            player.extradata = coder.extradata
+        if bits_a_sample:
+            player.options = {"bits_per_coded_sample": str(bit_rate // rate)}
+        to_coder = av.AudioResampler(coder.format, "mono", rate, coder.frame_size or 1024)
+        to_pcm = av.AudioResampler("s16", "mono", rate)
+        frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
+        frame.sample_rate = rate
+        packets = [
+            p for piece in [*to_coder.resample(frame), *to_coder.resample(None), None] for p in coder.encode(piece)
+        ]
+        frames = [decoded for packet in [*packets, None] for decoded in player.decode(packet)]
+        pieces = [piece for decoded in [*frames, None] for piece in to_pcm.resample(decoded)]
+        return np.concatenate([piece.to_ndarray()[0] for piece in pieces])
+
+    return transcode
+
+
+DEBIAN = {
+    "libbcg729-0": "libbcg729.so.0",
+    "libcodec2-1.0": "libcodec2.so.1.0",
+    "libgsm1": "libgsm.so.1",
+    "liblc3-0": "liblc3.so.0",
+    "libopencore-amrwb0": "libopencore-amrwb.so.0",
+    "libspeex1": "libspeex.so.1",
+    "libvo-amrwbenc0": "libvo-amrwbenc.so.0",
+}
+"""Packages of Debian 12, and the library in each."""
+
+
+@cache
+def load(package: str) -> ctypes.CDLL:
+    """The library of `package`. Raises ModuleNotFoundError, which says how to install it, where it is absent."""
+    try:
+        return ctypes.CDLL(DEBIAN[package])
+    except OSError as error:
+        raise ModuleNotFoundError(f"{error}: apt-get install {' '.join(DEBIAN)}") from error
+
+
+def _pointer(library: ctypes.CDLL, function: str, *arguments: Any) -> ctypes.c_void_p:
+    """What a constructor returns: a pointer, where ctypes expects an int."""
+    construct = getattr(library, function)
+    construct.restype = ctypes.c_void_p
+    return ctypes.c_void_p(construct(*arguments))
+
+
+def _frame_by_frame(pcm: Pcm, size: int, pass_on: Callable[[Any, Any], None]) -> Pcm:
+    """`pass_on` (a frame of `size` samples, where its decoded samples go), frame after frame."""
+    heard = np.zeros(-(-pcm.size // size) * size, np.int16)
+    heard[: pcm.size] = pcm
+    decoded = np.zeros_like(heard)
+    short = ctypes.POINTER(ctypes.c_int16)
+    for begin in range(0, heard.size, size):
+        pass_on(heard[begin:].ctypes.data_as(short), decoded[begin:].ctypes.data_as(short))
+    return decoded
+
+
+def gsm(pcm: Pcm, bit_rate: int) -> Pcm:
+    """GSM 06.10 full rate, 8 kHz, 13.2 kbit/s, by libgsm."""
+    library = load("libgsm1")
+    coder, player = _pointer(library, "gsm_create"), _pointer(library, "gsm_create")
+    packet = ctypes.create_string_buffer(33)
+
+    def pass_on(frame: Any, out: Any) -> None:
+        library.gsm_encode(coder, frame, packet)
+        library.gsm_decode(player, packet, out)
+
+    decoded = _frame_by_frame(pcm, 160, pass_on)
+    for state in (coder, player):
+        library.gsm_destroy(state)
+    return decoded
+
+
+def speex(rate: int) -> Transcode:
+    """Speex, 8 kHz or 16 kHz, by libspeex. Its high-pass, which would turn the phase of a voice, is off."""
+
+    def transcode(pcm: Pcm, bit_rate: int) -> Pcm:
+        library = load("libspeex1")
+        mode = _pointer(library, "speex_lib_get_mode", {8_000: 0, 16_000: 1}[rate])
+        coder, player = (_pointer(library, f"speex_{way}_init", mode) for way in ("encoder", "decoder"))
+        library.speex_encoder_ctl(coder, _SPEEX_SET_BITRATE, ctypes.byref(ctypes.c_int(bit_rate)))
+        library.speex_encoder_ctl(coder, _SPEEX_SET_HIGHPASS, ctypes.byref(ctypes.c_int(0)))
+        library.speex_decoder_ctl(player, _SPEEX_SET_HIGHPASS, ctypes.byref(ctypes.c_int(0)))
+        bits = ctypes.create_string_buffer(_SPEEX_BITS_BYTES)
+        library.speex_bits_init(bits)
+
+        def pass_on(frame: Any, out: Any) -> None:
+            library.speex_bits_reset(bits)
+            library.speex_encode_int(coder, frame, bits)
+            library.speex_bits_rewind(bits)
+            library.speex_decode_int(player, bits, out)
+
+        decoded = _frame_by_frame(pcm, rate // 50, pass_on)
+        library.speex_bits_destroy(bits)
+        library.speex_encoder_destroy(coder)
+        library.speex_decoder_destroy(player)
+        return decoded
+
+    return transcode
+
+
+_SPEEX_SET_BITRATE, _SPEEX_SET_HIGHPASS = 18, 44  # speex.h
+_SPEEX_BITS_BYTES = 64  # more than its struct SpeexBits takes
+
+
+def codec2(pcm: Pcm, bit_rate: int) -> Pcm:
+    """Codec 2, 8 kHz, by libcodec2."""
+    library = load("libcodec2-1.0")
+    state = _pointer(library, "codec2_create", _CODEC2_MODES[bit_rate])
+    packet = ctypes.create_string_buffer(16)
+
+    def pass_on(frame: Any, out: Any) -> None:
+        library.codec2_encode(state, packet, frame)
+        library.codec2_decode(state, out, packet)
+
+    decoded = _frame_by_frame(pcm, library.codec2_samples_per_frame(state), pass_on)
+    library.codec2_destroy(state)
+    return decoded
+
+
+_CODEC2_MODES = {3200: 0, 2400: 1, 1600: 2, 1400: 3, 1300: 4, 1200: 5, 700: 8, 450: 10}  # codec2.h
+
+
+def g729(pcm: Pcm, bit_rate: int) -> Pcm:
+    """G.729 Annex A, 8 kHz, 8 kbit/s, by bcg729."""
+    library = load("libbcg729-0")
+    coder = _pointer(library, "initBcg729EncoderChannel", ctypes.c_uint8(0))
+    player = _pointer(library, "initBcg729DecoderChannel")
+    packet, size = ctypes.create_string_buffer(16), ctypes.c_uint8()
+    flag = ctypes.c_uint8(0)
+
+    def pass_on(frame: Any, out: Any) -> None:
+        library.bcg729Encoder(coder, frame, packet, ctypes.byref(size))
+        library.bcg729Decoder(player, packet, size, flag, flag, flag, out)
+
+    decoded = _frame_by_frame(pcm, 80, pass_on)
+    library.closeBcg729EncoderChannel(coder)
+    library.closeBcg729DecoderChannel(player)
+    return decoded
+
+
+def amr_wb(pcm: Pcm, bit_rate: int) -> Pcm:
+    """AMR-WB, 16 kHz, encoded by VisualOn's library and decoded by OpenCORE's."""
+    encoding = load("libvo-amrwbenc0")
+    decoding = load("libopencore-amrwb0")
+    coder, player = _pointer(encoding, "E_IF_init"), _pointer(decoding, "D_IF_init")
+    packet = ctypes.create_string_buffer(64)
+    mode, continuous = ctypes.c_int16(AMR_WB_RATES.index(bit_rate)), ctypes.c_int16(0)
+
+    def pass_on(frame: Any, out: Any) -> None:
+        encoding.E_IF_encode(coder, mode, frame, packet, continuous)
+        decoding.D_IF_decode(player, packet, out, 0)
+
+    decoded = _frame_by_frame(pcm, 320, pass_on)
+    encoding.E_IF_exit(coder)
+    decoding.D_IF_exit(player)
+    return decoded
+
+
+AMR_WB_RATES = (6600, 8850, 12650, 14250, 15850, 18250, 19850, 23050, 23850)
+
+
+def lc3(pcm: Pcm, bit_rate: int) -> Pcm:
+    """LC3, 16 kHz in frames of 10 ms, by liblc3."""
+    library = load("liblc3-0")
+    frame_us, rate, pcm16, size = 10_000, 16_000, 0, bit_rate // 800
+    memories = [ctypes.create_string_buffer(getattr(library, f"lc3_{way}_size")(frame_us, rate)) for way in _WAYS]
+    coder, player = (
+        _pointer(library, f"lc3_setup_{way}", frame_us, rate, rate, memory)
+        for way, memory in zip(_WAYS, memories, strict=True)
+    )
+    packet = ctypes.create_string_buffer(size)
+
+    def pass_on(frame: Any, out: Any) -> None:
+        library.lc3_encode(coder, pcm16, frame, 1, size, packet)
+        library.lc3_decode(player, packet, size, pcm16, out, 1)
+
+    return _frame_by_frame(pcm, 160, pass_on)
+
+
+_WAYS = ("encoder", "decoder")
