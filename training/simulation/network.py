@@ -1,95 +1,120 @@
-"""Stages of a packet network: lost packets, concealed or not, and jitter.
-
-Each takes speech, float32 [n] at 16 kHz mono, and its parameters from the recipe, and returns [n] and what it did.
-Both are measured as the share of active speech that they hit.
-"""
+"""Lost packets of uncoded speech, filled in by the receiver. Opus with its own concealment is in opus.py."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from scipy.linalg import solve_toeplitz
+from scipy.signal import lfilter
 
-from training.simulation.measures import FRAME, SAMPLE_RATE, Signal, active_frames
-from training.simulation.stage import Degradation, Materials, Params
+from training.simulation.library import Library
+from training.simulation.measures import SAMPLE_RATE, Signal
+from training.simulation.packets import draw_losses, draw_packet_ms, loss_measures, lost_packets, samples_of, spans_of
+from training.simulation.stage import Degradation, Family, Materials, Params, Place, Rng
 
+Done = tuple[Signal, tuple[Degradation, ...]]
 
-def loss(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
-    """A share of `rate` of the 20 ms packets lost, in bursts of `burst` packets on average (Gilbert model), and filled
-    in: see `CONCEALMENTS`."""
-    lost = _gilbert(speech.size // FRAME, params["rate"], params["burst"], rng)
-    degraded = speech.copy()
-    for first, last in _runs(lost):
-        begin, end = first * FRAME, last * FRAME
-        degraded[begin:end] = CONCEALMENTS[params["kind"]](degraded[:begin], end - begin)
-    active = active_frames(speech)
-    hit = float(np.mean(lost[: active.size][active])) if active.any() else 0.0
-    return degraded, Degradation("loss", params["kind"], "packet loss", hit)
+_SHORTEST, _LONGEST = SAMPLE_RATE // 400, SAMPLE_RATE // 66  # pitch periods that are looked for
+_MEMORY = 3 * _LONGEST  # samples that a receiver keeps
 
 
-def _runs(lost: np.ndarray) -> list[tuple[int, int]]:
-    """[first, last) of each run of lost packets."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], lost.astype(np.int8), [0]])))
-    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
+def _draw_loss(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
+    kind = str(rng.choice(list(CONCEALMENTS), p=[0.3, 0.25, 0.3, 0.15]))
+    packet_ms = draw_packet_ms(rng)
+    return {
+        "kind": kind,
+        "fade_ms": float(rng.uniform(40, 150)),
+        "overlap_ms": float(rng.choice([0.0, 4.0])),
+        **draw_losses(float(np.interp(severity, *RATES[kind])), packet_ms, rng),
+    }
 
 
-def _silence(past: Signal, missing: int) -> Signal:
+def loss(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Done:
+    """Packets of `packet_ms` at a random phase, lost as packets.lost_packets says, each gap filled by `kind` with
+    silence, or by a fill that fades out within `fade_ms` and into the next packet within `overlap_ms`. Measures:
+    packets.loss_measures."""
+    packet = samples_of(params["packet_ms"])
+    offset = int(rng.integers(packet))
+    lost = lost_packets(-(-(speech.size + offset) // packet), params, rng)
+    spans = spans_of(lost, packet, offset, speech.size)
+    overlap = round(params["overlap_ms"] * SAMPLE_RATE / 1000)
+    concealed = speech.copy()
+    for first, last in spans:
+        missing = last - first
+        after = min(overlap, speech.size - last)
+        past = concealed[max(0, first - _MEMORY) : first]
+        fill = CONCEALMENTS[params["kind"]](past, missing + after, packet, rng) * _fade(missing + after, params)
+        rise = np.arange(1, after + 1) / (after + 1)
+        concealed[first:last] = fill[:missing]
+        concealed[last : last + after] = fill[missing:] * (1 - rise) + speech[last : last + after] * rise
+    measures = loss_measures(speech, speech, concealed, spans)
+    return concealed, (Degradation("loss", params["kind"], "packet loss", measures),) if measures else ()
+
+
+def _fade(missing: int, params: Params) -> Signal:
+    """Full for 10 ms, then down to nothing: ITU-T G.711 Appendix I has 20 % every 10 ms."""
+    seconds = np.arange(missing) / SAMPLE_RATE
+    return np.clip(1 - (1000 * seconds - 10) / params["fade_ms"], 0, 1).astype(np.float32)
+
+
+def _silence(past: Signal, missing: int, packet: int, rng: Rng) -> Signal:
     return np.zeros(missing, np.float32)
 
 
-def _repeat(past: Signal, missing: int) -> Signal:
-    """The last packet again and again, fading by 4.4 dB a packet."""
-    if past.size < FRAME:
-        return _silence(past, missing)
-    packets = np.tile(past[-FRAME:], missing // FRAME)
-    return (packets * np.repeat(0.6 ** np.arange(1, missing // FRAME + 1), FRAME)).astype(np.float32)
+def _repeat(past: Signal, missing: int, packet: int, rng: Rng) -> Signal:
+    """The last packet again and again (20 ms of it at most)."""
+    piece = min(packet, SAMPLE_RATE // 50)
+    return np.resize(past[-piece:], missing) if past.size >= piece else _silence(past, missing, packet, rng)
 
 
-def _pitch(past: Signal, missing: int) -> Signal:
-    """The last pitch period again and again, fading out over 80 ms: the idea of ITU-T G.711 Appendix I."""
-    shortest, longest = SAMPLE_RATE // 400, SAMPLE_RATE // 66
-    if past.size < 3 * longest:
-        return _silence(past, missing)
-    recent = past[-2 * longest :].astype(np.float64)
-    lags = np.arange(shortest, longest)
-    newest = recent[-longest:]
-    likeness = [
-        newest @ recent[-longest - lag : -lag] / (np.linalg.norm(recent[-longest - lag : -lag]) + 1e-9) for lag in lags
-    ]
-    period = int(lags[int(np.argmax(likeness))])
-    fade = np.clip(1 - np.arange(missing) / (0.08 * SAMPLE_RATE), 0, 1)
-    return (np.resize(past[-period:], missing) * fade).astype(np.float32)
+def _pitch(past: Signal, missing: int, packet: int, rng: Rng) -> Signal:
+    """The last pitch period again and again: the idea of ITU-T G.711 Appendix I."""
+    if past.size < _MEMORY:
+        return _silence(past, missing, packet, rng)
+    return np.resize(past[-_period(past) :], missing)
 
 
-CONCEALMENTS: dict[str, Callable[[Signal, int], Signal]] = {"silence": _silence, "repeat": _repeat, "pitch": _pitch}
-"""How a receiver fills `missing` samples after the `past` it has."""
+def _period(past: Signal) -> int:
+    """The lag, in samples, at which the newest 15 ms look most like what was before them."""
+    recent = past[-2 * _LONGEST :].astype(np.float64)
+    newest = recent[-_LONGEST:]
+    earlier = np.lib.stride_tricks.sliding_window_view(recent, _LONGEST)[_LONGEST - _SHORTEST : 0 : -1]
+    # einsum and not @: a sum whose order depends on no library's threads.
+    likeness = np.einsum("ln,n->l", earlier, newest) / np.sqrt(np.einsum("ln,ln->l", earlier, earlier) + 1e-9)
+    return _SHORTEST + int(np.argmax(likeness))
 
 
-def _gilbert(frames: int, rate: float, burst: float, rng: np.random.Generator) -> np.ndarray:
-    """Which of `frames` packets are lost: two states (E. N. Gilbert 1960), the lost one left after `burst` packets on
-    average and entered as often as the share `rate` asks."""
-    lost = np.zeros(frames, bool)
-    leave = 1 / burst
-    enter = min(1.0, rate * leave / max(1 - rate, 1e-3))
-    bad = False
-    for index in range(frames):
-        bad = rng.random() >= leave if bad else rng.random() < enter
-        lost[index] = bad
-    return lost
+def _noise(past: Signal, missing: int, packet: int, rng: Rng) -> Signal:
+    """Noise with the spectrum of the last 20 ms (linear prediction of order 16) and their power."""
+    recent = past[-SAMPLE_RATE // 50 :].astype(np.float64)
+    power = float(np.mean(recent**2)) if recent.size else 0.0
+    if recent.size < SAMPLE_RATE // 50 or power == 0:
+        return _silence(past, missing, packet, rng)
+    windowed = recent * np.hanning(recent.size)
+    likeness = np.correlate(windowed, windowed, "full")[recent.size - 1 :][:17]
+    likeness[0] *= 1.001  # white noise correction, 30 dB down: the equations stay solvable
+    filtered = solve_toeplitz(likeness[:16], likeness[1:])
+    noise = lfilter([1.0], np.concatenate([[1.0], -filtered]), rng.standard_normal(missing + 160))[160:]
+    return (noise * np.sqrt(power / max(float(np.mean(noise**2)), 1e-12))).astype(np.float32)
 
 
-def stutter(
-    speech: Signal, params: Params, materials: Materials, rng: np.random.Generator
-) -> tuple[Signal, Degradation]:
-    """Jitter-buffer stutter: pieces of `piece_s` (s) played again, `per_second` of them, and as much dropped after
-    each, so that the length stays."""
-    degraded = speech.copy()
-    piece = int(params["piece_s"] * SAMPLE_RATE)
-    count = max(1, round(params["per_second"] * speech.size / SAMPLE_RATE))
-    hit = np.zeros(speech.size, bool)
-    for start in rng.integers(piece, max(piece + 1, speech.size - 2 * piece), count):
-        degraded[start : start + piece] = speech[start - piece : start]
-        hit[start : start + piece] = True
-    active = np.repeat(active_frames(speech), FRAME)
-    share = float(np.mean(hit[: active.size][active])) if active.any() else 0.0
-    return degraded, Degradation("stutter", "jitter", "stutter", share)
+CONCEALMENTS: dict[str, Callable[[Signal, int, int, Rng], Signal]] = {
+    "silence": _silence,
+    "repeat": _repeat,
+    "pitch": _pitch,
+    "noise": _noise,
+}
+"""How a receiver that has the `past`, and packets of so many samples, fills `missing` samples."""
+
+_SEVERITY = [0.0, 0.13, 0.32, 0.53, 0.71, 0.87, 1.0]
+RATES = {
+    "silence": (_SEVERITY, [0.002, 0.005, 0.02, 0.05, 0.1, 0.2, 0.35]),
+    "repeat": (_SEVERITY, [0.003, 0.007, 0.03, 0.07, 0.14, 0.25, 0.4]),
+    "pitch": (_SEVERITY, [0.004, 0.01, 0.04, 0.09, 0.17, 0.3, 0.4]),
+    "noise": (_SEVERITY, [0.003, 0.007, 0.03, 0.07, 0.14, 0.25, 0.4]),
+}
+"""Severity → share of packets lost."""
+
+FAMILIES = (Family("loss", Place.NETWORK, 1.7, _draw_loss, loss),)

@@ -1,0 +1,84 @@
+"""Which packets of a stream are lost, and how much of the speech goes with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from training.simulation.interruptions import Mask, Span, active_samples, distance, runs, toll
+from training.simulation.measures import SAMPLE_RATE, Signal
+from training.simulation.stage import Params, Rng
+
+PACKETS_MS = {10: 0.1, 20: 0.5, 30: 0.1, 40: 0.15, 60: 0.15}
+"""Lengths of packets (ms), and how often they are met."""
+
+
+def draw_losses(rate: float, packet_ms: int, rng: Rng) -> dict[str, Any]:
+    """A channel that loses `rate` of its packets: at random, in bursts, or now and then in bad spells."""
+    lot = rng.random()
+    alone = 1 / (1 - rate)  # packets in a row where each is lost by itself
+    if lot < 0.4:
+        channel = {"burst": alone, "density": 1.0, "background": 0.0}
+    elif lot < 0.75:
+        burst = float(np.exp(rng.uniform(np.log(40), np.log(200)))) / packet_ms
+        channel = {"burst": max(burst, 1.5 * alone), "density": 1.0, "background": 0.0}
+    else:
+        density = max(float(rng.uniform(0.3, 0.8)), 1.5 * rate)
+        channel = {"burst": float(rng.uniform(150, 1000)) / packet_ms, "density": density, "background": 0.2 * rate}
+    return {"packet_ms": packet_ms, "rate": rate, **channel}
+
+
+def draw_packet_ms(rng: Rng, lengths: dict[int, float] = PACKETS_MS) -> int:
+    weights = np.array(list(lengths.values()))
+    return int(rng.choice(list(lengths), p=weights / weights.sum()))
+
+
+def lost_packets(count: int, params: Params, rng: Rng) -> Mask:
+    """Which of `count` packets are lost, bool [count]: a share of `rate` of them, by two states (E. N. Gilbert 1960,
+    E. O. Elliott 1963). The bad one lasts `burst` packets on average and loses a share of `density`, the good one
+    loses `background`. A density of 1 is Gilbert's simple channel; a burst of 1 / (1 − rate) is then pure chance."""
+    density, background = params["density"], params["background"]
+    bad_share = (params["rate"] - background) / (density - background)
+    leave = 1 / params["burst"]
+    enter = min(1.0, leave * bad_share / max(1 - bad_share, 1e-3))
+    lost = np.zeros(count, bool)
+    bad = bool(rng.random() < bad_share)
+    chances = rng.random((count, 2))
+    for index in range(count):
+        lost[index] = chances[index, 1] < (density if bad else background)
+        bad = chances[index, 0] >= leave if bad else chances[index, 0] < enter
+    return lost
+
+
+def spans_of(lost: Mask, packet: int, offset: int, size: int) -> list[Span]:
+    """Where the lost packets of `packet` samples lie within a signal of `size` samples that begins `offset` samples
+    after the first packet does."""
+    spans = [(max(first * packet - offset, 0), min(last * packet - offset, size)) for first, last in runs(lost)]
+    return [(first, last) for first, last in spans if first < last]
+
+
+def samples_of(packet_ms: int) -> int:
+    return packet_ms * SAMPLE_RATE // 1000
+
+
+def loss_measures(speech: Signal, received: Signal, concealed: Signal, spans: list[Span]) -> dict[str, float]:
+    """What a listener gets of `speech` that was sent, `received` being the same call without a loss; empty where no
+    active speech was lost.
+
+    `lost_share`: lost share of active speech. `losses_per_s`: gaps per second of active speech. `gap_ms`: the speech
+    that one takes, on average. `concealment_db`: log-spectral distance from `received` (interruptions.distance) for
+    each lost moment, what goes wrong after a gap included: 0 is perfect concealment, 20 ms of silence are about 14.
+    `lost_share` × `concealment_db` is the mean distance over all active speech.
+    """
+    active = active_samples(speech)
+    lost = toll(active, spans)
+    if lost is None:
+        return {}
+    damage = distance(received, concealed, active)
+    return {
+        "lost_share": lost.share,
+        "losses_per_s": lost.per_s,
+        "gap_ms": lost.mean_ms,
+        "concealment_db": damage / lost.share,
+    }
