@@ -11,8 +11,9 @@ from opuslib_next import Decoder, Encoder
 
 from training.simulation.interruptions import Mask
 from training.simulation.library import Library
-from training.simulation.measures import SAMPLE_RATE, Signal, spectral_distance
+from training.simulation.measures import SAMPLE_RATE, Signal
 from training.simulation.packets import draw_losses, draw_packet_ms, loss_measures, lost_packets, samples_of, spans_of
+from training.simulation.speech_codecs import coding_measures
 from training.simulation.stage import Degradation, Family, Materials, Params, Place, Rng
 
 PACKETS_MS = {10: 0.1, 20: 0.6, 40: 0.15, 60: 0.15}
@@ -36,7 +37,7 @@ def opus_loss(speech: Signal, params: Params, materials: Materials, rng: Rng) ->
 
     `kind`: plc, SILK's own concealment; fec, SILK with in-band redundancy; celt, the low-delay mode with its own
     concealment. Measures of the loss: packets.loss_measures, against the same packets all decoded. Of the coding:
-    `spectral_db`, measures.spectral_distance.
+    speech_codecs.coding_measures.
     """
     packet = samples_of(params["packet_ms"])
     lead = int(rng.integers(packet))
@@ -49,7 +50,7 @@ def opus_loss(speech: Signal, params: Params, materials: Materials, rng: Rng) ->
     )
     if not speech.any():
         return lossy, ()
-    coding = Degradation("opus_loss", "opus", "coding", {"spectral_db": spectral_distance(speech, coded)})
+    coding = Degradation("opus_loss", "opus", "coding", coding_measures(speech, coded))
     measures = loss_measures(speech, coded, lossy, spans_of(lost, packet, offset, speech.size))
     if not measures:
         return lossy, (coding,)
