@@ -29,7 +29,7 @@ def write_library(root: Path, talkers: int = 50, recordings: int = 8) -> Path:
     for file in rooms:
         decay = np.exp(-np.arange(4000) / 600) * rng.standard_normal(4000)
         write_audio(root / "rir" / file, decay / np.abs(decay).max())
-    write_table(root / "rir", [{"file": file} for file in rooms])
+    write_table(root / "rir", [{"file": file, "rt60_s": 0.26} for file in rooms])
     return root
 
 

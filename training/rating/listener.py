@@ -131,7 +131,7 @@ CURVES: Mapping[str, Callable[[Measures], float]] = {
     "telephone band": _band,
     "muffled sound": _band,
     "thin sound": _band,
-    "reverberation": _by(CLARITY, "clarity_db"),
+    "reverberation": _by(CLARITY, "c50_db"),
     "clipping": _by(DISTORTION, "distortion_db"),
     "coding": _by(SPECTRAL, "spectral_db"),
     "grain": _by(MODULATED, "q_db"),

@@ -1,106 +1,224 @@
-"""Stages in front of the microphone: surroundings and rooms.
-
-Each takes speech, float32 [n] at 16 kHz mono, and its parameters from the recipe, and returns [n] and what it did.
-"""
+"""Noise around the talker: made by rule, recorded, or other people's speech."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
 import numpy as np
-import pyroomacoustics as pra
+import numpy.typing as npt
 from scipy import signal as dsp
 
-from training.simulation.measures import SAMPLE_RATE, Signal, a_weighted_snr, active_level
-from training.simulation.stage import Degradation, Materials, Params, to_level
+from training.simulation.library import Library, choose
+from training.simulation.made_noises import MADE, Noise
+from training.simulation.measures import (
+    FRAME,
+    SAMPLE_RATE,
+    Signal,
+    a_weighted,
+    active_frames,
+    active_level,
+    decibel,
+    frame_power,
+)
+from training.simulation.sources import CATEGORIES
+from training.simulation.stage import Degradation, Done, Family, Materials, Params, Place, Rng
 
-NOISE_NAMES = {
-    "white": "steady noise",
-    "pink": "steady noise",
-    "hiss": "steady noise",
-    "hum": "hum",
-    "crackle": "crackle",
-    "babble": "babble",
-    "street": "street noise",
-    "kitchen": "clatter",
-    "dishes": "clatter",
-    "machine": "machine noise",
-    "room": "room noise",
+SNR_DB = (46.0, -5.0)
+"""Speech over noise at severity 0 and 1. Between them the background rating of white noise falls by about 0.06 a dB,
+much the same everywhere (P.835 talkers f1 and m1)."""
+LOUDEST_DB = 12.0
+"""Noise is at most that much stronger than the speech, unweighted: rumble that must be louder to be heard overloads a
+microphone first."""
+SOUNDING_DB = 12.0
+_SILENT_DBOV = -90.0
+_NO_NOISE_DB = 90.0
+_SEAM = int(0.05 * SAMPLE_RATE)
+_EDGE = int(0.01 * SAMPLE_RATE)
+PLACED = ("animal sounds", "crying child", "sudden sounds")
+"""What sounds now and then: recordings of it are heard with pauses between, not in a loop."""
+TALKERS = {"1": 0.3, "few": 0.3, "many": 0.4}
+
+
+def sounding(noise: Signal | Noise) -> tuple[float, npt.NDArray[np.bool_]]:
+    """Level of a noise while it sounds, dB A-weighted, and the 20 ms frames in which it does: within 12 dB of the
+    mean power by energy, Σp²/Σp, which a pause, however long, does not lower."""
+    power = frame_power(a_weighted(noise))
+    if not power.any():
+        return -_NO_NOISE_DB, np.zeros(power.size, bool)
+    heard = power > np.sum(power**2) / np.sum(power) * 10 ** (-SOUNDING_DB / 10)
+    return decibel(float(np.mean(power[heard]))), heard
+
+
+def _speaking(speech: Signal) -> tuple[float, npt.NDArray[np.bool_]]:
+    active = active_frames(speech)
+    return decibel(float(np.mean(frame_power(a_weighted(speech))[active]))), active
+
+
+def _draw(causes: Mapping[str, float], severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
+    """A cause; then a kind made by rule or a recording, as MADE says. A cause without either in `lib` is not drawn."""
+    made = {cause: {kind: one.weight for kind, one in MADE.items() if one.cause == cause} for cause in causes}
+    there = [cause for cause in causes if made[cause] or cause in lib.causes]
+    cause = choose(there, rng, causes)
+    kinds = made[cause] | ({"recorded": 1.0} if cause in lib.causes else {})
+    kind = choose(kinds, rng, kinds)
+    drawn: dict[str, Any] = {"snr_db": float(np.interp(severity, [0, 1], SNR_DB))}
+    if kind == "recorded":
+        noise = lib.draw_noise(cause, rng)
+        return {"kind": noise.category, "source": noise.file, **drawn}
+    return {"kind": kind, **drawn}
+
+
+def _draw_voices(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
+    """One other talker, 2 to 4, 5 to 20 (as many as there are), or a recorded crowd. Whoever draws for a talker gives
+    a library without that talker."""
+    snr = {"snr_db": float(np.interp(severity, [0, 1], SNR_DB))}
+    if "voices" in lib.causes and rng.random() < 0.15:
+        noise = lib.draw_noise("voices", rng)
+        return {"kind": noise.category, "source": noise.file, **snr}
+    number = {"1": (1, 1), "few": (2, 4), "many": (5, 20)}[choose(TALKERS, rng, TALKERS)]
+    count = min(int(rng.integers(number[0], number[1] + 1)), len(lib.talkers))
+    speakers: list[str] = []
+    files: list[str] = []
+    for _ in range(count):
+        other = lib.draw_speech(rng, besides=speakers)
+        speakers.append(other.speaker)
+        files.append(other.file)
+    return {"kind": "other talker" if count == 1 else "babble", "talkers": files, **snr}
+
+
+def noise(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Done:
+    """Noise that, while it sounds, lies `snr_db` (dB, both A-weighted) under the speech while it is active. Measured:
+    `snr_db`, the same, which is higher where the noise had to stay below LOUDEST_DB; `share` of the time for which
+    it sounds, 0–1; `snr_in_pauses_db`, active speech over the noise's mean power in the pauses of speech (in all of
+    the clip, where it has none). No noise is added to silence."""
+    if active_level(speech) < _SILENT_DBOV:
+        return speech, ()
+    added = _make(params, speech.size, materials, rng)
+    level, _ = sounding(added)
+    speech_level, _ = _speaking(speech)
+    gain_db = speech_level - params["snr_db"] - level
+    strongest = decibel(float(np.max(_smooth_power(added))))
+    gain_db = min(gain_db, active_level(speech) + LOUDEST_DB - strongest)
+    scaled = (added * 10 ** (gain_db / 20)).astype(np.float32)
+    return speech + scaled, (Degradation(params["family"], params["kind"], _cause(params), _measure(speech, scaled)),)
+
+
+def _cause(params: Params) -> str:
+    if "talkers" in params:
+        return "voices"
+    return CATEGORIES[params["kind"]].cause if "source" in params else MADE[params["kind"]].cause
+
+
+def _measure(speech: Signal, added: Signal) -> dict[str, float]:
+    speech_level, active = _speaking(speech)
+    level, heard = sounding(added)
+    power = frame_power(a_weighted(added))
+    pauses = power[~active] if np.any(~active) else power
+    return {
+        "snr_db": speech_level - level,
+        "share": float(np.mean(heard)),
+        "snr_in_pauses_db": min(speech_level - decibel(float(np.mean(pauses))), _NO_NOISE_DB),
+    }
+
+
+def _smooth_power(added: Noise) -> Noise:
+    """Mean power over 200 ms."""
+    return dsp.lfilter([0.1] * 10, [1.0], frame_power(added))
+
+
+def _make(params: Params, size: int, materials: Materials, rng: Rng) -> Noise:
+    if "talkers" in params:
+        return _babble([materials.speech(file) for file in params["talkers"]], size, rng)
+    if "source" not in params:
+        return MADE[params["kind"]].make(size, rng)
+    recording = materials.noise(params["source"]).astype(np.float64)
+    if _cause(params) in PLACED:
+        return place(recording, size, rng)
+    return loop(recording, size, rng)
+
+
+def loop(recording: Noise, size: int, rng: Rng) -> Noise:
+    """`size` samples from anywhere in a recording; where it ends, its beginning fades in over 50 ms."""
+    seam = min(_SEAM, recording.size // 4)
+    rise = np.sin(np.linspace(0, np.pi / 2, seam, endpoint=False))  # equal power: the two are strangers
+    ring = recording[: recording.size - seam].copy()
+    ring[:seam] = ring[:seam] * rise + recording[recording.size - seam :] * rise[::-1]
+    start = int(rng.integers(ring.size))
+    return np.take(ring, np.arange(start, start + size), mode="wrap")
+
+
+def place(recording: Noise, size: int, rng: Rng) -> Noise:
+    """A recording such that something of it sounds within `size` samples; before and after it again, with pauses of
+    0.5 to 4 s, and 10 ms of fade at its ends."""
+    faded = recording.copy()
+    edge = min(_EDGE, faded.size // 4)
+    faded[:edge] *= np.linspace(0, 1, edge, endpoint=False)
+    faded[faded.size - edge :] *= np.linspace(1, 0, edge)
+    _, heard = sounding(faded)
+    anchor = int(rng.choice(np.flatnonzero(heard))) * FRAME + FRAME // 2
+    start = int(rng.integers(size)) - anchor
+    mixed = np.zeros(size)
+    _add(mixed, faded, start)
+    before = after = start
+    while (after := after + faded.size + _pause(rng)) < size:
+        _add(mixed, faded, after)
+    while (before := before - faded.size - _pause(rng)) + faded.size > 0:
+        _add(mixed, faded, before)
+    return mixed
+
+
+def _pause(rng: Rng) -> int:
+    return int(rng.uniform(0.5, 4.0) * SAMPLE_RATE)
+
+
+def _add(mixed: Noise, piece: Noise, start: int) -> None:
+    first, last = max(start, 0), min(start + piece.size, mixed.size)
+    if first < last:
+        mixed[first:last] += piece[first - start : last - start]
+
+
+def _babble(voices: list[Signal], size: int, rng: Rng) -> Noise:
+    """Each voice from anywhere in it, at a distance of its own: level within ±4 dB, 0.1 to 0.5 s of room, the treble
+    of somebody who speaks elsewhere."""
+    mixed = np.zeros(size)
+    for voice in voices:
+        level_db = rng.uniform(-4, 4) - active_level(voice)
+        mixed += loop(voice.astype(np.float64), size, rng) * 10 ** (level_db / 20)
+    decay = rng.uniform(0.1, 0.5)
+    room = rng.standard_normal(int(decay * SAMPLE_RATE))
+    room *= 10 ** (-3 * np.arange(room.size) / room.size)
+    room *= 10 ** (rng.uniform(-12, 3) / 20) / np.sqrt(np.sum(room**2))
+    room[0] += 1
+    dull = dsp.butter(1, rng.uniform(1500, 7000), fs=SAMPLE_RATE, output="sos")
+    return dsp.sosfilt(dull, dsp.fftconvolve(mixed, room)[:size])
+
+
+NOISES: dict[str, tuple[float, dict[str, float]]] = {
+    # family → (its weight, its causes and how often each)
+    "steady": (0.55, {"steady noise": 1.0}),
+    "hum": (0.4, {"hum": 1.0}),
+    "street": (0.45, {"street noise": 1.0}),
+    "machine": (0.4, {"machine noise": 1.0}),
+    "weather": (0.45, {"wind": 0.55, "water": 0.45}),
+    "events": (
+        0.8,
+        {
+            "typing": 1.0,
+            "clatter": 1.0,
+            "sudden sounds": 0.7,
+            "animal sounds": 0.5,
+            "crying child": 0.4,
+            "ticking": 0.4,
+        },
+    ),
+    "crackle": (0.4, {"crackle": 1.0}),
 }
-"""Kinds of noise by what a listener calls them."""
-SYNTHETIC = ("white", "pink", "hiss", "hum", "crackle")
-_ROOM_ORDER = 40
-"""Image sources beyond this order add little but time; the decay is long past audible in the rooms drawn here."""
-
-
-def noise(speech: Signal, params: Params, materials: Materials, rng: np.random.Generator) -> tuple[Signal, Degradation]:
-    """Noise `snr_db` (dB) below the active level. Measured as the A-weighted signal to noise ratio, dB."""
-    kind = params["kind"]
-    if kind in SYNTHETIC:
-        added = _synthesise(kind, speech.size, rng)
-    else:
-        added = _excerpt(materials.noises[params["source"]], speech.size, rng)
-    wanted = active_level(speech) - params["snr_db"]
-    added = (added * 10 ** ((wanted - 10 * np.log10(np.mean(added**2) + 1e-12)) / 20)).astype(np.float32)
-    return speech + added, Degradation("noise", kind, NOISE_NAMES[kind], a_weighted_snr(speech, added))
-
-
-def _synthesise(kind: str, size: int, rng: np.random.Generator) -> Signal:
-    if kind == "hum":
-        mains = float(rng.choice([50.0, 60.0]))
-        time = np.arange(size) / SAMPLE_RATE
-        partials = [np.sin(2 * np.pi * mains * k * time + rng.uniform(0, 6.28)) / k**0.7 for k in range(1, 13)]
-        return np.sum(partials, axis=0).astype(np.float32)
-    if kind == "crackle":
-        return _crackle(size, rng)
-    spectrum = np.fft.rfft(rng.standard_normal(size))
-    frequency = np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), 30.0)
-    if kind == "pink":
-        spectrum /= np.sqrt(frequency)
-    elif kind == "hiss":
-        spectrum *= frequency / (frequency + 2500)
-    return np.fft.irfft(spectrum, size).astype(np.float32)
-
-
-def _crackle(size: int, rng: np.random.Generator) -> Signal:
-    """Clicks of random strength, 3 to 40 a second, each a burst of a few milliseconds, as of a bad contact."""
-    impulses = np.zeros(size)
-    count = max(3, rng.poisson(rng.uniform(3, 40) * size / SAMPLE_RATE))
-    impulses[rng.integers(size, size=count)] = rng.standard_normal(count) * rng.exponential(1.0, count)
-    click = rng.standard_normal(64) * np.exp(-np.arange(64) / 12)
-    return np.convolve(impulses, click)[:size].astype(np.float32)
-
-
-def _excerpt(recording: Signal, size: int, rng: np.random.Generator) -> Signal:
-    start = int(rng.integers(recording.size))
-    return np.take(recording, np.arange(start, start + size), mode="wrap")
-
-
-def reverb(
-    speech: Signal, params: Params, materials: Materials, rng: np.random.Generator
-) -> tuple[Signal, Degradation]:
-    """A room's response, recorded or made for `rt60_s` (s) and `distance_m` (m) to the talker; level kept. Measured as
-    the clarity C50 (ISO 3382-1), dB: the first 50 ms over the rest."""
-    if params["kind"] == "real":
-        response = materials.rooms[params["source"]].astype(np.float64)
-    else:
-        response = shoebox(params["rt60_s"], params["distance_m"], rng)
-    direct = int(np.argmax(np.abs(response)))
-    response = response[direct:]
-    early = int(0.05 * SAMPLE_RATE)
-    clarity = 10 * np.log10(np.sum(response[:early] ** 2) / (np.sum(response[early:] ** 2) + 1e-9))
-    wet = dsp.fftconvolve(speech, response)[: speech.size].astype(np.float32)
-    degradation = Degradation("reverb", params["kind"], "reverberation", float(min(clarity, 40.0)))
-    return to_level(wet, active_level(speech)), degradation
-
-
-def shoebox(rt60_s: float, distance_m: float, rng: np.random.Generator) -> np.ndarray:
-    """Impulse response of a rectangular room by image sources, its walls absorbing as Sabine's formula asks."""
-    sides = np.array([rng.uniform(4, 10), rng.uniform(3.5, 8), rng.uniform(2.4, 4)])
-    absorption, order = pra.inverse_sabine(rt60_s, sides)
-    room = pra.ShoeBox(sides, SAMPLE_RATE, materials=pra.Material(absorption), max_order=min(order, _ROOM_ORDER))
-    talker = rng.uniform(0.6, sides - 0.6)
-    direction = rng.standard_normal(3) * [1, 1, 0.2]
-    microphone = talker + distance_m * direction / np.linalg.norm(direction)
-    room.add_source(talker)
-    room.add_microphone(np.clip(microphone, 0.3, sides - 0.3))
-    room.compute_rir()
-    return np.asarray(room.rir[0][0], np.float64)
+FAMILIES = (
+    *(
+        Family(name, Place.SURROUNDINGS, weight, partial(_draw, causes), noise)
+        for name, (weight, causes) in NOISES.items()
+    ),
+    Family("voices", Place.SURROUNDINGS, 0.55, _draw_voices, noise),
+)

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -70,6 +70,7 @@ class Room:
 
     file: str
     room: str
+    rt60_s: float
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,10 @@ class Library:
     def causes(self) -> frozenset[str]:
         """What the noises here are called."""
         return frozenset(noise.cause for noise in self.noises)
+
+    def without(self, speaker: str) -> Library:
+        """The same but for one talker: what may sound behind him or her."""
+        return replace(self, speech=tuple(speech for speech in self.speech if speech.speaker != speaker))
 
     def draw_speech(self, rng: np.random.Generator, besides: Sequence[str] = ()) -> Speech:
         """A talker who is none of `besides`, each as likely; then one of his or her files."""
@@ -112,9 +117,11 @@ class Library:
         files = {noise.file: noise for noise in recordings[choose(recordings, rng)]}
         return files[choose(files, rng)]
 
-    def draw_room(self, rng: np.random.Generator) -> Room:
-        """A room; then one of its responses."""
-        rooms = _grouped(self.rooms, lambda response: response.room)
+    def draw_room(self, rng: np.random.Generator, at_least_s: float = 0.0) -> Room | None:
+        """A room; then one of its responses, among those that ring for `at_least_s`. None where none does."""
+        rooms = _grouped((response for response in self.rooms if response.rt60_s >= at_least_s), lambda r: r.room)
+        if not rooms:
+            return None
         files = {response.file: response for response in rooms[choose(rooms, rng)]}
         return files[choose(files, rng)]
 
@@ -137,7 +144,7 @@ def open_library(root: Path, split: Split) -> Library:
         if not {row["file"], _stem(row["file"])} & UNCLEAR.keys()
         and _side(_recording(row), HELD_OUT_RECORDINGS) == split
     )
-    responses = (Room(row["file"], _room(row["file"])) for row in _table(root / "rir"))
+    responses = (Room(row["file"], _room(row["file"]), float(row["rt60_s"])) for row in _table(root / "rir"))
     rooms = tuple(
         response
         for response in responses

@@ -17,9 +17,7 @@ from training.simulation.measures import (
     frame_power,
     signal_to_distortion,
 )
-from training.simulation.stage import Degradation, Family, Materials, Params, Place, Rng, to_level
-
-Done = tuple[Signal, tuple[Degradation, ...]]
+from training.simulation.stage import Degradation, Done, Family, Materials, Params, Place, Rng, to_level
 
 
 def _draw_overload(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def active_level(signal: Signal) -> float:
     return decibel(energy / signal.size)
 
 
-def frame_power(signal: Signal) -> npt.NDArray[np.float64]:
+def frame_power(signal: Signal | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Mean power of each whole 20 ms frame."""
     whole = signal[: signal.size // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
     power: npt.NDArray[np.float64] = np.mean(whole**2, axis=1)
@@ -68,6 +68,13 @@ def _a_weighting(size: int) -> npt.NDArray[np.float64]:
     )
     weighting: npt.NDArray[np.float64] = (gain * 1.2589) ** 2
     return weighting
+
+
+def a_weighted(signal: Signal | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The signal after A-weighting, float64 [n]."""
+    spectrum = np.fft.rfft(signal.astype(np.float64)) * np.sqrt(_a_weighting(signal.size))
+    weighted: npt.NDArray[np.float64] = np.fft.irfft(spectrum, signal.size)
+    return weighted
 
 
 def a_weighted_power(signal: Signal) -> float:

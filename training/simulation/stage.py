@@ -76,8 +76,10 @@ class Materials:
 Draw = Callable[[float, Library, Rng], dict[str, Any]]
 """Severity (0: at the edge of what is heard; 1: as bad as it gets in a call), sources, generator → parameters. Two
 severities apart by 0.1 differ by about 0.4 rating points, so that severities drawn evenly give ratings drawn evenly."""
-Apply = Callable[[Signal, Params, Materials, Rng], tuple[Signal, tuple[Degradation, ...]]]
-"""Speech float32 [n] at 16 kHz mono, parameters, sources, generator → the new signal and what was done. Nothing, where
+Done = tuple[Signal, tuple[Degradation, ...]]
+"""The new signal and what was done."""
+Apply = Callable[[Signal, Params, Materials, Rng], Done]
+"""Speech float32 [n] at 16 kHz mono, parameters, sources, generator → the new signal, and what was done: nothing, where
 nothing was (a codec that met silence), or several things (a telephone codec colors, and narrows the band). What
 comes out depends on the arguments alone, to the sample."""
 

@@ -19,7 +19,7 @@ MILD_TO_SEVERE: dict[str, list[dict[str, float]]] = {
     "telephone band": [{"low_hz": low, "high_hz": high} for low, high in ((120, 3800), (300, 3400), (500, 2500))],
     "muffled sound": [{"low_hz": 0, "high_hz": high} for high in (6500, 4500, 3000, 1800, 1000)],
     "thin sound": [{"low_hz": low, "high_hz": 8000} for low in (150, 300, 600, 1000, 1800)],
-    "reverberation": [{"clarity_db": clarity} for clarity in (25, 15, 8, 2, -4)],
+    "reverberation": [{"c50_db": clarity} for clarity in (25, 15, 8, 2, -4)],
     "clipping": [{"distortion_db": distortion} for distortion in (40, 27, 17, 9, 1)],
     "coding": [{"spectral_db": distance} for distance in (0.4, 1.2, 2.5, 4, 7)],
     "grain": [{"q_db": q} for q in (45, 35, 27, 18, 7)],

@@ -141,6 +141,7 @@ def test_a_talker_is_drawn_by_person_and_not_by_file(libraries: dict[str, Librar
     assert max(drawn.values()) < 2.5 * 1_500 / len(lib.talkers)
     name = next(iter(lib.talkers))
     assert name not in {lib.draw_speech(rng, besides=(name,)).speaker for _ in range(300)}
+    assert set(lib.without(name).talkers) == set(lib.talkers) - {name}
 
 
 def test_a_noise_is_drawn_by_its_cause(libraries: dict[str, Library]) -> None:
@@ -149,5 +150,6 @@ def test_a_noise_is_drawn_by_its_cause(libraries: dict[str, Library]) -> None:
         for cause in lib.causes:
             assert {lib.draw_noise(cause, rng).cause for _ in range(20)} == {cause}
         assert lib.draw_room(rng) in lib.rooms
+        assert lib.draw_room(rng, at_least_s=60.0) is None
     with pytest.raises(ValueError, match="'echo'"):
         libraries["test"].draw_noise("echo", rng)
