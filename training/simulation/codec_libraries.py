@@ -1,7 +1,8 @@
 """Codecs by real libraries: FFmpeg's through PyAV, and those that Debian packages through ctypes.
 
 Every one is a `Transcode`: mono int16 [n] at the codec's own rate and a bit rate (bit/s) in, the decoded int16 out,
-at least as long, moved by the codec's own delay.
+at least as long, moved by the codec's own delay. Some take a third argument: which of their frames the decoder doesn't
+get, bool [frames]; it conceals them as it was made to.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -17,6 +18,14 @@ import numpy.typing as npt
 
 Pcm = npt.NDArray[np.int16]
 Transcode = Callable[[Pcm, int], Pcm]
+Lost = npt.NDArray[np.bool_]
+NO_LOSS: Lost = np.zeros(0, bool)
+
+
+class LossyTranscode(Protocol):
+    """A `Transcode` whose decoder conceals."""
+
+    def __call__(self, pcm: Pcm, bit_rate: int, lost: Lost = NO_LOSS, /) -> Pcm: ...
 
 
 def ffmpeg(
@@ -86,14 +95,17 @@ def _pointer(library: ctypes.CDLL, function: str, *arguments: Any) -> ctypes.c_v
     return ctypes.c_void_p(construct(*arguments))
 
 
-def _frame_by_frame(pcm: Pcm, size: int, pass_on: Callable[[Any, Any], None]) -> Pcm:
-    """`pass_on` (a frame of `size` samples, where its decoded samples go), frame after frame."""
-    heard = np.zeros(-(-pcm.size // size) * size, np.int16)
+def _frame_by_frame(pcm: Pcm, size: int, pass_on: Callable[[Any, Any, bool], None], lost: Lost = NO_LOSS) -> Pcm:
+    """`pass_on` (a frame of `size` samples, where its decoded samples go, whether it is lost), frame after frame."""
+    count = -(-pcm.size // size)
+    heard = np.zeros(count * size, np.int16)
     heard[: pcm.size] = pcm
     decoded = np.zeros_like(heard)
+    gone = np.pad(lost[:count], (0, max(0, count - lost.size)))
     short = ctypes.POINTER(ctypes.c_int16)
-    for begin in range(0, heard.size, size):
-        pass_on(heard[begin:].ctypes.data_as(short), decoded[begin:].ctypes.data_as(short))
+    for index in range(count):
+        frame, out = (samples[index * size :].ctypes.data_as(short) for samples in (heard, decoded))
+        pass_on(frame, out, bool(gone[index]))
     return decoded
 
 
@@ -103,7 +115,7 @@ def gsm(pcm: Pcm, bit_rate: int) -> Pcm:
     coder, player = _pointer(library, "gsm_create"), _pointer(library, "gsm_create")
     packet = ctypes.create_string_buffer(33)
 
-    def pass_on(frame: Any, out: Any) -> None:
+    def pass_on(frame: Any, out: Any, gone: bool) -> None:
         library.gsm_encode(coder, frame, packet)
         library.gsm_decode(player, packet, out)
 
@@ -113,10 +125,10 @@ def gsm(pcm: Pcm, bit_rate: int) -> Pcm:
     return decoded
 
 
-def speex(rate: int) -> Transcode:
+def speex(rate: int) -> LossyTranscode:
     """Speex, 8 kHz or 16 kHz, by libspeex. Its high-pass, which would turn the phase of a voice, is off."""
 
-    def transcode(pcm: Pcm, bit_rate: int) -> Pcm:
+    def transcode(pcm: Pcm, bit_rate: int, lost: Lost = NO_LOSS) -> Pcm:
         library = load("libspeex1")
         mode = _pointer(library, "speex_lib_get_mode", {8_000: 0, 16_000: 1}[rate])
         coder, player = (_pointer(library, f"speex_{way}_init", mode) for way in ("encoder", "decoder"))
@@ -126,13 +138,13 @@ def speex(rate: int) -> Transcode:
         bits = ctypes.create_string_buffer(_SPEEX_BITS_BYTES)
         library.speex_bits_init(bits)
 
-        def pass_on(frame: Any, out: Any) -> None:
+        def pass_on(frame: Any, out: Any, gone: bool) -> None:
             library.speex_bits_reset(bits)
             library.speex_encode_int(coder, frame, bits)
             library.speex_bits_rewind(bits)
-            library.speex_decode_int(player, bits, out)
+            library.speex_decode_int(player, None if gone else bits, out)
 
-        decoded = _frame_by_frame(pcm, rate // 50, pass_on)
+        decoded = _frame_by_frame(pcm, rate // 50, pass_on, lost)
         library.speex_bits_destroy(bits)
         library.speex_encoder_destroy(coder)
         library.speex_decoder_destroy(player)
@@ -151,7 +163,7 @@ def codec2(pcm: Pcm, bit_rate: int) -> Pcm:
     state = _pointer(library, "codec2_create", _CODEC2_MODES[bit_rate])
     packet = ctypes.create_string_buffer(16)
 
-    def pass_on(frame: Any, out: Any) -> None:
+    def pass_on(frame: Any, out: Any, gone: bool) -> None:
         library.codec2_encode(state, packet, frame)
         library.codec2_decode(state, out, packet)
 
@@ -163,7 +175,7 @@ def codec2(pcm: Pcm, bit_rate: int) -> Pcm:
 _CODEC2_MODES = {3200: 0, 2400: 1, 1600: 2, 1400: 3, 1300: 4, 1200: 5, 700: 8, 450: 10}  # codec2.h
 
 
-def g729(pcm: Pcm, bit_rate: int) -> Pcm:
+def g729(pcm: Pcm, bit_rate: int, lost: Lost = NO_LOSS) -> Pcm:
     """G.729 Annex A, 8 kHz, 8 kbit/s, by bcg729."""
     library = load("libbcg729-0")
     coder = _pointer(library, "initBcg729EncoderChannel", ctypes.c_uint8(0))
@@ -171,17 +183,17 @@ def g729(pcm: Pcm, bit_rate: int) -> Pcm:
     packet, size = ctypes.create_string_buffer(16), ctypes.c_uint8()
     flag = ctypes.c_uint8(0)
 
-    def pass_on(frame: Any, out: Any) -> None:
+    def pass_on(frame: Any, out: Any, gone: bool) -> None:
         library.bcg729Encoder(coder, frame, packet, ctypes.byref(size))
-        library.bcg729Decoder(player, packet, size, flag, flag, flag, out)
+        library.bcg729Decoder(player, packet, size, ctypes.c_uint8(gone), flag, flag, out)
 
-    decoded = _frame_by_frame(pcm, 80, pass_on)
+    decoded = _frame_by_frame(pcm, 80, pass_on, lost)
     library.closeBcg729EncoderChannel(coder)
     library.closeBcg729DecoderChannel(player)
     return decoded
 
 
-def amr_wb(pcm: Pcm, bit_rate: int) -> Pcm:
+def amr_wb(pcm: Pcm, bit_rate: int, lost: Lost = NO_LOSS) -> Pcm:
     """AMR-WB, 16 kHz, encoded by VisualOn's library and decoded by OpenCORE's."""
     encoding = load("libvo-amrwbenc0")
     decoding = load("libopencore-amrwb0")
@@ -189,11 +201,11 @@ def amr_wb(pcm: Pcm, bit_rate: int) -> Pcm:
     packet = ctypes.create_string_buffer(64)
     mode, continuous = ctypes.c_int16(AMR_WB_RATES.index(bit_rate)), ctypes.c_int16(0)
 
-    def pass_on(frame: Any, out: Any) -> None:
+    def pass_on(frame: Any, out: Any, gone: bool) -> None:
         encoding.E_IF_encode(coder, mode, frame, packet, continuous)
-        decoding.D_IF_decode(player, packet, out, 0)
+        decoding.D_IF_decode(player, packet, out, int(gone))
 
-    decoded = _frame_by_frame(pcm, 320, pass_on)
+    decoded = _frame_by_frame(pcm, 320, pass_on, lost)
     encoding.E_IF_exit(coder)
     decoding.D_IF_exit(player)
     return decoded
@@ -202,7 +214,7 @@ def amr_wb(pcm: Pcm, bit_rate: int) -> Pcm:
 AMR_WB_RATES = (6600, 8850, 12650, 14250, 15850, 18250, 19850, 23050, 23850)
 
 
-def lc3(pcm: Pcm, bit_rate: int) -> Pcm:
+def lc3(pcm: Pcm, bit_rate: int, lost: Lost = NO_LOSS) -> Pcm:
     """LC3, 16 kHz in frames of 10 ms, by liblc3."""
     library = load("liblc3-0")
     frame_us, rate, pcm16, size = 10_000, 16_000, 0, bit_rate // 800
@@ -213,11 +225,11 @@ def lc3(pcm: Pcm, bit_rate: int) -> Pcm:
     )
     packet = ctypes.create_string_buffer(size)
 
-    def pass_on(frame: Any, out: Any) -> None:
+    def pass_on(frame: Any, out: Any, gone: bool) -> None:
         library.lc3_encode(coder, pcm16, frame, 1, size, packet)
-        library.lc3_decode(player, packet, size, pcm16, out, 1)
+        library.lc3_decode(player, None if gone else packet, size, pcm16, out, 1)
 
-    return _frame_by_frame(pcm, 160, pass_on)
+    return _frame_by_frame(pcm, 160, pass_on, lost)
 
 
 _WAYS = ("encoder", "decoder")

@@ -1,4 +1,4 @@
-"""Lost packets of uncoded speech, filled in by the receiver. Opus with its own concealment is in opus.py."""
+"""Lost packets of uncoded speech, filled in by the receiver. Codecs that conceal by themselves are in coded_loss.py."""
 
 from __future__ import annotations
 
@@ -117,4 +117,4 @@ RATES = {
 }
 """Severity → share of packets lost."""
 
-FAMILIES = (Family("loss", Place.NETWORK, 1.7, _draw_loss, loss),)
+FAMILIES = (Family("loss", Place.NETWORK, 1.5, _draw_loss, loss),)

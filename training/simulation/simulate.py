@@ -11,12 +11,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.simulation import acoustics, enhancement, jitter, line, network, opus, rooms, speech_codecs, speech_gate
+from training.simulation import (
+    acoustics,
+    coded_loss,
+    enhancement,
+    jitter,
+    line,
+    network,
+    rooms,
+    speech_codecs,
+    speech_gate,
+)
 from training.simulation.measures import Signal, signal_to_distortion
 from training.simulation.stage import Degradation, Family, Materials, Params
 from training.streams import Stream, stream
 
-_MODULES = (rooms, acoustics, line, speech_gate, enhancement, speech_codecs, opus, network, jitter)
+_MODULES = (rooms, acoustics, line, speech_gate, enhancement, speech_codecs, coded_loss, network, jitter)
 FAMILIES: dict[str, Family] = {family.name: family for module in _MODULES for family in module.FAMILIES}
 OVERLOADED_DB = 45.0
 """Peaks beyond full scale are cut; as clipping it is recorded where the distortion is within this of the speech."""
