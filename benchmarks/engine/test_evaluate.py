@@ -102,7 +102,7 @@ def test_evaluate(
 
 
 def _agreement(peer: HuggingFace, prompts: PromptBuilder, evaluations: list[Evaluation]) -> float:
-    """Share of descriptions that the peer writes word for word, our ratings line given; 1 without descriptions.
+    """Share of descriptions that the peer writes word for word, our ratings and causes given; 1 without descriptions.
 
     Asserts that ratings are there and that nearly all prose is the peer's. Ties in greedy decoding, and a number that
     the peer states otherwise than its own line, leave some room.
@@ -112,7 +112,8 @@ def _agreement(peer: HuggingFace, prompts: PromptBuilder, evaluations: list[Eval
     for evaluation, (samples, _) in zip(evaluations, CLIPS, strict=True):
         if evaluation.description is None or evaluation.ratings is None:
             continue
-        given = (*prompts.line(evaluation.ratings), *prompts.encode("\n"))
+        listed = prompts.listing([cause.name for cause in evaluation.causes])
+        given = (*prompts.line(evaluation.ratings), *listed)
         same.append(prompts.text(peer.answers([samples], describe=True, given=given)[0]) == evaluation.description)
     share = float(np.mean(same)) if same else 1.0
     assert share >= 0.9

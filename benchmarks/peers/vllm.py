@@ -10,7 +10,7 @@ import torch
 
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.audio.features import SAMPLE_RATE
-from tests.support.hugging_face_answers import Wave, most_tokens
+from tests.support.hugging_face_answers import Wave, last_token, most_tokens
 
 
 class Vllm:
@@ -36,9 +36,8 @@ class Vllm:
         from vllm import SamplingParams
 
         prompt = list(self._prompts.rate_prompt(1))
-        sampling = SamplingParams(
-            temperature=0.0, max_tokens=most_tokens(describe), stop_token_ids=[self._prompts.stop]
-        )
+        most, last = most_tokens(self._prompts, describe), last_token(self._prompts, describe)
+        sampling = SamplingParams(temperature=0.0, max_tokens=most, stop_token_ids=[last])
         inputs = [{"prompt_token_ids": prompt, "multi_modal_data": {"audio": [(clip, SAMPLE_RATE)]}} for clip in clips]
         return [tuple(each.outputs[0].token_ids) for each in self._engine.generate(inputs, sampling, use_tqdm=False)]
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from sqe_fast.answer.program import Draft, Force, Program, Read, Write, chosen
+from sqe_fast.answer.causes import MOST
+from sqe_fast.answer.program import MAX_DESCRIPTION_TOKENS, Draft, Force, List, Program, Read, Write, chosen
+from tests.support.stocks import causes
 
 PROMPT = (90, 91)
 STOP, FULL_STOP, NUMBERS, WORDS = 1, 2, frozenset({10, 11, 12}), frozenset({2, 10, 11, 12, 20, 21, 22, 23})
@@ -21,6 +23,20 @@ def arguing(max_tokens: int = 20) -> Program:
     reasons = Write((), STOP, frozenset(), WORDS - NUMBERS, outline, FULL_STOP, max_tokens)
     then = ((Force((50, 51)), reasons), (Force((52,)), reasons))
     return Program(PROMPT, (Read("verdict", (40, 41), (1.0, 0.0), then),))
+
+
+LIST = List(causes(), (*range(60, 72), 30))
+"""Its end is the newline."""
+
+
+def naming() -> Program:
+    """A rating, a list, prose in which a number is the rating."""
+    prose = Write(("one",), STOP, NUMBERS, WORDS)
+    return Program(PROMPT, (Read("one", (10, 11, 12), (1.0, 2.0, 3.0)), LIST, prose))
+
+
+def tokens(*names: str) -> list[int]:
+    return [LIST.token[name] for name in names]
 
 
 def grown(program: Program, *choices: int) -> list[int]:
@@ -85,10 +101,29 @@ def test_prose_that_does_not_end_is_full() -> None:
     assert len(outlined.tokens) == len(PROMPT) + 3 + 5
 
 
+def test_a_list_grows_by_names_and_is_ended() -> None:
+    """A name twice, prose before the end, a list that is longer than what was reserved."""
+    draft = Draft(naming())
+    draft.take(10)
+    assert [token for token in range(100) if draft.allows(token)] == sorted(LIST.tokens)
+    for name in ("steady noise", "packet loss"):
+        draft.take(LIST.token[name])
+    assert set(LIST.tokens) - set(draft.candidates) == set(tokens("steady noise", "wind", "water", "packet loss"))
+    draft.take(30)
+    assert isinstance(draft.step, Write)
+    assert grown(naming(), 10, *tokens("hum", "stutter"), 30, 20, 12, STOP)[-4:] == [30, 20, 10, STOP]
+    six = tokens("wind", "water", "hum", "clipping", "packet loss", "stutter")
+    assert grown(naming(), 10, *six) == [10, *six, 30]
+    assert len(six) == MOST
+    unclear = tokens("unclear noise", "unclear colour", "unclear flow", "unclear level")
+    assert grown(naming(), 10, *unclear) == [10, *unclear, 30], "nothing is left to be named"
+
+
 def test_the_longest_answer_is_reserved() -> None:
     """Of two branches the longer."""
     assert Draft(rating()).longest == len(PROMPT) + 2 + 1 + 8
     assert Draft(arguing()).longest == len(PROMPT) + 1 + 2 + 20
+    assert Draft(naming()).longest == len(PROMPT) + 1 + MOST + 1 + MAX_DESCRIPTION_TOKENS
     shorter = Draft(arguing())
     shorter.take(41)
     assert shorter.longest == len(PROMPT) + 1 + 1 + 20
@@ -115,6 +150,9 @@ CHOICES = [
     (rating(), (12, 10, 11, STOP)),
     (arguing(), (40, 23, FULL_STOP)),
     (arguing(), (41, 23, 22, FULL_STOP)),
+    (naming(), (12, 30, 20, STOP)),
+    (naming(), (12, *tokens("hum", "unclear noise", "packet loss"), 30, 20, 11, STOP)),
+    (naming(), (12, *tokens("wind", "water", "hum", "clipping", "packet loss", "stutter"), 20, STOP)),
 ]
 
 
@@ -140,6 +178,15 @@ def test_an_answer_off_the_template_is_refused(place: int) -> None:
     answer[place] = 12 if place == 4 else 77
     with pytest.raises(ValueError, match=f"template at token {place}"):
         chosen(rating(), answer)
+
+
+@pytest.mark.parametrize("names", [("hum", "hum"), ("steady noise", "wind"), ("unclear flow", "stutter")])
+def test_a_list_that_could_not_be_written_is_refused(names: tuple[str, str]) -> None:
+    """Training on a list that the engine never writes; prose in it."""
+    with pytest.raises(ValueError, match="template at token 2"):
+        chosen(naming(), [12, *tokens(*names), 30, 20, STOP])
+    with pytest.raises(ValueError, match="template at token 1"):
+        chosen(naming(), [12, 20, 30, 20, STOP])
 
 
 def test_nothing_follows_the_end_and_the_outline_is_kept() -> None:

@@ -7,12 +7,14 @@ import pytest
 from tokenizers import Tokenizer
 
 from sqe_fast.answer.argument import WEIGHINGS
-from sqe_fast.answer.program import Force, Read, Write
+from sqe_fast.answer.causes import END
+from sqe_fast.answer.program import Force, List, Read, Write
 from sqe_fast.answer.scale import NUMBER_TOKENS, NUMBER_VALUES, verdict
-from sqe_fast.answer.template import AUDIO_TOKEN, IM_END, SPECIAL_TOKENS, PromptBuilder, conclusion
+from sqe_fast.answer.template import AUDIO_TOKEN, IM_END, SPECIAL_TOKENS, PromptBuilder, cause_tokens, conclusion
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import RATINGS, Ratings
 from tests.support.small_tokenizer import TEXTS, small_tokenizer
+from tests.support.stocks import STOCK, causes
 
 A = Ratings(noisiness=1.0, coloration=2.26, discontinuity=3.34, loudness=5.0, mos=2.4, mos_std=0.3)
 B = Ratings(noisiness=4.1, coloration=4.2, discontinuity=4.3, loudness=4.4, mos=4.5, mos_std=0.3)
@@ -30,6 +32,12 @@ def prompts() -> PromptBuilder:
     return PromptBuilder(small_tokenizer())
 
 
+@pytest.fixture(scope="module")
+def listing() -> PromptBuilder:
+    """Of a checkpoint that lists causes."""
+    return PromptBuilder(small_tokenizer(), STOCK)
+
+
 def test_every_rating_and_marker_is_one_token(prompts: PromptBuilder) -> None:
     """A rating in two tokens has no distribution that one step could read."""
     assert len(NUMBER_TOKENS) == 41
@@ -43,6 +51,24 @@ def test_a_tokenizer_without_the_ratings_is_refused() -> None:
     tokenizer = Tokenizer.from_str(small_tokenizer().to_str().replace('" 3.4"', '" 3_4"'))
     with pytest.raises(ValueError, match=r"' 3\.4' as one token"):
         PromptBuilder(tokenizer)
+
+
+def test_every_cause_is_one_token(listing: PromptBuilder) -> None:
+    """A cause in two tokens has no probability that one step could read; one without a space merges into a word."""
+    texts = cause_tokens(causes())
+    assert texts[:2] == (" steady noise", " wind")
+    assert texts[-1] == "\n"
+    assert {len(listing.encode(text)) for text in texts} == {1}
+    [step] = [step for step in listing.rate(3, describe=False).steps if isinstance(step, List)]
+    assert step.tokens == tuple(listing.encode(text)[0] for text in texts)
+
+
+def test_a_tokenizer_without_the_causes_is_refused() -> None:
+    """Numbers alone are served without a list; a stock that the tokenizer does not know is not."""
+    tokenizer = Tokenizer.from_str(small_tokenizer().to_str().replace('" packet loss"', '" packet-loss"'))
+    assert PromptBuilder(tokenizer).template == "numbers-first"
+    with pytest.raises(ValueError, match=r"' packet loss' as one token to serve the 'numbers-causes'"):
+        PromptBuilder(tokenizer, STOCK)
 
 
 def test_numbers_are_rounded_and_clipped(prompts: PromptBuilder) -> None:
@@ -112,6 +138,35 @@ def test_rating_reads_five_times_and_describes_on_request(prompts: PromptBuilder
     assert isinstance(write, Write)
     assert write.numbers == ("mos",)
     assert write.stop == prompts.encode(IM_END)[0]
+
+
+@pytest.mark.parametrize("description", DESCRIPTIONS)
+def test_causes_stand_between_numbers_and_prose(listing: PromptBuilder, description: str) -> None:
+    """A list that training and engine place differently; one whose tokens merge with what stands beside them."""
+    answer = listing.rate_answer(A, description, ["packet loss", "hum"])
+    text = " 1.0 2.3 3.3 5.0 2.4 packet loss hum\n" + description + IM_END
+    assert listing.tokenizer.decode(list(answer), skip_special_tokens=False) == text
+    assert listing.encode(text) == answer
+    described = listing.describe(9, A, ["packet loss", "hum"])
+    assert (*described.tokens, *listing.encode(description), listing.stop) == (*listing.rate_prompt(9), *answer)
+    assert listing.rate_answer(A, description) == PromptBuilder(small_tokenizer()).rate_answer(A, description)
+
+
+def test_a_list_is_read_before_prose(listing: PromptBuilder) -> None:
+    """A newline forced behind the list's own; no list where only scores are asked for."""
+    plain, described = listing.rate(9, describe=False), listing.rate(9, describe=True)
+    assert plain.steps == described.steps[:6]
+    assert isinstance(plain.steps[5], List)
+    assert plain.steps[5].token[END] == listing.encode("\n")[0]
+    [write] = described.steps[6:]
+    assert isinstance(write, Write)
+
+
+def test_a_given_list_holds_what_can_be_read(listing: PromptBuilder, prompts: PromptBuilder) -> None:
+    """Prose under a list that the engine never writes; names where the checkpoint knows none."""
+    names = ["steady noise", "wind", "hum", "hum"]
+    assert listing.tokenizer.decode(list(listing.listing(names))) == " steady noise hum\n"
+    assert prompts.listing(names) == prompts.listing() == prompts.encode("\n")
 
 
 def test_every_program_continues_an_answer_as_it_was_learnt(prompts: PromptBuilder) -> None:

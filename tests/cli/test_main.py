@@ -318,6 +318,7 @@ def test_the_table_fits_and_its_columns_stand_under_their_heads(width: int) -> N
         assert lines[0].index(head) + len(head) == lines[1].index(value) + len(value)
     assert "discontinuity" in lines[0] if width >= 100 else "breaks" in lines[0]
     assert any(line.startswith("…") and "end.wav" in line for line in lines)
+    assert "    causes: packet loss (97%), unclear noise (50%)" in lines
     assert "    flags: clipped=0.120, no_speech" in lines
     assert any("too_short: pass at least 0.4 s" in line for line in lines)
 

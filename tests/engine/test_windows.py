@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from sqe_fast import audio
+from sqe_fast.answer.causes import MOST
 from sqe_fast.audio.features import SAMPLE_RATE
-from sqe_fast.engine.pipeline import Score, combine, typical
+from sqe_fast.engine.pipeline import Score, combine, combine_causes, typical
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.results import DIMENSIONS, RATINGS, Ratings
+from sqe_fast.results import DIMENSIONS, RATINGS, Cause, Ratings
 from tests.support.fake_evaluator import (
+    LISTING,
     PROMPTS,
     RATE,
     SAID,
@@ -66,6 +68,37 @@ def test_one_window_is_left_as_it_is() -> None:
         combine([])
 
 
+def cause(name: str, probability: float, dimension: str = "noisiness") -> Cause:
+    return Cause(name, dimension, probability)
+
+
+def test_a_cause_weighs_by_how_long_it_is_heard() -> None:
+    """A hum of one second in half a minute as probable as if it went on; a plain mean over those that heard it."""
+    scores = [
+        Score(0, 30.0, rated(4.0), (cause("hum", 0.8),)),
+        Score(1, 10.0, rated(2.0), (cause("hum", 0.6), cause("wind", 0.8))),
+    ]
+    assert combine_causes(scores) == (cause("hum", pytest.approx(0.75)), cause("wind", pytest.approx(0.2)))
+    assert combine_causes(scores) == combine_causes(scores[::-1])
+
+
+def test_the_cause_that_costs_most_comes_first() -> None:
+    """The likeliest first, though its dimension is hardly worse for it."""
+    clean, noisy = rated(4.0, noisiness=4.8), rated(2.0, noisiness=1.2)
+    scores = [
+        Score(0, 20.0, clean, (cause("wind", 0.9),)),
+        Score(1, 10.0, noisy, (cause("hum", 0.9),)),
+    ]
+    assert [each.name for each in combine_causes(scores)] == ["hum", "wind"]
+
+
+def test_the_causes_of_one_window_are_left_as_they_are() -> None:
+    only = tuple(cause(name, 0.5) for name in "zyx")
+    assert combine_causes([Score(0, 7.7, rated(3.0), only)]) is only
+    many = [Score(n, 1.0, rated(3.0), (cause(f"{n}", 0.9),)) for n in range(9)]
+    assert len(combine_causes(many)) == MOST
+
+
 def test_the_typical_window_is_nearest_to_the_mean() -> None:
     """The best or the worst window described with the ratings of the whole; an index that ignores skipped windows."""
     scores = [Score(window, 1.0, rated(mos)) for window, mos in ((0, 1.0), (2, 3.4), (3, 4.6), (5, 2.6))]
@@ -102,6 +135,21 @@ def test_a_long_recording_is_described_by_its_final_ratings() -> None:
     fake_evaluator(alone).evaluate(windows_of(source, 3)[nearest : nearest + 1], describe=False)
     start = describing.tokens.index(PROMPTS.audio_token_id)
     assert runner.memory[0][start] == alone.memory[0][start]
+
+
+def test_a_long_recording_is_described_under_its_causes() -> None:
+    """The list of one window over the words for the whole."""
+    source = joined(sound(1, 25), sound(2, 25), sound(3, 25))
+    runner = fake_runner()
+    [whole] = fake_evaluator(runner, LISTING).evaluate([source])
+    parts = fake_evaluator(prompts=LISTING).evaluate(windows_of(source, 3), describe=False)
+    heard = {each.name for part in parts for each in part.causes}
+    assert len(heard) > len(parts[0].causes) > 0
+    assert {each.name for each in whole.causes} <= heard
+    assert len(whole.causes) == min(MOST, len(heard))
+    assert whole.ratings is not None
+    names = [each.name for each in whole.causes]
+    assert runner.prefilled[-1].tokens == LISTING.describe(625, whole.ratings, names).tokens
 
 
 def test_windows_share_passes_with_the_other_clips() -> None:

@@ -12,7 +12,8 @@ import pytest
 from transformers import WhisperFeatureExtractor
 
 from sqe_fast import Evaluator, UnusableError
-from sqe_fast.answer.program import Program, Write
+from sqe_fast.answer.causes import MOST
+from sqe_fast.answer.program import List, Program, Write
 from sqe_fast.audio.features import log_mel
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.checkpoint.folder import BUNDLED
@@ -25,9 +26,10 @@ from sqe_fast.results import RATINGS, Evaluation
 from sqe_fast.runners import open_runner
 from tests.golden.clips import golden_clips
 from tests.model.test_adapter import save_adapter
-from tests.support.fake_evaluator import PROMPTS
+from tests.support.fake_evaluator import LISTING, PROMPTS
 from tests.support.hugging_face_answers import HuggingFace
 from tests.support.small_model import SMALL, waveform
+from tests.support.stocks import EAGER
 
 DEVICES = ("cpu", "torch-cpu")
 TOLERANCE = 1e-4
@@ -55,7 +57,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_checkpoint(model, folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     WhisperFeatureExtractor().save_pretrained(folder)
-    (folder / "sqe_fast.json").write_text(json.dumps({"name": "random", "template": "numbers-first"}))
+    (folder / "sqe_fast.json").write_text(json.dumps({"name": "random", "template": LISTING.template}))
+    EAGER.save(folder / "stock.json")
     export(folder)
     return folder
 
@@ -73,11 +76,14 @@ def values(evaluations: list[Evaluation]) -> np.ndarray:
 
 def test_batched_equals_alone(evaluator: Evaluator) -> None:
     """A kernel, a cache or a slot that lets neighbours into an answer."""
-    together = values(evaluator.evaluate(CLIPS, describe=False))
-    alone = values([evaluator.evaluate([clip], describe=False)[0] for clip in CLIPS])
-    assert together.shape == (len(CLIPS), 6)
-    assert np.ptp(together, axis=0).max() > 0.01, "all clips rated alike: nothing was tested"
-    np.testing.assert_allclose(together, alone, rtol=0, atol=TOLERANCE)
+    together = evaluator.evaluate(CLIPS, describe=False)
+    alone = [evaluator.evaluate([clip], describe=False)[0] for clip in CLIPS]
+    assert values(together).shape == (len(CLIPS), 6)
+    assert np.ptp(values(together), axis=0).max() > 0.01, "all clips rated alike: nothing was tested"
+    assert len({evaluation.causes for evaluation in together}) == len(CLIPS), "causes alike: nothing was tested"
+    np.testing.assert_allclose(values(together), values(alone), rtol=0, atol=TOLERANCE)
+    if evaluator.info()["runner"] == "onnx-cpu":
+        assert [evaluation.causes for evaluation in together] == [evaluation.causes for evaluation in alone]
 
 
 def test_the_runners_agree(checkpoint: Path) -> None:
@@ -89,12 +95,12 @@ def test_the_runners_agree(checkpoint: Path) -> None:
     np.testing.assert_allclose(*rated, rtol=0, atol=TOLERANCE)
 
 
-def test_five_ratings_cost_four_passes(evaluator: Evaluator) -> None:
+def test_ratings_cost_four_passes_and_a_list_one_more_than_its_causes(evaluator: Evaluator) -> None:
     """The trace of a real runner, not of a fake."""
-    evaluator.evaluate(CLIPS[:3], describe=False)
+    causes = [evaluation.causes for evaluation in evaluator.evaluate(CLIPS[:3], describe=False)]
     trace = evaluator.trace()
-    assert trace.decode_tokens == 12
-    assert 4 <= trace.decode_steps <= 12
+    assert trace.decode_tokens == sum(4 + min(len(listed) + 1, MOST) for listed in causes)
+    assert trace.decode_steps <= trace.decode_tokens
     assert trace.encoded_clips == 3
 
 
@@ -126,6 +132,25 @@ def test_prose_is_what_hugging_face_generates(checkpoint: Path, device: str) -> 
     assert [result.text_tokens for result in results] == expected
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_causes_are_read_from_hugging_faces_distributions(checkpoint: Path, device: str) -> None:
+    """A list read one position too early, from other candidates, or against a cache that does not hold it."""
+    peer = HuggingFace(checkpoint, LISTING)
+    requests = []
+    for n, (samples, _) in enumerate(CLIPS):
+        tokens = audio_tokens(-(-len(samples) // 160))
+        requests.append(Request(LISTING.rate(tokens, describe=False), (AudioInput(str(n), log_mel(samples)),)))
+    results = Engine(open_runner(checkpoint, Serving(device=device, slots=3, threads=1))).run(requests)
+    step = requests[0].program.steps[-1]
+    assert isinstance(step, List)
+    assert max(len(result.causes) for result in results) > 1
+    for (samples, _), result in zip(CLIPS, results, strict=True):
+        for place, read in enumerate(result.list_reads):
+            candidates = [step.token[name] for name in read.chances]
+            expected = peer.chances(samples, result.tokens[: len(RATINGS) + place], candidates)
+            np.testing.assert_allclose(list(read.chances.values()), expected, rtol=0, atol=TOLERANCE)
+
+
 def test_comparing_is_symmetric(evaluator: Evaluator) -> None:
     """Swapped calls on a real model: slots and rounding must not show."""
     there = evaluator.compare(CLIPS[0], CLIPS[1], describe=False)
@@ -138,7 +163,7 @@ def test_comparing_is_symmetric(evaluator: Evaluator) -> None:
 
 def test_damaged_files_are_refused_by_name(checkpoint: Path, tmp_path: Path) -> None:
     """Weights or a tokenizer exchanged under a model's name."""
-    for name in ("model.safetensors", "tokenizer.json", "decoder.onnx"):
+    for name in ("model.safetensors", "tokenizer.json", "stock.json", "decoder.onnx"):
         folder = tmp_path / name
         folder.mkdir()
         for file in checkpoint.iterdir():

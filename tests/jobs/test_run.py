@@ -93,9 +93,14 @@ def test_jsonl_has_the_documented_keys() -> None:
     assert row["file"] == "ü.wav"
     assert row["mos"] == pytest.approx(mos_of("ü.wav"))
     assert row["flags"] == ["clipped=0.120", "no_speech"]
+    assert row["causes"] == [
+        {"name": "packet loss", "dimension": "discontinuity", "probability": 0.973},
+        {"name": "unclear noise", "dimension": "noisiness", "probability": 0.5},
+    ]
     failed = json.loads(jsonl_line(FakeScorer().evaluation("bad.wav"), {}))
     assert failed["error"]["code"] == ErrorCode.TOO_SHORT
     assert failed["mos"] is None
+    assert failed["causes"] == []
 
 
 def test_csv_is_one_line_a_row() -> None:
@@ -105,6 +110,7 @@ def test_csv_is_one_line_a_row() -> None:
     row = dict(zip(COLUMNS, values, strict=True))
     assert row["file"] == 'a,"b"\\n.wav'
     assert row["flags"] == "clipped=0.120;no_speech"
+    assert row["causes"] == "packet loss=0.973;unclear noise=0.500"
     assert row["description"].endswith('a hiss, "loud",\\nunder the voice.')
 
 

@@ -15,7 +15,10 @@ import numpy as np
 import pytest
 import torch
 
+from sqe_fast.answer.program import List, Program, Write
 from sqe_fast.checkpoint.hashes import write_hashes
+from sqe_fast.engine.engine import Engine
+from sqe_fast.engine.sequence import Request
 from sqe_fast.export.graph import stored_tensors
 from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.options import Serving
@@ -33,6 +36,7 @@ from sqe_fast.runners.base import (
 )
 from sqe_fast.runners.torch_runner import TorchRunner
 from tests.support.small_model import AUDIO_TOKEN, random_clip
+from tests.support.stocks import EAGER
 
 RUNNERS = ("onnx-cpu", "torch-cpu", "triton-cpu")
 """By `RunnerInfo.name`. The last are the GPU's kernels in Triton's interpreter."""
@@ -256,6 +260,21 @@ def test_some_read_some_write_and_some_ask_nothing(runner: Runner, turn: int) ->
     steps = [SlotStep(slot, len(text), (20,), asks[slot]) for slot, text in enumerate(TEXTS)]
     for found, expected in zip(runner.decode(steps), alone, strict=True):
         assert_same_answer(found, expected, BATCH_TOLERANCE[runner.info.name])
+
+
+def test_a_list_beside_prose_is_as_alone(runner: Runner) -> None:
+    """A list that shrinks as it grows: each read has other candidates than the one before, and than the prose."""
+    names = List(EAGER.causes, tuple(range(20, 20 + len(EAGER.causes.entries))))
+    prose = Write((), 1, frozenset(), frozenset(range(2, 100)), max_tokens=4)
+    listing, writing = Request(Program(TEXTS[0], (names,)), ()), Request(Program(TEXTS[2], (prose,)), ())
+    _, found = Engine(runner).run([writing, listing])
+    [expected] = Engine(runner).run([listing])
+    assert len(found.causes) > 1
+    assert found.tokens == expected.tokens
+    for seen, read in zip(found.list_reads, expected.list_reads, strict=True):
+        assert list(seen.chances) == list(read.chances)
+        chances = (np.array(list(each.chances.values()), np.float32) for each in (seen, read))
+        assert_same_answer(*chances, BATCH_TOLERANCE[runner.info.name])
 
 
 def test_a_read_reads_its_candidates_rows_of_the_head_alone(runner: Runner, exported: Path, tmp_path: Path) -> None:

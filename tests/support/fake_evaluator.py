@@ -12,9 +12,12 @@ from sqe_fast.engine.engine import Priority
 from sqe_fast.evaluator import Evaluator
 from tests.support.fake_runner import FakeRunner, History, Script
 from tests.support.small_tokenizer import small_tokenizer
+from tests.support.stocks import EAGER
 
 RATE = 16_000
 PROMPTS = PromptBuilder(small_tokenizer())
+LISTING = PromptBuilder(small_tokenizer(), EAGER)
+"""Lists causes between ratings and prose."""
 SAID = "Packet loss breaks the word, so the overall MOS is 1.0."
 MODEL = "fake@0123456789ab"
 
@@ -22,10 +25,14 @@ Source = tuple[np.ndarray, int]
 
 
 def prose(text: str = SAID, stops: bool = True) -> Script:
-    """After a rating line's newline or a verdict's conclusion: this text, then the stop, or the last word for ever."""
+    """After the newline of a rating line or list, or a verdict's conclusion: this text, then the stop, or the last word
+    for ever."""
     words = PROMPTS.encode(text) + ((PROMPTS.stop,) if stops else ())
     newline = PROMPTS.encode("\n")[0]
-    openings = dict.fromkeys(PROMPTS.number_ids, 0)  # tokens between the newline and the prose, by what precedes it
+    named = map(LISTING.listing, ([name] for name in EAGER.causes.dimension))
+    openings = dict.fromkeys(
+        (*PROMPTS.number_ids, *(token for token, _ in named)), 0
+    )  # tokens between the newline and the prose, by what precedes it
     for verdict, token in PROMPTS.verdict_ids.items():
         openings[token] = len(PROMPTS.encode(f"\n{conclusion(verdict, 1.0, 1.0)}")) - 1
 
@@ -49,8 +56,8 @@ def fake_runner(slots: int = 4, script: Script | None = None, max_length: int = 
     )
 
 
-def fake_evaluator(runner: FakeRunner | None = None) -> Evaluator:
-    return Evaluator(runner or fake_runner(), PROMPTS, model=MODEL)
+def fake_evaluator(runner: FakeRunner | None = None, prompts: PromptBuilder = PROMPTS) -> Evaluator:
+    return Evaluator(runner or fake_runner(), prompts, model=MODEL)
 
 
 def sound(seed: int, seconds: float = 1.0) -> Source:

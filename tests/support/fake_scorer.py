@@ -6,7 +6,9 @@ import zlib
 from collections.abc import Callable
 
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.results import Comparison, Evaluation, Ratings
+from sqe_fast.results import Cause, Comparison, Evaluation, Ratings
+
+CAUSES = (Cause("packet loss", "discontinuity", 0.97254), Cause("unclear noise", "noisiness", 0.5))
 
 
 class FakeBatch:
@@ -56,7 +58,7 @@ class FakeScorer:
         mos = mos_of(file)
         ratings = Ratings(4.25, 3.0, 2.0, 1.5, mos, 0.4)
         prose = f'Overall {mos:.1f}: a hiss, "loud",\nunder the voice.' if describe else None
-        return Evaluation(file, ratings, (), prose, ("clipped=0.120", "no_speech"), 5.25, self.model)
+        return Evaluation(file, ratings, CAUSES, prose, ("clipped=0.120", "no_speech"), 5.25, self.model)
 
     def compare(self, a: str, b: str, describe: bool = True) -> Comparison:
         sides = self.evaluation(a, False), self.evaluation(b, False)

@@ -12,19 +12,25 @@ import torch
 from torch import Tensor
 from transformers import Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
 
-from sqe_fast.answer.program import MAX_DESCRIPTION_TOKENS
+from sqe_fast.answer.program import Draft
 from sqe_fast.answer.scale import NUMBER_VALUES
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.audio.features import SAMPLE_RATE, frame_count
 from sqe_fast.checkpoint.config import audio_tokens
-from sqe_fast.results import RATINGS
 
 Wave = npt.NDArray[np.float32]
 """Samples at 16 kHz."""
 
 
-def most_tokens(describe: bool) -> int:
-    return len(RATINGS) + (1 + MAX_DESCRIPTION_TOKENS if describe else 0)
+def most_tokens(prompts: PromptBuilder, describe: bool) -> int:
+    """Of an answer to the rating prompt."""
+    program = prompts.rate(1, describe=describe)
+    return Draft(program).longest - len(program.tokens)
+
+
+def last_token(prompts: PromptBuilder, describe: bool) -> int:
+    """What ends such an answer: the stop, or without prose the list's own end."""
+    return prompts.stop if describe or prompts.stock is None else prompts.listing()[-1]
 
 
 class HuggingFace:
@@ -49,21 +55,23 @@ class HuggingFace:
     def first_ratings(self, clips: Sequence[Wave]) -> list[float]:
         """The expectation of the first rating over its 41 number tokens, one clip at a time."""
         values = torch.tensor(NUMBER_VALUES, dtype=torch.float64)
-        found = []
-        for clip in clips:
-            logits = self._model(**self._inputs([clip], ())).logits[0, -1, list(self._prompts.number_ids)]
-            found.append(float(logits.double().cpu().softmax(-1) @ values))
-        return found
+        return [float(self.chances(clip, (), self._prompts.number_ids) @ values) for clip in clips]
+
+    @torch.inference_mode()
+    def chances(self, clip: Wave, given: Sequence[int], candidates: Sequence[int]) -> Tensor:
+        """Softmax over the candidates of what follows the rating prompt and `given`: [len(candidates)] float64."""
+        logits = self._model(**self._inputs([clip], given)).logits[0, -1, list(candidates)]
+        return logits.double().cpu().softmax(-1)
 
     @torch.inference_mode()
     def answers(self, clips: Sequence[Wave], *, describe: bool, given: Sequence[int] = ()) -> list[tuple[int, ...]]:
-        """The greedy answer to each clip's rating prompt, after the tokens `given`: numbers and, where asked, prose, up
-        to the stop token. All clips are one batch."""
+        """The greedy answer to each clip's rating prompt, after the tokens `given`: numbers, causes and, where asked,
+        prose, up to what ends it. All clips are one batch."""
         inputs = self._inputs(clips, given)
-        stop = self._prompts.stop
+        stop = last_token(self._prompts, describe)
         written = self._model.generate(
             **inputs,
-            max_new_tokens=most_tokens(describe) - len(given),
+            max_new_tokens=most_tokens(self._prompts, describe) - len(given),
             do_sample=False,
             eos_token_id=stop,
             pad_token_id=stop,

@@ -1,11 +1,13 @@
-"""A tokenizer of the kind that a checkpoint holds: byte-level BPE, markers, one token a rating. Learnt at once."""
+"""A tokenizer of the kind that a checkpoint holds: byte-level BPE, markers, one token a rating or a cause. Learnt at
+once."""
 
 from __future__ import annotations
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from sqe_fast.answer.scale import NUMBER_TOKENS
-from sqe_fast.answer.template import COMPARE_TASK, RATE_TASK, SPECIAL_TOKENS
+from sqe_fast.answer.template import COMPARE_TASK, NEWLINE, RATE_TASK, SPECIAL_TOKENS, cause_tokens
+from tests.support.stocks import causes
 
 TEXTS = (
     "user\n", "assistant\n", "A:", "B:", f"\n{RATE_TASK}", f"\n{COMPARE_TASK}",
@@ -26,5 +28,6 @@ def small_tokenizer() -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator([*TEXTS] * 4, trainer)
-    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in NUMBER_TOKENS])
+    names = [token for token in cause_tokens(causes()) if token != NEWLINE]
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in (*NUMBER_TOKENS, *names)])
     return tokenizer

@@ -26,3 +26,6 @@ def causes(kinds: tuple[Kind, ...] = KINDS, **reading: Calibration) -> Causes:
 
 
 STOCK = Stock(causes())
+UNSURE = Calibration(threshold=0.15)
+EAGER = Stock(Causes(KINDS, dict.fromkeys(NAMES, UNSURE) | {END: Calibration(threshold=0.4)}))
+"""Names what is not sure at all, so that a model of random weights lists something."""
