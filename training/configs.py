@@ -39,12 +39,15 @@ class Corpus(Stage):
     """Degrade the clean speech of this folder, which holds clean/, noise/ and rir/, each with its sources.csv."""
     nisqa: Path | None = None
     """Read the NISQA corpus in this folder instead."""
-    train: int = 12_000
+    train: int = 24_000
     """Simulated clips to train on."""
-    validation: int = 400
+    validation: int = 600
     """Simulated clips to watch the training on."""
-    test: int = 600
+    test: int = 1_200
     """Simulated clips to evaluate on."""
+    judge: bool = True
+    """Ask the judges about simulated clips that labels.csv.gz does not hold. Without, clips are made now and judged by
+    a later run."""
     workers: int = 2
     """Processes."""
 

@@ -27,6 +27,8 @@ class Stream(IntEnum):
     """Which degradations."""
     CLIP_STAGE = 52
     """What happens within a stage: its place in the recipe."""
+    WITNESS = 54
+    """The raters that PLCMOS stands in for. The clip has no say in it: the seed is 0."""
 
     TOKENIZER_TEXTS = 1
     """Of which captions the small tokenizer is learnt."""

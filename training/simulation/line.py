@@ -1,4 +1,4 @@
-"""Stages of the microphone and the line: overload, modulated noise, band limits, level, automatic gain."""
+"""Families of the microphone and the line: overload, modulated noise, band limits."""
 
 from __future__ import annotations
 
@@ -9,28 +9,41 @@ from scipy import signal as dsp
 
 from training.simulation.library import Library
 from training.simulation.measures import (
-    FRAME,
     SAMPLE_RATE,
     Signal,
-    active_frames,
     active_level,
-    frame_power,
     signal_to_distortion,
 )
 from training.simulation.stage import Degradation, Done, Family, Materials, Params, Place, Rng, to_level
 
+INAUDIBLE_DB = 45.0
+"""Distortion so far below the speech is no cause."""
+
+
+OVERLOADS = {"hard": 0.5, "soft": 0.25, "asymmetric": 0.25}
+"""Kinds of overload, and how often they are met."""
+
 
 def _draw_overload(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
-    return {"headroom_db": float(np.interp(severity, [0, 1], [12, -12]))}
+    kind = str(rng.choice(list(OVERLOADS), p=list(OVERLOADS.values())))
+    return {"kind": kind, "headroom_db": float(np.interp(severity, [0, 1], [12, -12]))}
 
 
 def overload(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Done:
-    """Hard clipping `headroom_db` (dB) above the active level, then back to the level there was. `distortion_db`:
-    signal to distortion ratio."""
+    """Overload `headroom_db` (dB) above the active level: cut off ("hard"), bent (tanh, "soft"), or cut off on one side
+    9 dB sooner than on the other ("asymmetric"); then back to the level there was. `distortion_db`: signal to
+    distortion ratio, dB."""
     threshold = 10 ** ((active_level(speech) + params["headroom_db"]) / 20)
-    clipped = np.clip(speech, -threshold, threshold)
-    measures = {"distortion_db": signal_to_distortion(speech, clipped)}
-    return to_level(clipped, active_level(speech)), (Degradation("overload", "hard", "clipping", measures),)
+    if params["kind"] == "soft":
+        bent = threshold * np.tanh(speech / threshold)
+    else:
+        bent = np.clip(speech, -threshold, threshold * (2.8 if params["kind"] == "asymmetric" else 1))
+        bent = bent - np.mean(bent)
+    distortion = signal_to_distortion(speech, bent)
+    overloaded = to_level(bent, active_level(speech))
+    if distortion > INAUDIBLE_DB:
+        return overloaded, ()
+    return overloaded, (Degradation("overload", params["kind"], "clipping", {"distortion_db": distortion}),)
 
 
 def _draw_mnru(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
@@ -47,11 +60,12 @@ def mnru(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Done
 
 def _draw_band(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
     lot = rng.random()
-    if lot < 0.25:
-        return {"low_hz": 300.0, "high_hz": 3400.0}
-    if lot < 0.45:
-        return {"low_hz": float(np.interp(severity, [0, 1], [150, 2000])), "high_hz": 8000.0}
-    return {"low_hz": 0.0, "high_hz": float(np.exp(np.interp(severity, [0, 1], np.log([7000, 900]))))}
+    if lot < 0.3:
+        low = float(np.interp(severity, [0, 0.4, 1], [180, 300, 600]))
+        return {"low_hz": low, "high_hz": float(np.interp(severity, [0, 0.4, 1], [5000, 3400, 2200]))}
+    if lot < 0.5:
+        return {"low_hz": float(np.exp(np.interp(severity, [0, 1], np.log([200, 2000])))), "high_hz": 8000.0}
+    return {"low_hz": 0.0, "high_hz": float(np.exp(np.interp(severity, [0, 1], np.log([6500, 900]))))}
 
 
 def band(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Done:
@@ -68,43 +82,8 @@ def band(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Done
     return filtered, (Degradation("band", name, name, {"low_hz": low, "high_hz": high}),)
 
 
-def _draw_level(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
-    if rng.random() < 0.2:
-        return {"level_dbov": float(np.interp(severity, [0, 1], [-15, -3]))}
-    return {"level_dbov": float(np.interp(severity, [0, 1], [-30, -65]))}
-
-
-def level(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Done:
-    """Gain that brings the active level (ITU-T P.56) to `level_dbov` (dBov). `level_dbov`: the same."""
-    wanted = float(params["level_dbov"])
-    name = "high level" if wanted > -16 else "low level"
-    return to_level(speech, wanted), (Degradation("level", "gain", name, {"level_dbov": wanted}),)
-
-
-def _draw_pumping(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
-    return {"depth_db": float(np.interp(severity, [0, 1], [2, 14]))}
-
-
-def pumping(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Done:
-    """Automatic gain that overreacts: it rises in pauses, ducks when speech returns, and wanders, with a standard
-    deviation of `depth_db` (dB); level kept. `gain_std_db`: standard deviation of the gain over active frames."""
-    frames = speech.size // FRAME + 1
-    wander = dsp.lfilter([1 - 0.98], [1, -0.98], rng.standard_normal(frames + 200))[200:]
-    loudness = 10 * np.log10(np.append(frame_power(speech), 0.0)[:frames] + 1e-9)
-    chased = dsp.lfilter([1 - 0.96], [1, -0.96], loudness - loudness.mean())
-    gain_db = wander / wander.std() - chased / max(float(chased.std()), 1e-3)
-    gain_db *= params["depth_db"] / gain_db.std()
-    smooth = np.interp(np.arange(speech.size), np.arange(frames) * FRAME + FRAME / 2, gain_db)
-    pumped = to_level((speech * 10 ** (smooth / 20)).astype(np.float32), active_level(speech))
-    active = active_frames(speech)
-    spread = float(np.std(gain_db[: active.size][active])) if active.any() else 0.0
-    return pumped, (Degradation("pumping", "gain", "uneven level", {"gain_std_db": spread}),)
-
-
 FAMILIES = (
     Family("overload", Place.MICROPHONE, 1.0, _draw_overload, overload),
     Family("mnru", Place.CODING, 0.6, _draw_mnru, mnru),
     Family("band", Place.MICROPHONE, 1.5, _draw_band, band),
-    Family("level", Place.RECEIVER, 1.5, _draw_level, level),
-    Family("pumping", Place.CLEANING, 0.6, _draw_pumping, pumping),
 )

@@ -19,12 +19,13 @@ def decibel(power: float) -> float:
 
 
 def active_level(signal: Signal) -> float:
-    """Active speech level in dBov (0 dBov: a full-scale square wave), ITU-T P.56 method B."""
-    envelope = np.abs(signal.astype(np.float64))
+    """Active speech level in dBov (0 dBov: a full-scale square wave), ITU-T P.56 method B; an offset counts nothing."""
+    signal = signal.astype(np.float64) - np.mean(signal, dtype=np.float64)
+    envelope = np.abs(signal)
     smoothing = np.exp(-1 / (0.03 * SAMPLE_RATE))
     envelope = lfilter([1 - smoothing], [1, -smoothing], envelope)
     envelope = lfilter([1 - smoothing], [1, -smoothing], envelope)[::_ENVELOPE_STEP]
-    energy = float(np.sum(signal.astype(np.float64) ** 2))
+    energy = float(np.sum(signal**2))
     if energy == 0:
         return -120.0
     hangover = int(0.2 * SAMPLE_RATE) // _ENVELOPE_STEP
@@ -41,7 +42,7 @@ def active_level(signal: Signal) -> float:
             if previous_gap is None or previous_level is None:
                 return level
             share = -previous_gap / (gap - previous_gap)  # interpolate to the threshold 15.9 dB below the level
-            return previous_level + share * (level - previous_level)
+            return float(previous_level + share * (level - previous_level))
         previous_gap, previous_level = gap, level
     return decibel(energy / signal.size)
 
@@ -56,8 +57,28 @@ def frame_power(signal: Signal | npt.NDArray[np.float64]) -> npt.NDArray[np.floa
 def active_frames(signal: Signal) -> npt.NDArray[np.bool_]:
     """20 ms frames within 25 dB of the loudest 5 % of them: where there is speech to lose."""
     power = frame_power(signal)
+    if not power.size:
+        return np.zeros(0, bool)
     active: npt.NDArray[np.bool_] = power > np.quantile(power, 0.95) * 10**-2.5
     return active
+
+
+def active_samples(signal: Signal) -> npt.NDArray[np.bool_]:
+    """[n]: the samples of `active_frames`."""
+    active = np.zeros(signal.size, bool)
+    frames = active_frames(signal)
+    active[: frames.size * FRAME] = np.repeat(frames, FRAME)
+    return active
+
+
+def gain_measures(speech: Signal, gain_db: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Of a gain in dB at each sample, over the active frames of `speech`: standard deviation and range (from the 2 %
+    to the 98 % quantile)."""
+    heard = gain_db[active_samples(speech)]
+    if not heard.size:
+        return {"gain_std_db": 0.0, "gain_range_db": 0.0}
+    low, high = np.quantile(heard, [0.02, 0.98])
+    return {"gain_std_db": float(np.std(heard)), "gain_range_db": float(high - low)}
 
 
 def _a_weighting(size: int) -> npt.NDArray[np.float64]:
@@ -182,3 +203,38 @@ def _active_spectra(before: Signal, after: Signal) -> tuple[npt.NDArray[np.float
     power = spectra[0].sum(axis=1)
     active = power > power.max() * 10**-3.5
     return spectra[0][active], spectra[1][active]
+
+
+_BAND_DB = 50.0
+"""A band holds speech where it is within this of the strongest."""
+
+
+def band_edges(signal: Signal) -> tuple[float, float]:
+    """(low, high) in Hz between which the signal has something: the bins (31 Hz) whose 95 % quantile of power over the
+    frames lies within 50 dB of the strongest. Noise beyond a band limit widens it."""
+    frames = np.lib.stride_tricks.sliding_window_view(signal.astype(np.float64), 512)[::256] * np.hanning(512)
+    power = np.quantile(np.abs(np.fft.rfft(frames, axis=1)) ** 2, 0.95, axis=0)[1:]
+    within = np.flatnonzero(power > power.max() * 10 ** (-_BAND_DB / 10))
+    if not within.size:
+        return 0.0, 0.0
+    return float(within[0] * SAMPLE_RATE / 512), float((within[-1] + 1) * SAMPLE_RATE / 512)
+
+
+def silent_share(signal: Signal) -> float:
+    """Share of 20 ms frames in which nothing moves: digital silence, with or without an offset."""
+    whole = signal[: signal.size // FRAME * FRAME].reshape(-1, FRAME)
+    return float(np.mean(np.ptp(whole, axis=1) == 0))
+
+
+def clip_measures(signal: Signal) -> dict[str, float]:
+    """Of a whole clip: `level_dbov`, active level (ITU-T P.56); `floor_db`, dB from the speech to the level in pauses,
+    A-weighted, at most 75; `low_hz`, `high_hz`, the band it fills; `silent_share`, share of digital silence."""
+    centred = signal - np.mean(signal, dtype=np.float64).astype(np.float32)
+    low, high = band_edges(centred)
+    return {
+        "level_dbov": active_level(signal),
+        "floor_db": a_weighted_gap(centred),
+        "low_hz": low,
+        "high_hz": high,
+        "silent_share": silent_share(signal),
+    }

@@ -13,6 +13,7 @@ import numpy as np
 
 from training.simulation import (
     acoustics,
+    calls,
     coded_loss,
     enhancement,
     jitter,
@@ -26,10 +27,19 @@ from training.simulation.measures import Signal, signal_to_distortion
 from training.simulation.stage import Degradation, Family, Materials, Params
 from training.streams import Stream, stream
 
-_MODULES = (rooms, acoustics, line, speech_gate, enhancement, speech_codecs, coded_loss, network, jitter)
+_MODULES = (
+    rooms,
+    acoustics,
+    line,
+    speech_gate,
+    enhancement,
+    speech_codecs,
+    coded_loss,
+    network,
+    jitter,
+    calls,
+)
 FAMILIES: dict[str, Family] = {family.name: family for module in _MODULES for family in module.FAMILIES}
-OVERLOADED_DB = 45.0
-"""Peaks beyond full scale are cut; as clipping it is recorded where the distortion is within this of the speech."""
 
 
 class Step(NamedTuple):
@@ -58,7 +68,7 @@ def run_stages(clean: Signal, recipe: Sequence[Params], materials: Materials, se
         signal = after
     limited = np.clip(signal, -1, 1).astype(np.float32)
     distortion = signal_to_distortion(signal, limited) if limited.any() else np.inf
-    if distortion < OVERLOADED_DB:
+    if distortion < line.INAUDIBLE_DB:
         overload = Degradation("overload", "receiver", "clipping", {"distortion_db": distortion})
         steps.append(Step(signal, limited, (overload,)))
     elif steps:

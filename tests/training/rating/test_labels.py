@@ -7,75 +7,81 @@ import pytest
 import soundfile as sf
 
 from tests.support.speech import talk
-from training.rating import labels
-from training.rating.raters import Label, Opinion
-from training.simulation.simulate import run_stages
-from training.simulation.stage import Materials
+from training.rating import judges, labels
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-RECIPE = (
-    {"stage": "noise", "kind": "white", "snr_db": 30.0},
-    {"stage": "mnru", "q_db": 14.0},
-    {"stage": "loss", "kind": "silence", "rate": 0.15, "burst": 2.0},
-    {"stage": "level", "level_dbov": -26.0},
-)
+RECIPE = ({"family": "mnru", "q_db": 14.0}, {"family": "level", "level_dbov": -26.0})
 
 
 def test_the_table_reads_back_as_written_and_is_the_same_bytes(tmp_path: Path) -> None:
-    rows = [
-        (7, 123, Label(3.25, (Opinion(2.5, 4.1, 3.0), Opinion(None, 3.0, 2.25)))),
-        (3, 9, Label(4.5, ())),
-    ]
-    labels.write(rows, tmp_path / "a.csv.gz")
-    labels.write(reversed(rows), tmp_path / "b.csv.gz")
-    assert labels.read(tmp_path / "a.csv.gz") == {seed: (recipe, label) for seed, recipe, label in rows}
+    table = {
+        7: (123, {"distill_mos": 3.25, "sig": 2.5, "bak": 4.125, "ovrl": 3.0, "plcmos": 2.25}),
+        3: (9, {"distill_mos": 4.5, "sig": 3.5, "bak": 4.0, "ovrl": 3.25}),
+    }
+    labels.write(table, tmp_path / "a.csv.gz")
+    labels.write(dict(reversed(table.items())), tmp_path / "b.csv.gz")
+    assert labels.read(tmp_path / "a.csv.gz") == table
     assert (tmp_path / "a.csv.gz").read_bytes() == (tmp_path / "b.csv.gz").read_bytes()
     assert labels.read(tmp_path / "none.csv.gz") == {}
 
 
 def test_the_checksum_follows_everything_a_clip_is_made_of() -> None:
-    found = {
-        labels.checksum(RECIPE, "a.flac", 0, 100),
-        labels.checksum(RECIPE, "b.flac", 0, 100),
-        labels.checksum(RECIPE, "a.flac", 1, 100),
-        labels.checksum(RECIPE, "a.flac", 0, 101),
-        labels.checksum(RECIPE[:-1], "a.flac", 0, 100),
-    }
-    assert len(found) == 5
+    made_of = [
+        (RECIPE, ("a.flac",), 0, 100),
+        (RECIPE, ("a.flac", "b.flac"), 0, 100),
+        (RECIPE, ("b.flac", "a.flac"), 0, 100),
+        (RECIPE, ("a.flac",), 1, 100),
+        (RECIPE, ("a.flac",), 0, 101),
+        (RECIPE[:-1], ("a.flac",), 0, 100),
+    ]
+    assert len({labels.checksum(*each) for each in made_of}) == len(made_of)
 
 
 judged = pytest.mark.skipif(
-    find_spec("distillmos") is None or find_spec("xls_r_sqa") is None,
+    not all(map(find_spec, ("distillmos", "xls_r_sqa", "speechmos"))),
     reason="the judges are installed beside [test]: README.md, Work on it",
 )
 
 
 @judged
-def test_the_judges_are_asked_about_what_colors_or_breaks_the_speech() -> None:
-    label = labels.judge(run_stages(talk(6.0), RECIPE, Materials({}, {}), 0))
-    grain, lost = label.opinions
-    assert grain.visqol is not None
-    assert grain.visqol < 4
-    assert lost.visqol is None
-    assert grain.after == lost.before
-    assert 1 <= label.distill_mos <= 5
-
-
-@judged
-def test_visqol_and_distill_mos_fall_with_the_quality() -> None:
-    from training.rating import judges
-
+def test_what_the_judges_say_falls_with_the_quality() -> None:
     clean, _ = sf.read(next(iter(sorted(EXAMPLES.glob("*clean*")))), dtype="float32")
-    grainy = [clean * (1 + g * np.random.default_rng(0).standard_normal(clean.size)) for g in (0.03, 0.3)]
-    mild, strong = (signal.astype(np.float32) for signal in grainy)
-    assert judges.visqol(clean, clean) > judges.visqol(clean, mild) > judges.visqol(clean, strong)
-    assert judges.distill_mos(mild) > judges.distill_mos(strong)
+    rng = np.random.default_rng(0)
+    noisy = clean + 0.03 * rng.standard_normal(clean.size).astype(np.float32)
+    torn = clean * np.repeat(rng.random(clean.size // 640 + 1) > 0.3, 640)[: clean.size]
+    at_best, worse, worst = (
+        judges.witness(each.astype(np.float32), discontinuous=True) for each in (clean, noisy, torn)
+    )
+    assert all(1 <= value <= 5 for said in (at_best, worse, worst) for value in said.values())
+    assert at_best["bak"] > worse["bak"] + 1
+    assert at_best["distill_mos"] > worse["distill_mos"] + 1
+    assert at_best["plcmos"] > worst["plcmos"] + 1
+    assert "plcmos" not in judges.witness(clean, discontinuous=False)
     assert "torchaudio" not in sys.modules, "a stand-in that others take for the package"
 
 
-def test_missing_judges_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from training.rating import judges
+@judged
+def test_of_a_long_clip_the_loudest_stretch_is_heard() -> None:
+    """Seconds of silence around a clip judged instead of the clip."""
+    clean, rate = sf.read(next(iter(sorted(EXAMPLES.glob("*clean*")))), dtype="float32")
+    silence = np.zeros(20 * rate, np.float32)
+    alone, within = clean[: 5 * rate], np.concatenate([silence, clean[: 5 * rate], silence])
+    assert judges.dnsmos(within)["ovrl"] == pytest.approx(judges.dnsmos(alone)["ovrl"], abs=0.5)
+    assert judges.distill_mos(within) == pytest.approx(judges.distill_mos(alone), abs=0.5)
 
+
+@judged
+def test_plcmos_is_asked_as_its_package_asks_it() -> None:
+    """Another window, another hop or another floor under silence: other spectra than it was trained on."""
+    from speechmos.plcmos import PLCMOS
+
+    speech = talk(2.0)
+    speech[4000:9000] = 0
+    theirs = PLCMOS.__new__(PLCMOS).stft_transform(speech)
+    assert judges._log_spectra(speech) == pytest.approx(theirs, abs=1e-4)
+
+
+def test_missing_judges_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     judges._distill_mos.cache_clear()
     monkeypatch.setitem(sys.modules, "distillmos", None)
     with pytest.raises(ModuleNotFoundError, match="pip install --no-deps distillmos"):
