@@ -13,19 +13,25 @@ from training.simulation.stage import Params, Rng
 PACKETS_MS = {10: 0.1, 20: 0.5, 30: 0.1, 40: 0.15, 60: 0.15}
 """Lengths of packets (ms), and how often they are met."""
 
+_USUAL_MS = 5000
+"""A burst takes no more than what is lost of a clip of this length on average. So few losses are short ones, too: most
+clips would be spared a long and rare burst, and the others hit far harder than the rate says."""
+
 
 def draw_losses(rate: float, packet_ms: int, rng: Rng) -> dict[str, Any]:
     """A channel that loses `rate` of its packets: at random, in bursts, or now and then in bad spells."""
     lot = rng.random()
     alone = 1 / (1 - rate)  # packets in a row where each is lost by itself
+    most = rate * _USUAL_MS / packet_ms
     if lot < 0.4:
         channel = {"burst": alone, "density": 1.0, "background": 0.0}
     elif lot < 0.75:
         burst = float(np.exp(rng.uniform(np.log(40), np.log(200)))) / packet_ms
-        channel = {"burst": max(burst, 1.5 * alone), "density": 1.0, "background": 0.0}
+        channel = {"burst": max(alone, min(burst, most)), "density": 1.0, "background": 0.0}
     else:
         density = max(float(rng.uniform(0.3, 0.8)), 1.5 * rate)
-        channel = {"burst": float(rng.uniform(150, 1000)) / packet_ms, "density": density, "background": 0.2 * rate}
+        spell = float(rng.uniform(150, 1000)) / packet_ms
+        channel = {"burst": max(alone, min(spell, most / density)), "density": density, "background": 0.2 * rate}
     return {"packet_ms": packet_ms, "rate": rate, **channel}
 
 
