@@ -13,8 +13,9 @@ from typing import Any, Union
 import tyro
 from tokenizers import Tokenizer
 
+from sqe_fast.answer.stock import Stock
 from sqe_fast.answer.template import PromptBuilder
-from sqe_fast.checkpoint.files import TOKENIZER_FILE
+from sqe_fast.checkpoint.files import STOCK_FILE, TOKENIZER_FILE
 from sqe_fast.errors import UnusableError
 from training import configs
 
@@ -124,7 +125,8 @@ def _clips(config: configs.Stage, *splits: str) -> list[Any]:
 
 
 def _prompts(config: configs.Stage) -> PromptBuilder:
-    return PromptBuilder(Tokenizer.from_file(str(config.run / "tokenizer" / TOKENIZER_FILE)))
+    folder = config.run / "tokenizer"
+    return PromptBuilder(Tokenizer.from_file(str(folder / TOKENIZER_FILE)), Stock.load(folder / STOCK_FILE))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

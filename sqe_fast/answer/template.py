@@ -79,6 +79,8 @@ class PromptBuilder:
         self.full_stop = self._single(".")
         self._newline = self._single(NEWLINE)
         self._list = None if stock is None else List(stock.causes, tuple(map(self._single, cause_tokens(stock.causes))))
+        self.cause_ids: Mapping[str, int] = {} if self._list is None else self._list.token
+        """Of every name that a list may hold, and of its end."""
         self.prose_ids = self._prose_ids()
         self._reason_ids = self.prose_ids - frozenset(self.number_ids)
 

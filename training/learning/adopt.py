@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer
 from torch import Tensor
 
-from sqe_fast.answer.template import SPECIAL_TOKENS, TEMPLATE
+from sqe_fast.answer.template import CAUSES_TEMPLATE, SPECIAL_TOKENS
 from sqe_fast.checkpoint.config import Qwen2AudioConfig
 from sqe_fast.checkpoint.files import (
     CARD_FILE,
@@ -28,6 +28,7 @@ from sqe_fast.checkpoint.files import (
     GENERATION_FILE,
     INDEX_FILE,
     PREPROCESSOR_FILE,
+    STOCK_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
 )
@@ -42,9 +43,10 @@ COMPANIONS = (PREPROCESSOR_FILE, GENERATION_FILE, CHAT_TEMPLATE_FILE)
 
 
 def run(config: configs.Adopt) -> str:
-    """Adopt, and keep the tokenizer in RUN/tokenizer, where the other stages look for it."""
+    """Adopt, and keep tokenizer and stock in RUN/tokenizer, where the other stages look for them."""
     done = adopt(config.source, config.folder)
     tokenizer_files.save(Tokenizer.from_file(str(config.folder / TOKENIZER_FILE)), config.run / "tokenizer")
+    tokenizer_files.STOCK.save(config.run / "tokenizer" / STOCK_FILE)
     return done
 
 
@@ -69,7 +71,8 @@ def adopt(source: Path, folder: Path) -> str:
     for name in COMPANIONS:
         if (source / name).exists():
             shutil.copyfile(source / name, folder / name)
-    manifest = {"name": folder.resolve().name, "template": TEMPLATE}
+    tokenizer_files.STOCK.save(folder / STOCK_FILE)
+    manifest = {"name": folder.resolve().name, "template": CAUSES_TEMPLATE}
     (folder / CARD_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     write_hashes(folder, [path.name for path in folder.iterdir() if path.name != CARD_FILE])
     return f"{len(pieces)} tokens added to {source.name}; the vocabulary has {rows} rows"

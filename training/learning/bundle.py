@@ -1,4 +1,4 @@
-"""A trained checkpoint → the folder that ships: fp16 weights, tokenizer, front end, ONNX graphs, hashes."""
+"""A trained checkpoint → the folder that ships: fp16 weights, tokenizer, stock, front end, ONNX graphs, hashes."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import json
 import shutil
 from pathlib import Path
 
-from sqe_fast.answer.template import TEMPLATE
+from sqe_fast.answer.template import CAUSES_TEMPLATE
 from sqe_fast.audio.features import HOP, N_FFT, SAMPLE_RATE
 from sqe_fast.checkpoint.config import Qwen2AudioConfig
 from sqe_fast.checkpoint.files import (
     CARD_FILE,
     CONFIG_FILE,
     PREPROCESSOR_FILE,
+    STOCK_FILE,
     TOKENIZER_CONFIG_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
 )
 from sqe_fast.export import ExportReport, export
 
-COPIED = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE)
+COPIED = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, STOCK_FILE)
 
 
 def write(checkpoint: Path, folder: Path, name: str) -> ExportReport:
@@ -40,5 +41,5 @@ def write(checkpoint: Path, folder: Path, name: str) -> ExportReport:
         "return_attention_mask": True,
     }
     (folder / PREPROCESSOR_FILE).write_text(json.dumps(front_end, indent=2) + "\n")
-    (folder / CARD_FILE).write_text(json.dumps({"name": name, "template": TEMPLATE}, indent=2) + "\n")
+    (folder / CARD_FILE).write_text(json.dumps({"name": name, "template": CAUSES_TEMPLATE}, indent=2) + "\n")
     return export(folder)

@@ -17,7 +17,7 @@ from torch import nn
 
 from sqe_fast.answer.template import AUDIO_TOKEN, PromptBuilder
 from sqe_fast.checkpoint.config import Qwen2AudioConfig, TextConfig
-from sqe_fast.checkpoint.files import CONFIG_FILE
+from sqe_fast.checkpoint.files import CONFIG_FILE, STOCK_FILE
 from sqe_fast.model.qwen2_audio import Qwen2Audio, load_checkpoint, save_checkpoint
 from training.configs import ENCODER_LAYERS, Tuning
 from training.learning import tokenizer as tokenizer_files
@@ -89,9 +89,11 @@ def merge_adapters(decoder: nn.Module) -> None:
 
 
 def write_checkpoint(model: Qwen2Audio, prompts: PromptBuilder, folder: Path, facts: Mapping[str, object]) -> None:
-    """FOLDER/checkpoint: plain fp16 weights, adapters merged; the tokenizer; training.json, `facts` of how it came
-    about."""
+    """FOLDER/checkpoint: plain fp16 weights, adapters merged; tokenizer and stock; training.json, `facts` of how it
+    came about."""
     merge_adapters(model.decoder)
     save_checkpoint(model, folder / "checkpoint")
     tokenizer_files.save(prompts.tokenizer, folder / "checkpoint")
+    if prompts.stock is not None:
+        prompts.stock.save(folder / "checkpoint" / STOCK_FILE)
     (folder / "checkpoint" / "training.json").write_text(json.dumps(facts, indent=2) + "\n")

@@ -9,8 +9,9 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from sqe_fast.answer.scale import NUMBER_TOKENS
+from sqe_fast.answer.stock import Stock
 from sqe_fast.answer.template import COMPARE_TASK, END_OF_TEXT, IM_END, RATE_TASK, SPECIAL_TOKENS, cause_tokens
-from sqe_fast.checkpoint.files import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
+from sqe_fast.checkpoint.files import STOCK_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 from training import configs
 from training.corpora.corpus import Clips
 from training.language import captions, causes
@@ -20,16 +21,19 @@ from training.streams import Stream, stream
 
 VOCABULARY = 2_048
 """At most."""
-ANSWER_TOKENS = (*NUMBER_TOKENS, *cause_tokens(causes.uncalibrated()))
+STOCK = Stock(causes.uncalibrated())
+"""What training starts from."""
+ANSWER_TOKENS = (*NUMBER_TOKENS, *cause_tokens(STOCK.causes))
 """Ratings and names of causes: one token each, whatever the tokenizer."""
 CLIPS, TEXTS_PER_CLIP = 2_000, 4
 """The first clips of the corpus, so that a larger one does not change the tokenizer."""
 
 
 def run(config: configs.Tokenizer, clips: Clips) -> str:
-    """Train into RUN/tokenizer, and return its name."""
+    """Train into RUN/tokenizer, beside the stock that its answers are written by, and return its name."""
     folder = config.run / "tokenizer"
     save(train(clips), folder)
+    STOCK.save(folder / STOCK_FILE)
     return str(folder)
 
 

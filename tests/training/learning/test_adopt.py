@@ -13,11 +13,14 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import Qwen2AudioForConditionalGeneration
 
 from sqe_fast import Evaluator
+from sqe_fast.answer.causes import END, UNCLEAR
 from sqe_fast.answer.scale import NUMBER_TOKENS
+from sqe_fast.answer.stock import Stock
 from sqe_fast.answer.template import AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN, END_OF_TEXT, IM_END, IM_START, PromptBuilder
 from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.model.weights import EMBEDDING, HEAD
 from tests.support.small_model import SMALL, save_small, waveform
+from training.language.causes import KINDS
 from training.learning.adopt import adopt
 
 OWN_TOKENS = [END_OF_TEXT, IM_START, IM_END, AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN]
@@ -63,8 +66,10 @@ def test_the_tokenizer_serves_our_template(tmp_path: Path) -> None:
     old, new = (Tokenizer.from_file(str(f / "tokenizer.json")) for f in (source, tmp_path / "adopted"))
     with pytest.raises(ValueError, match="as one token"):
         PromptBuilder(old)
-    prompts = PromptBuilder(new)
+    prompts = PromptBuilder(new, Stock.load(tmp_path / "adopted" / "stock.json"))
     assert len(set(prompts.number_ids)) == len(NUMBER_TOKENS)
+    assert {*KINDS, *UNCLEAR.values(), END} == set(prompts.cause_ids)
+    assert len(set(prompts.cause_ids.values())) == len(prompts.cause_ids)
     assert new.encode("the noise is").ids == old.encode("the noise is").ids
 
 
