@@ -94,6 +94,11 @@ class Causes:
         groups = dict.fromkeys(kind.group for kind in self.kinds if kind.group is not None)
         return {group: (group, *(kind.name for kind in self.kinds if kind.group == group)) for group in groups}
 
+    @cached_property
+    def _kinds(self) -> dict[str, tuple[str, ...]]:
+        """Their names, by dimension."""
+        return {d: tuple(kind.name for kind in self.kinds if kind.dimension == d) for d in DIMENSIONS}
+
     def remaining(self, listed: Sequence[str]) -> tuple[str, ...]:
         """What may follow in a list, in the order of `entries`. No name comes twice; a group stands for its members,
         and what is unclear about a dimension for all of its kinds. At most `MOST`."""
@@ -126,23 +131,19 @@ class Causes:
         groups by those of all their members, what is unclear by that of the whole dimension. Equals go by name, and
         sums are exact (`fsum`), so the order in which they were asked changes nothing.
         """
-        of = {
-            dimension: [name for name in chances if name != END and self.dimension[name] == dimension]
-            for dimension in DIMENSIONS
-        }
-        whole = {dimension: math.fsum(chances[name] for name in names) for dimension, names in of.items()}
-        for dimension in sorted(DIMENSIONS, key=lambda dimension: -whole[dimension]):
-            unclear = UNCLEAR[dimension]
-            kinds = {name: chances[name] for name in of[dimension] if name != unclear}
+        kinds_of = {d: {name: chances[name] for name in self._kinds[d] if name in chances} for d in DIMENSIONS}
+        whole = {d: math.fsum((*kinds.values(), chances.get(UNCLEAR[d], 0.0))) for d, kinds in kinds_of.items()}
+        for dimension in sorted(DIMENSIONS, key=lambda d: -whole[d]):
+            kinds = kinds_of[dimension]
             groups = {
-                name: math.fsum(kinds[member] for member in self.members[name] if member in kinds)
-                for name in kinds
-                if name in self.members
+                group: math.fsum(kinds[member] for member in members if member in kinds)
+                for group, members in self.members.items()
+                if group in kinds
             }
             for offered in (kinds, groups):
                 yield from sorted(offered.items(), key=lambda offer: (-offer[1], offer[0]))
-            if unclear in chances:
-                yield unclear, whole[dimension]
+            if UNCLEAR[dimension] in chances:
+                yield UNCLEAR[dimension], whole[dimension]
 
     def decide(self, chances: Mapping[str, float]) -> Cause | None:
         """What is written next: the first offer whose calibrated probability reaches its threshold; None, the end,
