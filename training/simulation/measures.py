@@ -160,49 +160,62 @@ def _band_levels(signal: Signal) -> npt.NDArray[np.float64]:
 
 
 _FINE = 512  # 32 ms: harmonics of most voices stand apart
+_PERIODS = np.arange(SAMPLE_RATE // 400, SAMPLE_RATE // 60)  # of a voice
+_PULSE = 64  # 4 ms: pulses of most voices stand apart
+_PULSES = 16  # as many windows of 4 ms, half over one another, as make 34 ms
 
 
 def fine_distance(before: Signal, after: Signal) -> float:
     """Mean absolute log-spectral difference in dB, line by line of 31 Hz, of active frames down to 30 dB below each
     frame's strongest line. It hears what becomes of harmonics and of the gaps between them, which third-octave bands do
     not; blind to level and phase."""
-    spectra_before, spectra_after = _active_spectra(before, after)
-    share_before = spectra_before / np.maximum(spectra_before.sum(axis=1, keepdims=True), 1e-20)
-    share_after = spectra_after / np.maximum(spectra_after.sum(axis=1, keepdims=True), 1e-20)
-    floor = np.maximum(share_before.max(axis=1, keepdims=True), 1e-12) * 1e-3
-    return float(np.mean(np.abs(10 * np.log10((share_after + floor) / (share_before + floor)))))
+    power = [_spectra(signal, _FINE) for signal in (before, after)]
+    active = _loud(power[0].sum(axis=1))
+    share, shared = (lines[active] / np.maximum(lines[active].sum(axis=1, keepdims=True), 1e-20) for lines in power)
+    floor = share.max(axis=1, keepdims=True) * 1e-3 + 1e-12
+    return float(np.mean(np.abs(10 * np.log10((shared + floor) / (share + floor)))))
 
 
-def noise_to_mask(before: Signal, after: Signal) -> float:
-    """dB of the error of the magnitude spectrum over the spectrum itself, mean over mel bands of active frames, each
-    between −40 and 10. After one gain that fits best; blind to phase."""
-    spectra_before, spectra_after = _active_spectra(before, after)
-    magnitude, heard = np.sqrt(spectra_before), np.sqrt(spectra_after)
-    gain = float(np.sum(magnitude * heard)) / max(float(np.sum(heard**2)), 1e-12)
-    edges = _mel_edges(_FINE // 2 + 1)
-    error = np.add.reduceat((magnitude - gain * heard) ** 2, edges, axis=1)
-    mask = np.add.reduceat(spectra_before, edges, axis=1)
-    heard_floor = mask.max(axis=1, keepdims=True) * 1e-3 + 1e-7
-    return float(np.mean(np.clip(10 * np.log10((error + 1e-7) / (mask + heard_floor)), -40, 10)))
+def voicing_change(before: Signal, after: Signal) -> float:
+    """Mean absolute change of how periodic active frames of 40 ms are, 0 to 1: the highest normalised autocorrelation
+    at a voice's periods. Breath that became tone, tone that became breath, and tones out of tune."""
+    power = [_spectra(signal, 2 * FRAME, padded=2) for signal in (before, after)]
+    active = _loud(power[0].sum(axis=1))
+    likeness = [np.fft.irfft(lines[active], axis=1)[:, : 2 * FRAME] for lines in power]
+    voiced = [lags[:, _PERIODS] / (1 - _PERIODS / (2 * FRAME)) / np.maximum(lags[:, :1], 1e-9) for lags in likeness]
+    return float(np.mean(np.abs(voiced[1].max(axis=1) - voiced[0].max(axis=1))))
 
 
-def _mel_edges(lines: int) -> npt.NDArray[np.int_]:
-    """First line of each of 24 bands between 100 Hz and 7.5 kHz."""
-    mel = 2595 * np.log10(1 + np.linspace(0, SAMPLE_RATE / 2, lines) / 700)
-    low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (100, 7500))
-    return np.unique(np.searchsorted(mel, np.linspace(low, high, 25)))[:-1]
+def pulse_change(before: Signal, after: Signal) -> float:
+    """dB by which the ups and downs of half-octave bands within 34 ms grow or shrink, mean over active frames. It hears
+    phase: a voice's pulses that were smeared, or are sharper than a voice has them."""
+    power = [_pulses(signal) for signal in (before, after)]
+    active = _loud(power[0].sum(axis=(1, 2)))
+    bands = [windows[active] for windows in power]
+    depth = [
+        np.std(10 * np.log10(windows + 1e-3 * windows.mean(axis=1, keepdims=True) + 1e-12), axis=1) for windows in bands
+    ]
+    return float(np.mean(np.abs(depth[1] - depth[0])))
 
 
-def _active_spectra(before: Signal, after: Signal) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Power spectra [frame, line] of both where `before` is within 35 dB of its loudest frame."""
-    size = min(before.size, after.size)
-    spectra = []
-    for signal in (before, after):
-        frames = np.lib.stride_tricks.sliding_window_view(signal[:size].astype(np.float64), _FINE)[:: _FINE // 2]
-        spectra.append(np.abs(np.fft.rfft(frames * np.hanning(_FINE), axis=1)) ** 2)
-    power = spectra[0].sum(axis=1)
-    active = power > power.max() * 10**-3.5
-    return spectra[0][active], spectra[1][active]
+def _pulses(signal: Signal) -> npt.NDArray[np.float64]:
+    """Power [frame, window of 4 ms within it, band]."""
+    lines = _spectra(signal, _PULSE)
+    edges = np.unique(np.round(np.geomspace(1, _PULSE // 2, 9)).astype(int))[:-1]
+    bands = np.add.reduceat(lines, edges, axis=1)
+    return bands[: len(bands) // _PULSES * _PULSES].reshape(-1, _PULSES, edges.size)
+
+
+def _spectra(signal: Signal, window: int, padded: int = 1) -> npt.NDArray[np.float64]:
+    """Power [frame, line] of frames of `window` samples, half over one another, padded to so many times as long."""
+    frames = np.lib.stride_tricks.sliding_window_view(signal.astype(np.float64), window)[:: window // 2]
+    spectra: npt.NDArray[np.float64] = np.abs(np.fft.rfft(frames * np.hanning(window), padded * window, axis=1)) ** 2
+    return spectra
+
+
+def _loud(power: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Frames within 35 dB of the loudest."""
+    return power > power.max() * 10**-3.5
 
 
 _BAND_DB = 50.0

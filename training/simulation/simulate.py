@@ -19,9 +19,11 @@ from training.simulation import (
     jitter,
     line,
     network,
+    pitch,
     rooms,
     speech_codecs,
     speech_gate,
+    vocoders,
 )
 from training.simulation.measures import Signal, signal_to_distortion
 from training.simulation.stage import Degradation, Family, Materials, Params
@@ -33,6 +35,8 @@ _MODULES = (
     line,
     speech_gate,
     enhancement,
+    pitch,
+    vocoders,
     speech_codecs,
     coded_loss,
     network,

@@ -17,8 +17,9 @@ from training.simulation.measures import (
     Signal,
     active_level,
     fine_distance,
-    noise_to_mask,
+    pulse_change,
     spectral_distance,
+    voicing_change,
 )
 from training.simulation.stage import Degradation, Family, Materials, Params, Place, Rng, to_level
 
@@ -83,15 +84,15 @@ CODECS: dict[str, Codec] = {
         16_000,
         0,
         ffmpeg("libopus", 16_000, options=_VOICE),
-        {6_000: 2.54, 8_000: 2.91, 10_000: 3.24, 12_000: 3.44, 16_000: 3.58, 24_000: 3.68, 32_000: 3.73},
+        {6_000: 2.42, 8_000: 2.97, 10_000: 3.11, 12_000: 3.24, 16_000: 3.46, 24_000: 3.69, 32_000: 3.72},
     ),
     "opus-low-delay": Codec(
         16_000,
         0,
         ffmpeg("libopus", 16_000, options=_LOW_DELAY),
-        {6_000: 2.12, 8_000: 2.47, 12_000: 3.11, 16_000: 3.31, 24_000: 3.53, 32_000: 3.65, 48_000: 3.65},
+        {6_000: 2.15, 8_000: 2.46, 12_000: 3.09, 16_000: 3.33, 24_000: 3.55, 32_000: 3.64, 48_000: 3.65},
     ),
-    "opus-nb": Codec(8_000, 0, ffmpeg("libopus", 8_000, options=_VOICE), {6_000: 2.68, 8_000: 3.10, 12_000: 3.28}),
+    "opus-nb": Codec(8_000, 0, ffmpeg("libopus", 8_000, options=_VOICE), {6_000: 2.70, 8_000: 3.09, 12_000: 3.26}),
     "sbc": Codec(
         16_000,
         73,
@@ -125,9 +126,14 @@ def draw(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
     """One to three codecs, the more of them the milder each."""
     count = int(rng.choice(list(TANDEMS), p=list(TANDEMS.values())))
     codecs = [_near(severity * _SHARES[count], rng) for _ in range(count)]
+    band = draw_band(rng)
+    return {"codecs": codecs, "band": band if any(CODECS[kind].rate == TELEPHONE for kind, _ in codecs) else None}
+
+
+def draw_band(rng: Rng) -> dict[str, float]:
+    """What a telephone passes, from its old filter to nearly all that 8 kHz can carry."""
     low, high = (float(round(rng.uniform(*edges))) for edges in (_LOW_HZ, _HIGH_HZ))
-    telephone = any(CODECS[kind].rate == TELEPHONE for kind, _ in codecs)
-    return {"codecs": codecs, "band": {"low_hz": low, "high_hz": high} if telephone else None}
+    return {"low_hz": low, "high_hz": high}
 
 
 def _near(severity: float, rng: Rng) -> list[Any]:
@@ -144,7 +150,7 @@ def codec(speech: Signal, params: Params, materials: Materials, rng: Rng) -> tup
     """Speech through `codecs` ([kind, bit/s] each, one after another), their delays undone, level kept; before one that
     works at 8 kHz through the filter of a telephone, `band` (as the family of that name takes it).
 
-    Measured without the telephone's band, which is a degradation of its own. `spectral_db`: spectral distance."""
+    Measured without the telephone's band, which is a degradation of its own: see `coding_measures`."""
     if not speech.any():
         return speech, ()
     degradations: tuple[Degradation, ...] = ()
@@ -161,11 +167,14 @@ def codec(speech: Signal, params: Params, materials: Materials, rng: Rng) -> tup
 
 
 def coding_measures(before: Signal, after: Signal) -> dict[str, float]:
-    """What coding did to timbre, fine structure and everything that is not masked, dB each."""
+    """What coding did to timbre, harmonics, voicing and the pulses of a voice, as measures.py explains. Over 77 codecs
+    and rates and 15 severities of vocoders, 0.2 fine_db + 0.11 spectral_db + 3.7 voicing + 0.24 pulse_db − 0.31 follows
+    what Distill-MOS takes off at r = .92; spectral_db alone at .82."""
     return {
         "spectral_db": spectral_distance(before, after),
         "fine_db": fine_distance(before, after),
-        "noise_to_mask_db": noise_to_mask(before, after),
+        "voicing": voicing_change(before, after),
+        "pulse_db": pulse_change(before, after),
     }
 
 
@@ -179,15 +188,16 @@ def through(speech: Signal, codec: Codec, bit_rate: int, rng: Rng) -> Signal:
     pcm: Pcm = np.round(np.clip(call, -1, 1) * 32767).astype(np.int16)
     first = lead + codec.delay
     decoded = codec.transcode(pcm, bit_rate)[first : first + samples.size].astype(np.float32) / (32767 * gain)
-    return _as_long(soxr.resample(decoded, codec.rate, SAMPLE_RATE), speech.size)
+    return as_long(soxr.resample(decoded, codec.rate, SAMPLE_RATE), speech.size)
 
 
 def narrow(speech: Signal) -> Signal:
     """What a sampling rate of 8 kHz leaves."""
-    return _as_long(soxr.resample(soxr.resample(speech, SAMPLE_RATE, TELEPHONE), TELEPHONE, SAMPLE_RATE), speech.size)
+    return as_long(soxr.resample(soxr.resample(speech, SAMPLE_RATE, TELEPHONE), TELEPHONE, SAMPLE_RATE), speech.size)
 
 
-def _as_long(samples: Signal, size: int) -> Signal:
+def as_long(samples: Signal, size: int) -> Signal:
+    """Cut, or continued with silence, to `size`."""
     fitted = np.zeros(size, np.float32)
     fitted[: samples.size] = samples[:size]
     return fitted

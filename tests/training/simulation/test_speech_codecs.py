@@ -61,7 +61,6 @@ def test_a_lower_rate_does_more_harm(kind: str) -> None:
     best, worst = max(CODECS[kind].harm), min(CODECS[kind].harm)
     good, bad = (coded(kind, rate)[1][0].measures for rate in (best, worst))
     assert bad["fine_db"] > good["fine_db"] + 0.3
-    assert bad["noise_to_mask_db"] > good["noise_to_mask_db"]
     assert CODECS[kind].harm[worst] > CODECS[kind].harm[best]
 
 
