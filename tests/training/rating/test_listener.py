@@ -25,7 +25,7 @@ MILD_TO_SEVERE: dict[str, list[dict[str, float]]] = {
     "grain": [{"q_db": q} for q in (45, 35, 27, 18, 7)],
     "noise suppression": [{"damage_db": damage, "reduction_db": 0.0} for damage in (0.6, 1.5, 3, 6, 10)],
     "robotic voice": [{"spectral_db": distance} for distance in (0.4, 1.2, 2.5, 4, 7)],
-    "altered pitch": [{"spectral_db": distance} for distance in (0.4, 1.2, 2.5, 4, 7)],
+    "altered pitch": [{"semitones": semitones} for semitones in (0.5, -1.5, 3, -5, 8)],
     "packet loss": [{"lost_share": share, "concealment_db": 12.0} for share in (0.003, 0.01, 0.04, 0.15, 0.3)],
     "stutter": [{"repeated_share": share} for share in (0.005, 0.03, 0.1, 0.2, 0.4)],
     "cut-off words": [{"cut_share": share, "depth_db": 40.0} for share in (0.005, 0.03, 0.1, 0.2, 0.4)],
