@@ -19,7 +19,7 @@ _TOLERANCE = 120  # 7.5 ms: half the longest pitch period looked for
 
 
 def _draw_jitter(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
-    kind = str(rng.choice(list(KINDS), p=[0.4, 0.3, 0.3]))
+    kind = str(rng.choice(list(_OFTEN), p=list(_OFTEN.values())))
     return {"kind": kind, **_DRAWS[kind](severity, rng)}
 
 
@@ -165,6 +165,7 @@ def _alike(padded: npt.NDArray[np.float64], natural: int, target: int) -> int:
 
 
 KINDS = {"stutter": _stutter, "skip": _skip, "stretch": _stretch}
+_OFTEN = {"stutter": 0.4, "skip": 0.3, "stretch": 0.3}
 _DRAWS = {"stutter": _draw_stutter, "skip": _draw_skip, "stretch": _draw_stretch}
 
 STUTTERS = ([0.0, 0.3, 0.6, 1.0], [0.15, 0.6, 1.6, 5.0])

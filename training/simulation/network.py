@@ -21,7 +21,7 @@ _MEMORY = 3 * _LONGEST  # samples that a receiver keeps
 
 
 def _draw_loss(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
-    kind = str(rng.choice(list(CONCEALMENTS), p=[0.3, 0.25, 0.3, 0.15]))
+    kind = str(rng.choice(list(_OFTEN), p=list(_OFTEN.values())))
     packet_ms = draw_packet_ms(rng)
     return {
         "kind": kind,
@@ -108,6 +108,7 @@ CONCEALMENTS: dict[str, Callable[[Signal, int, int, Rng], Signal]] = {
 }
 """How a receiver that has the `past`, and packets of so many samples, fills `missing` samples."""
 
+_OFTEN = {"silence": 0.3, "repeat": 0.25, "pitch": 0.3, "noise": 0.15}
 _SEVERITY = [0.0, 0.13, 0.32, 0.53, 0.71, 0.87, 1.0]
 RATES = {
     "silence": (_SEVERITY, [0.002, 0.005, 0.02, 0.05, 0.1, 0.2, 0.35]),
