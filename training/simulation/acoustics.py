@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,25 +25,46 @@ from training.simulation.measures import (
 from training.simulation.sources import CATEGORIES
 from training.simulation.stage import Degradation, Done, Family, Materials, Params, Place, Rng
 
-SNR_DB = (46.0, -5.0)
-"""Speech over noise at severity 0 and 1. Between them the background rating of white noise falls by about 0.06 a dB,
-much the same everywhere (P.835 talkers f1 and m1)."""
+SNR_DB = ((0.0, 50.0), (0.25, 38.5), (0.5, 24.5), (0.75, 10.5), (1.0, -5.0))
+"""Severity → speech over noise, so that equal steps are equal steps of what is rated (listener.NOISE)."""
+SPORADIC_DB = 5.0
+"""The faintest of what sounds a tenth of the time must be that much louder to be noticed."""
 LOUDEST_DB = 12.0
 """Noise is at most that much stronger than the speech, unweighted: rumble that must be louder to be heard overloads a
 microphone first."""
 SOUNDING_DB = 12.0
+"""How far below its strong moments a noise still sounds."""
 _SILENT_DBOV = -90.0
 _NO_NOISE_DB = 90.0
 _SEAM = int(0.05 * SAMPLE_RATE)
 _EDGE = int(0.01 * SAMPLE_RATE)
 PLACED = ("animal sounds", "crying child", "sudden sounds")
 """What sounds now and then: recordings of it are heard with pauses between, not in a loop."""
+_EVENTS = {
+    "typing": 1.0,
+    "clatter": 1.0,
+    "sudden sounds": 0.7,
+    "animal sounds": 0.5,
+    "crying child": 0.4,
+    "ticking": 0.4,
+}
 TALKERS = {"1": 0.3, "few": 0.3, "many": 0.4}
 
 
+class Group(NamedTuple):
+    """A family of noises."""
+
+    weight: float
+    """The family's."""
+    causes: Mapping[str, float]
+    """How often each is drawn beside the others."""
+    louder_db: float = 0.0
+    """By how much the faintest is louder than SNR_DB says."""
+
+
 def sounding(noise: Signal | Noise) -> tuple[float, npt.NDArray[np.bool_]]:
-    """Level of a noise while it sounds, dB A-weighted, and the 20 ms frames in which it does: within 12 dB of the
-    mean power by energy, Σp²/Σp, which a pause, however long, does not lower."""
+    """Level of a noise while it sounds, dB A-weighted, and the 20 ms frames in which it does: within SOUNDING_DB of
+    the mean power by energy, Σp²/Σp, which a pause, however long, does not lower."""
     power = frame_power(a_weighted(noise))
     if not power.any():
         return -_NO_NOISE_DB, np.zeros(power.size, bool)
@@ -56,14 +77,18 @@ def _speaking(speech: Signal) -> tuple[float, npt.NDArray[np.bool_]]:
     return decibel(float(np.mean(frame_power(a_weighted(speech))[active]))), active
 
 
-def _draw(causes: Mapping[str, float], severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
+def _snr(severity: float) -> float:
+    return float(np.interp(severity, *zip(*SNR_DB, strict=True)))
+
+
+def _draw(group: Group, severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
     """A cause; then a kind made by rule or a recording, as MADE says. A cause without either in `lib` is not drawn."""
-    made = {cause: {kind: one.weight for kind, one in MADE.items() if one.cause == cause} for cause in causes}
-    there = [cause for cause in causes if made[cause] or cause in lib.causes]
-    cause = choose(there, rng, causes)
+    made = {cause: {kind: one.weight for kind, one in MADE.items() if one.cause == cause} for cause in group.causes}
+    there = [cause for cause in group.causes if made[cause] or cause in lib.causes]
+    cause = choose(there, rng, group.causes)
     kinds = made[cause] | ({"recorded": 1.0} if cause in lib.causes else {})
     kind = choose(kinds, rng, kinds)
-    drawn: dict[str, Any] = {"snr_db": float(np.interp(severity, [0, 1], SNR_DB))}
+    drawn: dict[str, Any] = {"snr_db": _snr(severity) - group.louder_db * (1 - severity)}
     if kind == "recorded":
         noise = lib.draw_noise(cause, rng)
         return {"kind": noise.category, "source": noise.file, **drawn}
@@ -73,7 +98,7 @@ def _draw(causes: Mapping[str, float], severity: float, lib: Library, rng: Rng) 
 def _draw_voices(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
     """One other talker, 2 to 4, 5 to 20 (as many as there are), or a recorded crowd. Whoever draws for a talker gives
     a library without that talker."""
-    snr = {"snr_db": float(np.interp(severity, [0, 1], SNR_DB))}
+    snr = {"snr_db": _snr(severity)}
     if "voices" in lib.causes and rng.random() < 0.15:
         noise = lib.draw_noise("voices", rng)
         return {"kind": noise.category, "source": noise.file, **snr}
@@ -140,12 +165,12 @@ def _make(params: Params, size: int, materials: Materials, rng: Rng) -> Noise:
 
 
 def loop(recording: Noise, size: int, rng: Rng) -> Noise:
-    """`size` samples from anywhere in a recording; where it ends, its beginning fades in over 50 ms."""
+    """`size` samples of a recording, anywhere in which it sounds; where it ends, its beginning fades in over 50 ms."""
     seam = min(_SEAM, recording.size // 4)
     rise = np.sin(np.linspace(0, np.pi / 2, seam, endpoint=False))  # equal power: the two are strangers
     ring = recording[: recording.size - seam].copy()
     ring[:seam] = ring[:seam] * rise + recording[recording.size - seam :] * rise[::-1]
-    start = int(rng.integers(ring.size))
+    start = _moment(ring, rng) - int(rng.integers(size))
     return np.take(ring, np.arange(start, start + size), mode="wrap")
 
 
@@ -156,9 +181,7 @@ def place(recording: Noise, size: int, rng: Rng) -> Noise:
     edge = min(_EDGE, faded.size // 4)
     faded[:edge] *= np.linspace(0, 1, edge, endpoint=False)
     faded[faded.size - edge :] *= np.linspace(1, 0, edge)
-    _, heard = sounding(faded)
-    anchor = int(rng.choice(np.flatnonzero(heard))) * FRAME + FRAME // 2
-    start = int(rng.integers(size)) - anchor
+    start = int(rng.integers(size)) - _moment(faded, rng)
     mixed = np.zeros(size)
     _add(mixed, faded, start)
     before = after = start
@@ -167,6 +190,11 @@ def place(recording: Noise, size: int, rng: Rng) -> Noise:
     while (before := before - faded.size - _pause(rng)) + faded.size > 0:
         _add(mixed, faded, before)
     return mixed
+
+
+def _moment(recording: Noise, rng: Rng) -> int:
+    """A sample of one of the frames in which a recording sounds: of a fire that snaps once, not the hush before."""
+    return int(rng.choice(np.flatnonzero(sounding(recording)[1]))) * FRAME + int(rng.integers(FRAME))
 
 
 def _pause(rng: Rng) -> int:
@@ -195,30 +223,17 @@ def _babble(voices: list[Signal], size: int, rng: Rng) -> Noise:
     return dsp.sosfilt(dull, dsp.fftconvolve(mixed, room)[:size])
 
 
-NOISES: dict[str, tuple[float, dict[str, float]]] = {
-    # family → (its weight, its causes and how often each)
-    "steady": (0.55, {"steady noise": 1.0}),
-    "hum": (0.4, {"hum": 1.0}),
-    "street": (0.45, {"street noise": 1.0}),
-    "machine": (0.4, {"machine noise": 1.0}),
-    "weather": (0.45, {"wind": 0.55, "water": 0.45}),
-    "events": (
-        0.8,
-        {
-            "typing": 1.0,
-            "clatter": 1.0,
-            "sudden sounds": 0.7,
-            "animal sounds": 0.5,
-            "crying child": 0.4,
-            "ticking": 0.4,
-        },
-    ),
-    "crackle": (0.4, {"crackle": 1.0}),
+NOISES = {
+    "steady": Group(0.55, {"steady noise": 1.0}),
+    "hum": Group(0.4, {"hum": 1.0}),
+    "street": Group(0.45, {"street noise": 1.0}),
+    "machine": Group(0.4, {"machine noise": 1.0}),
+    "weather": Group(0.45, {"wind": 0.55, "water": 0.45}),
+    "events": Group(0.8, _EVENTS, SPORADIC_DB),
+    "crackle": Group(0.4, {"crackle": 1.0}, SPORADIC_DB),
 }
+"""By family. Each alone is often enough in a corpus to be judged."""
 FAMILIES = (
-    *(
-        Family(name, Place.SURROUNDINGS, weight, partial(_draw, causes), noise)
-        for name, (weight, causes) in NOISES.items()
-    ),
+    *(Family(name, Place.SURROUNDINGS, group.weight, partial(_draw, group), noise) for name, group in NOISES.items()),
     Family("voices", Place.SURROUNDINGS, 0.55, _draw_voices, noise),
 )

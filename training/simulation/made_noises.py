@@ -147,7 +147,7 @@ def _keys(size: int, rng: Rng) -> Noise:
     """Typing: bursts of 4 to 9 keys a second; each key a click and a thud as it lands, and a weaker one as it
     returns. A keyboard keeps its resonances."""
     clicks_hz, thud_hz = rng.uniform(1500, 6500, 5), rng.uniform(120, 400)
-    thud, pace = rng.uniform(0.2, 1.0), rng.uniform(4, 9)
+    thud, pace, clicking = rng.uniform(0.2, 1.0), rng.uniform(4, 9), rng.uniform(10, 40)
     left = int(rng.integers(3, 12))
 
     def gap() -> float:
@@ -161,7 +161,9 @@ def _keys(size: int, rng: Rng) -> Noise:
     def key(strength: float) -> Noise:
         modes = np.append(clicks_hz * rng.uniform(0.95, 1.05, 5), thud_hz * rng.uniform(0.9, 1.1))
         decays = np.append(rng.uniform(0.001, 0.004, 5), 0.012)
-        return strength * _ring(modes, decays, np.append(rng.exponential(0.5, 5), thud), rng)
+        ring = _ring(modes, decays, np.append(rng.exponential(0.5, 5), thud), rng)
+        click = rng.standard_normal(ring.size) * np.exp(-np.arange(ring.size) / clicking)
+        return strength * (ring + 0.7 * click)
 
     blows = []
     for at in _times(size, gap, rng):

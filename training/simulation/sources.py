@@ -72,7 +72,16 @@ UNCLEAR = {
     "precise_room/bg_noise6": "thumps below 150 Hz, 2 s",
     "precise_room/bg_noise7": "thumps below 150 Hz, 2 s",
     "precise_room/bg_noise8_01.flac": "a floor with loud single sounds",
+    "precise_room/bg_noise9_02.flac": "a floor with thumps",
+    "berlin_noise/9a12b4b8_01.flac": "a far road, few birds",
     "blanket/boat": "water, wood and wind at once",
+    "blanket/fireplace": "a fire that roars and hardly crackles",
+    "esc10/fire_crackle_1-46272-A": "a fire that roars and hardly crackles",
+    "esc10/fire_crackle_3-157187-A": "a fire that roars and hardly crackles",
+    "esc10/fire_crackle_4-164661-A": "a fire that roars and hardly crackles",
+    "esc10/fire_crackle_4-181563-A": "a fire that roars and hardly crackles",
+    "esc10/fire_crackle_4-182369-A": "a fire that roars and hardly crackles",
+    "esc10/rain_2-81731-A": "single drops",
 }
 """Recordings, or single files of them, that no listener would call by one name; not used."""
 

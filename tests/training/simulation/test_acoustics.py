@@ -11,7 +11,8 @@ import pytest
 from tests.support.small_library import write_library
 from tests.support.speech import SAMPLE_RATE, talk
 from training.language.causes import KINDS
-from training.simulation.acoustics import FAMILIES, LOUDEST_DB, NOISES, SNR_DB, loop, noise, place, sounding
+from training.rating.listener import CURVES
+from training.simulation.acoustics import FAMILIES, LOUDEST_DB, NOISES, loop, noise, place, sounding
 from training.simulation.library import SPLITS, open_library
 from training.simulation.made_noises import MADE
 from training.simulation.measures import active_level
@@ -111,6 +112,13 @@ def test_a_loop_keeps_its_level_at_the_seam() -> None:
     assert 10 * np.log10(power.mean()) == pytest.approx(10 * np.log10(np.mean(recording**2)), abs=0.3)
 
 
+def test_a_loop_of_rare_snaps_has_one() -> None:
+    """A fire's hush between two snaps, brought to the level of a snap and called a crackle."""
+    fire = 1e-4 * np.random.default_rng(0).standard_normal(10 * SAMPLE_RATE)
+    fire[7 * SAMPLE_RATE : 7 * SAMPLE_RATE + 200] = 0.5
+    assert all(loop(fire, SAMPLE_RATE, np.random.default_rng(seed)).max() > 0.4 for seed in range(20))
+
+
 def test_a_placed_recording_is_heard_wherever_its_sound_lies() -> None:
     """A bark at the end of a long recording, and a clip of two seconds from its beginning."""
     recording = np.zeros(20 * SAMPLE_RATE)
@@ -131,25 +139,40 @@ def test_every_cause_of_noise_is_drawn_in_every_split(where: str, split: str, ro
     """A cause that the test asks for and training never had."""
     lib = open_library(root if where == "made" else DATA, split)
     materials = Materials(lib.root)
-    names = set()
+    kinds, names = set(), set()
     speech = talk(1.5)
     for family in FAMILIES:
         for seed in range(30):
             params = {"family": family.name, **family.draw(0.5, lib, np.random.default_rng(seed))}
+            if params["kind"] in kinds:
+                continue
+            kinds.add(params["kind"])
             _, (degradation,) = family.apply(speech, params, materials, np.random.default_rng(seed))
             assert degradation.family == family.name
-            assert family.name == "voices" or degradation.name in NOISES[family.name][1]
+            assert family.name == "voices" or degradation.name in NOISES[family.name].causes
             names.add(degradation.name)
     noisy = {name for name, kind in KINDS.items() if kind.dimension == "noisiness"}
     known = lib.causes | {one.cause for one in MADE.values()} | {"voices"}
     assert names == (noisy if where == "real" else noisy & known)
 
 
-def test_noise_is_drawn_from_faint_to_louder_than_speech(root: Path) -> None:
+def test_equal_steps_of_severity_are_equal_steps_of_what_is_rated(root: Path) -> None:
+    """Half of all clips so noisy that nobody tells them apart, or so faint that nobody hears it."""
     lib = open_library(root, "train")
+    speech = talk(4.0)
     for family in FAMILIES:
-        drawn = [family.draw(severity, lib, np.random.default_rng(0))["snr_db"] for severity in (0.0, 0.5, 1.0)]
-        assert drawn == pytest.approx([SNR_DB[0], np.mean(SNR_DB), SNR_DB[1]])
+        ratings = []
+        for severity in np.linspace(0, 1, 5):
+            found = []
+            for seed in range(4):
+                params = {"family": family.name, **family.draw(severity, lib, np.random.default_rng(seed))}
+                _, (done,) = family.apply(speech, params, Materials(lib.root), np.random.default_rng(seed))
+                found.append(CURVES[done.name](done.measures))
+            ratings.append(np.mean(found))
+        assert 3.9 < ratings[0] < 4.45, family.name
+        assert ratings[-1] < 1.6, family.name
+        assert np.all(np.diff(ratings) < 0), family.name
+        assert np.abs(np.diff(ratings)[:3] + 0.75).max() < 0.25, family.name
 
 
 def test_a_babble_has_as_many_different_talkers_as_it_says(root: Path) -> None:
