@@ -34,9 +34,9 @@ def _draw_gate(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
 
 def _draw_late(severity: float, rng: Rng) -> dict[str, Any]:
     return {
-        "threshold_db": float(rng.uniform(-30, -22)),
+        "threshold_db": float(rng.uniform(-30, -22) + 4 * severity),
         "late_ms": float(np.interp(severity, *LATE)),
-        "hold_ms": float(rng.uniform(60, 150)),
+        "hold_ms": float(rng.uniform(60, 150) * (1 - 0.4 * severity)),
     }
 
 
