@@ -233,7 +233,7 @@ def _draw(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
     kind = str(rng.choice(list(SUPPRESSORS), p=[suppressor.odds for suppressor in SUPPRESSORS.values()]))
     return {
         "kind": kind,
-        "strength": float(np.interp(severity, [0, 1], [0.8, 1.6])),
+        "strength": float(np.interp(severity, [0, 0.75, 1], [0.8, 1.4, 2.5])),
         "limit_db": float(np.interp(severity, [0, 1], [10, 45])),
         "heard_snr_db": float(np.interp(severity, HEARD, SUPPRESSORS[kind].heard_snr_db)),
         "warm_up": int(rng.integers(WARM_UP)),
