@@ -76,6 +76,12 @@ def alld(config: configs.Alld) -> str:
     return stage.run(config, *_clips(config, "train", "validation"), _prompts(config))
 
 
+def calibrate(config: configs.Calibrate) -> str:
+    from training.learning import calibration as stage
+
+    return stage.run(config, *_clips(config, "validation"))
+
+
 def bundle(config: configs.Bundle) -> str:
     from training.learning import bundle as stage
 
@@ -110,6 +116,7 @@ STAGES: dict[type[configs.Stage], Callable[[Any], str]] = {
     configs.Encoder: encoder,
     configs.Sft: sft,
     configs.Alld: alld,
+    configs.Calibrate: calibrate,
     configs.Bundle: bundle,
     configs.Evaluate: evaluate,
     configs.Baselines: baselines,
@@ -134,7 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = tyro.cli(
         Union[tuple(STAGES)],  # noqa: UP007 (made of a dictionary; each is called as its class, in small letters)
         prog="python -m training",
-        description="Make a model: corpus → captions → tokenizer → expert → encoder → sft → alld → bundle → evaluate.",
+        description="Make a model: corpus → captions → tokenizer → expert → encoder → sft → alld → calibrate → bundle "
+        "→ evaluate.",
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )

@@ -239,6 +239,18 @@ class Alld(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibrate(Stage):
+    """Calibrate on validation what a finished model reads before each cause, and from where on a cause is named."""
+
+    name: str = "alld"
+    """Folder of the model inside --run."""
+    precision: float = 0.9
+    """Of the causes named, so many are to be right."""
+    device: Device = "cpu"
+    """Where to run."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bundle(Stage):
     """Write the checkpoint that ships, with ONNX graphs, hashes and a parity report."""
 

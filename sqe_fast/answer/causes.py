@@ -38,8 +38,8 @@ class Kind:
 @dataclass(frozen=True)
 class Calibration:
     """From the probability p that a name comes next to the probability that it is true, σ(slope · logit(p) + offset)
-    (Platt 1999), and what the latter must reach for the name to be written. Raises ValueError for a slope of 0 or
-    below, a threshold that is no probability, and for what is not finite."""
+    (Platt 1999), and what the latter must reach for the name to be written: it never reaches 1. Raises ValueError for a
+    slope of 0 or below, a threshold that is no probability, and for what is not finite."""
 
     slope: float = 1.0
     offset: float = 0.0
@@ -53,7 +53,7 @@ class Calibration:
 
     def __call__(self, chance: float) -> float:
         p = min(max(chance, _LEAST), 1 - _LEAST)
-        return 0.5 + 0.5 * math.tanh((self.slope * math.log(p / (1 - p)) + self.offset) / 2)
+        return min(0.5 + 0.5 * math.tanh((self.slope * math.log(p / (1 - p)) + self.offset) / 2), 1 - _LEAST)
 
 
 @dataclass(frozen=True)
@@ -99,16 +99,18 @@ class Causes:
         """Their names, by dimension."""
         return {d: tuple(kind.name for kind in self.kinds if kind.dimension == d) for d in DIMENSIONS}
 
+    def covers(self, name: str) -> tuple[str, ...]:
+        """The kinds that `name` may stand for: all of a dimension that is unclear, the members of a group, or one."""
+        if name in UNCLEAR.values():
+            return self._kinds[self.dimension[name]]
+        return self.members.get(name, (name,))
+
     def remaining(self, listed: Sequence[str]) -> tuple[str, ...]:
         """What may follow in a list, in the order of `entries`. No name comes twice; a group stands for its members,
         and what is unclear about a dimension for all of its kinds. At most `MOST`."""
         if len(listed) >= MOST:
             return (END,)
-        told = set(listed)
-        for name in listed:
-            told.update(self.members.get(name, ()))
-            if name in UNCLEAR.values():
-                told.update(other for other, dimension in self.dimension.items() if dimension == self.dimension[name])
+        told = {*listed, *(kind for name in listed for kind in self.covers(name))}
         return tuple(name for name in self.entries if name not in told)
 
     def listable(self, names: Sequence[str]) -> tuple[str, ...]:

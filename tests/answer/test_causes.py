@@ -97,7 +97,12 @@ def test_calibration_is_platts() -> None:
     table = causes(hum=Calibration(2.0, -1.0, 0.85))
     assert table.decide(planted(hum=0.8)) == Cause("hum", "noisiness", pytest.approx(0.8547, abs=1e-4))
     assert named(planted(hum=0.79), table) == "unclear noise"
-    assert 0 <= Calibration(500.0, 100.0)(0.0) < Calibration(500.0, 100.0)(1.0) <= 1
+    assert 0 <= Calibration(500.0, 100.0)(0.0) < Calibration(500.0, 100.0)(1.0) < 1
+
+
+def test_a_threshold_of_one_is_never_reached() -> None:
+    """A name that validation never saw right, written because its probability was rounded up."""
+    assert named(planted(hum=1.0), causes(hum=Calibration(9.0, 9.0, 1.0))) == "unclear noise"
 
 
 @pytest.mark.parametrize("figures", [(0.0, 0.0, 0.5), (-1.0, 0.0, 0.5), (1.0, float("nan"), 0.5), (1.0, 0.0, 1.1)])

@@ -22,6 +22,7 @@ NAMES = [
     "encoder",
     "sft",
     "alld",
+    "calibrate",
     "bundle",
     "evaluate",
     "baselines",

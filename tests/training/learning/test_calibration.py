@@ -1,0 +1,123 @@
+"""Calibration of causes: what counts as right, what is fitted, and where naming begins."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sqe_fast.answer.causes import END, Causes
+from sqe_fast.answer.stock import Stock
+from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.engine.sequence import ListRead
+from sqe_fast.errors import UnusableError
+from tests.support.small_tokenizer import small_tokenizer
+from tests.support.speech import listening_model
+from tests.support.stocks import EAGER, NAMES, causes
+from tests.support.training_rows import FakeClips, cause
+from training.configs import Calibrate
+from training.learning import calibration
+from training.learning.calibration import Evidence, Shown, calibrated, evidence
+from training.learning.stage import write_checkpoint
+
+EVEN = dict.fromkeys(NAMES, 1 / len(NAMES))
+TABLE = causes()
+
+
+def read(named: str | None, table: Causes = TABLE, listed: tuple[str, ...] = ()) -> ListRead:
+    chances = {name: EVEN[name] for name in table.remaining(listed)}
+    return ListRead(chances, None if named is None else table.cause(named, chances[named]))
+
+
+def right(shown: Evidence, name: str) -> list[bool]:
+    """Reading by reading; a group is shown by itself and with its members."""
+    return [each.right for each in shown[name]]
+
+
+def test_what_was_recorded_and_is_not_told_yet_is_right() -> None:
+    """A group that is wrong because its member was meant; a cause that stays right once it is told; an end that counts
+    what nobody hears."""
+    clip = {"causes": [cause("wind", 2.0), cause("packet loss", 3.0), cause("low level", 4.6)]}
+    reads = [read("steady noise"), read("packet loss", listed=("steady noise",))]
+    reads.append(read(None, listed=("steady noise", "packet loss")))
+    shown = evidence(TABLE, [clip], [reads])
+    assert right(shown, "wind") == [True]
+    assert right(shown, "water") == [False]
+    assert right(shown, "steady noise") == [True, True]
+    assert right(shown, "unclear noise") == [True, False, False]
+    assert right(shown, "packet loss") == [True, True]
+    assert right(shown, "low level") == [True] * 3
+    assert right(shown, "hum") == [False] * 3
+    assert right(shown, END) == [False, False, True]
+
+
+def test_a_group_is_shown_with_what_all_its_members_have() -> None:
+    shown = evidence(TABLE, [{"causes": []}], [[read(None)]])
+    assert [each.chance for each in shown["steady noise"]] == pytest.approx([1 / len(NAMES), 3 / len(NAMES)])
+    assert shown["unclear noise"][0].chance == pytest.approx(5 / len(NAMES))
+
+
+def drawn(count: int, slope: float, offset: float, seed: int) -> list[Shown]:
+    """Readings of a model that is wrong about itself in a known way."""
+    rng = np.random.default_rng(seed)
+    chances = rng.uniform(0.02, 0.98, count)
+    truth = 1 / (1 + np.exp(-slope * np.log(chances / (1 - chances)) - offset))
+    return [Shown(float(p), bool(hit)) for p, hit in zip(chances, rng.random(count) < truth, strict=True)]
+
+
+def planted(**shown: list[Shown]) -> Evidence:
+    given = {name.replace("_", " "): each for name, each in shown.items()}
+    return {name: given.get(name, []) for name in NAMES}
+
+
+def test_a_known_bend_is_straightened() -> None:
+    """Slope and offset exchanged, probabilities in the place of logits."""
+    fitted = calibrated(TABLE, planted(hum=drawn(20_000, 0.6, 0.8, 1)), 0.9).reading["hum"]
+    assert (fitted.slope, fitted.offset) == (pytest.approx(0.6, abs=0.05), pytest.approx(0.8, abs=0.08))
+
+
+@pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.8, 0.5), (2.0, -1.0)])
+def test_what_is_named_is_right_as_often_as_asked(slope: float, offset: float) -> None:
+    """On readings that nothing was fitted to; a threshold so high that it names next to nothing."""
+    reading = calibrated(TABLE, planted(hum=drawn(20_000, slope, offset, 1)), 0.9).reading["hum"]
+    fresh = sorted(drawn(20_000, slope, offset, 2), reverse=True)
+    named = [each.right for each in fresh if reading(each.chance) >= reading.threshold]
+    assert np.mean(named) == pytest.approx(0.9, abs=0.02)
+    right = np.cumsum([each.right for each in fresh]) / np.arange(1, len(fresh) + 1)
+    most = np.flatnonzero(right >= 0.9)[-1] + 1
+    assert len(named) == pytest.approx(most, rel=0.25)
+
+
+def test_a_name_that_is_never_right_is_never_written() -> None:
+    lies = [Shown(p, right=False) for p in np.linspace(0.1, 0.99, 200)]
+    table = calibrated(TABLE, planted(hum=lies, wind=drawn(2_000, 1.0, 0.0, 3)), 0.9)
+    decided = table.decide({name: 0.999 if name == "hum" else 0.0001 for name in NAMES})
+    assert decided is None or decided.name != "hum"
+
+
+def test_a_rare_name_is_read_as_the_others_are() -> None:
+    """Three lucky readings that make a name certain for ever after."""
+    lucky = [Shown(p, right=True) for p in (0.1, 0.2, 0.3)]
+    reading = calibrated(TABLE, planted(hum=lucky, wind=drawn(5_000, 1.0, 0.0, 4)), 0.9).reading
+    assert reading["hum"](0.2) < 0.5
+    assert math.isclose(reading["stutter"].slope, reading["wind"].slope, rel_tol=0.2), "never seen: as all are"
+
+
+def test_a_finished_model_gets_its_stock(tmp_path: Path) -> None:
+    """From a checkpoint to its stock, and nothing else in it changed."""
+    prompts = PromptBuilder(small_tokenizer(), EAGER)
+    write_checkpoint(listening_model(prompts), prompts, tmp_path / "alld", {})
+    folder = tmp_path / "alld" / "checkpoint"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    said = calibration.run(Calibrate(run=tmp_path), FakeClips(6))  # type: ignore[arg-type]
+    assert "calibrated on 6 clips" in said
+    stock = Stock.load(folder / "stock.json")
+    assert stock.causes.kinds == EAGER.causes.kinds
+    assert stock.causes.reading != EAGER.causes.reading
+    assert {path.name for path in folder.iterdir() if path.read_bytes() != before[path.name]} == {"stock.json"}
+    rated = FakeClips(2)
+    rated.annotations = tuple(row | {"rated_by": "human", "causes": []} for row in rated.annotations)
+    with pytest.raises(UnusableError, match="simulate a corpus"):
+        calibration.run(Calibrate(run=tmp_path), rated)  # type: ignore[arg-type]

@@ -1,0 +1,148 @@
+"""How far the reading of each cause can be trusted, and from where on it is named: measured on clips whose causes were
+recorded, and written into the checkpoint's stock.
+
+What is seen before an entry depends on the entries before it, and so on the calibration itself: it is measured twice,
+the second time on lists that the first one decided on. Of a name that was seen seldom, all names together say more
+than it does alone (`PRIOR`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from tokenizers import Tokenizer
+
+from sqe_fast.answer.causes import END, UNCLEAR, Calibration, Causes
+from sqe_fast.answer.stock import Stock
+from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.audio.features import log_mel
+from sqe_fast.checkpoint.config import audio_tokens
+from sqe_fast.checkpoint.files import STOCK_FILE, TOKENIZER_FILE
+from sqe_fast.engine.engine import Engine
+from sqe_fast.engine.sequence import AudioInput, ListRead, Request
+from sqe_fast.errors import UnusableError
+from sqe_fast.options import Serving
+from sqe_fast.runners.torch_runner import TorchRunner
+from training import configs
+from training.corpora.annotation import Annotation
+from training.corpora.corpus import Clips
+from training.language.causes import audible
+from training.progress import track
+
+ROUNDS = 2
+LEAST = 0.01
+"""A name less likely than this to come next is never written, and says nothing of those that may be."""
+PRIOR = 30.0
+"""All names together weigh as much as so many readings of one."""
+AT_ONCE = 64
+"""Clips that the engine is given at once: their log-mels lie in memory."""
+
+
+class Shown(NamedTuple):
+    """A name that might have been written next."""
+
+    chance: float
+    right: bool
+
+
+Evidence = dict[str, list[Shown]]
+
+
+def run(config: configs.Calibrate, validation: Clips) -> str:
+    """Write the calibrated stock into the checkpoint, and say how many names may now be written. Raises UnusableError
+    where no clip's causes were recorded."""
+    folder = config.run / config.name / "checkpoint"
+    stock = Stock.load(folder / STOCK_FILE)
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+    clips = [clip for clip in validation.annotations if clip["rated_by"] != "human"]
+    if not clips:
+        raise UnusableError("no validation clip's causes were recorded: simulate a corpus to calibrate on")
+    runner = TorchRunner(folder, Serving("torch-cpu" if config.device == "cpu" else config.device))
+    for _ in range(ROUNDS):
+        reads = _reads(Engine(runner), PromptBuilder(tokenizer, stock), validation, clips)
+        shown = evidence(stock.causes, clips, reads)
+        stock = replace(stock, causes=calibrated(stock.causes, shown, config.precision))
+    stock.save(folder / STOCK_FILE)
+    named = [name for name, reading in stock.causes.reading.items() if reading.threshold < 1 and name != END]
+    return f"{folder / STOCK_FILE}: calibrated on {len(clips)} clips; {len(named)} names may be written"
+
+
+def _reads(
+    engine: Engine, prompts: PromptBuilder, audio: Clips, clips: Sequence[Annotation]
+) -> list[tuple[ListRead, ...]]:
+    n_mels = engine.runner.info.n_mels
+    found: list[tuple[ListRead, ...]] = []
+    for start in track(range(0, len(clips), AT_ONCE), "reading causes"):
+        requests = []
+        for clip in clips[start : start + AT_ONCE]:
+            heard = AudioInput(str(clip["seed"]), log_mel(audio.audio(clip), n_mels))
+            program = prompts.rate(audio_tokens(heard.log_mel.frames), describe=False)
+            requests.append(Request(program, (heard,)))
+        for result in engine.run(requests):
+            if result.error is not None:
+                raise result.error
+            found.append(result.list_reads)
+    return found
+
+
+def evidence(causes: Causes, clips: Iterable[Annotation], reads: Iterable[Sequence[ListRead]]) -> Evidence:
+    """For each name what was read of it, wherever it might have been written, and whether it was right: a cause that it
+    may stand for was recorded and is not told yet. The end is right where no audible cause is left."""
+    shown: Evidence = {name: [] for name in causes.entries}
+    for clip, list_reads in zip(clips, reads, strict=True):
+        recorded, heard = ({cause["name"] for cause in those} for those in (clip["causes"], audible(clip)))
+        told: set[str] = set()
+        for read in list_reads:
+            shown[END].append(Shown(read.chances[END], heard <= told))
+            for name, chance in causes.offers(read.chances):
+                shown[name].append(Shown(chance, not (recorded - told).isdisjoint(causes.covers(name))))
+            if read.named is not None:
+                told.update(causes.covers(read.named.name))
+    return shown
+
+
+def calibrated(causes: Causes, shown: Evidence, precision: float) -> Causes:
+    """Each name's calibration, and its threshold: the least at which what is written is right in `precision` of cases.
+    The end's stays, which is no claim."""
+    unclear = set(UNCLEAR.values())
+    kinds = list(chain.from_iterable(shown[name] for name in causes.entries if name not in {*unclear, END}))
+    vague = list(chain.from_iterable(shown[name] for name in unclear))
+    reading = {END: replace(_platt(shown[END], ()), threshold=causes.reading[END].threshold)}
+    for name in causes.entries[:-1]:
+        fitted = _platt(shown[name], vague if name in unclear else kinds)
+        reading[name] = replace(fitted, threshold=_threshold(fitted, shown[name], precision))
+    return Causes(causes.kinds, reading)
+
+
+def _platt(own: Sequence[Shown], pooled: Sequence[Shown]) -> Calibration:
+    """Logistic regression on the logit. Readings that say nothing, or the reverse, of what is true calibrate nothing:
+    they are left as they are."""
+    weighted = [(each, 1.0) for each in own if each.chance >= LEAST]
+    others = [each for each in pooled if each.chance >= LEAST]
+    weighted += [(each, PRIOR / len(others)) for each in others]
+    right = [each.right for each, _ in weighted]
+    if len(set(right)) < 2:
+        return Calibration()
+    p = np.clip([each.chance for each, _ in weighted], 1e-6, 1 - 1e-6)
+    logits, weights = np.log(p / (1 - p))[:, None], [weight for _, weight in weighted]
+    model = LogisticRegression(C=np.inf).fit(logits, right, sample_weight=weights)
+    slope, offset = float(model.coef_[0, 0]), float(model.intercept_[0])
+    return Calibration(slope, offset) if slope > 0 else Calibration()
+
+
+def _threshold(calibration: Calibration, shown: Sequence[Shown], precision: float) -> float:
+    """The least calibrated probability from which on their mean is `precision`; 1, which none reaches, where that of
+    the likeliest reading is less."""
+    best, total = 1.0, 0.0
+    likeliest = sorted((calibration(each.chance) for each in shown), reverse=True)
+    for count, probability in enumerate(likeliest, 1):
+        total += probability
+        if total < precision * count:
+            break
+        best = probability
+    return best
