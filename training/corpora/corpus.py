@@ -44,6 +44,8 @@ CLIPS_OF_A_SPLIT = 10_000_000
 """Seeds of the next split begin so much higher."""
 QUIETEST_DB = -50.0
 """An excerpt whose active level lies below is nothing but a pause."""
+FAINTEST_DB = -75.0
+"""A clip below holds nothing any more (a voice detector that never opened): other degradations are drawn."""
 LENGTHS = {(1.0, 2.0): 0.15, (2.0, 6.0): 0.58, (6.0, 12.0): 0.23, (12.0, 29.0): 0.04}
 """Seconds of speech in a clip, and how often: streams are rated in short windows."""
 _CROSSFADE = 320  # samples, 20 ms: where two recordings of a talker are joined
@@ -104,9 +106,12 @@ def make_clip(root: Path, split: Split, index: int) -> tuple[Signal, dict[str, A
         raise ValueError(f"a split holds clips 0 to {CLIPS_OF_A_SPLIT - 1}, not {index}")
     lib = open_library(root, split)
     seed = SPLITS.index(split) * CLIPS_OF_A_SPLIT + index
-    excerpt = draw_excerpt(lib, stream(Stream.CLIP_EXCERPT, seed))
-    recipe = draw_recipe(lib, stream(Stream.CLIP_RECIPE, seed))
-    degraded, degradations = apply(excerpt.samples, recipe, Materials(root), seed)
+    excerpt, drawn = draw_excerpt(lib, stream(Stream.CLIP_EXCERPT, seed)), stream(Stream.CLIP_RECIPE, seed)
+    while True:
+        recipe = draw_recipe(lib, drawn)
+        degraded, degradations = apply(excerpt.samples, recipe, Materials(root), seed)
+        if active_level(degraded) >= FAINTEST_DB:
+            break
     stored = _to_float(_to_pcm(degraded))
     row = {
         "split": split,

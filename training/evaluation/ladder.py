@@ -1,4 +1,4 @@
-"""Ladders: one degradation, five rising steps, held-out speakers. Does the right rating fall, and the MOS with it?"""
+"""Ladders: one family of degradation, five rising steps, held-out speakers. Does the right rating fall, and the MOS?"""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ import numpy as np
 from sqe_fast.evaluator import Evaluator
 from training.simulation.library import Library, open_library, read
 from training.simulation.measures import SAMPLE_RATE, Signal, active_level
+from training.simulation.recipes import single
 from training.simulation.simulate import apply
-from training.simulation.stage import Materials, Params
+from training.simulation.stage import Materials
+from training.streams import Stream, stream
 
 SPEAKERS = 8
 SECONDS = (2.5, 8.0)
-NORMAL_LEVEL: Params = {"stage": "level", "level_dbov": -22.0}
+SEVERITIES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
-LADDERS: dict[str, tuple[str, tuple[Params, ...]]] = {
-    # name → (dimension that must fall, five steps from mild to severe)
-    "noise": (
-        "noisiness",
-        tuple({"stage": "noise", "kind": "street", "source": "street", "snr_db": s} for s in (38, 27, 17, 8, 0)),
-    ),
-    "loss": (
-        "discontinuity",
-        tuple({"stage": "loss", "kind": "silence", "rate": r, "burst": 2.0} for r in (0.01, 0.04, 0.1, 0.2, 0.35)),
-    ),
-    "band": (
-        "coloration",
-        tuple({"stage": "band", "low_hz": 0.0, "high_hz": f} for f in (7000, 4500, 3200, 2200, 1400)),
-    ),
-    "clipping": ("coloration", tuple({"stage": "clip", "headroom_db": h} for h in (11, 6, 1, -4, -10))),
-    "level": ("loudness", tuple({"stage": "level", "level_dbov": v} for v in (-22, -32, -41, -50, -59))),
+LADDERS = {
+    # family → dimension that must fall
+    "steady": "noisiness",
+    "street": "noisiness",
+    "voices": "noisiness",
+    "band": "coloration",
+    "overload": "coloration",
+    "codec": "coloration",
+    "reverb": "coloration",
+    "mnru": "coloration",
+    "loss": "discontinuity",
+    "jitter": "discontinuity",
+    "mutes": "discontinuity",
+    "gate": "discontinuity",
+    "level": "loudness",
+    "drift": "loudness",
 }
 ENOUGH_DIMENSION, ENOUGH_MOS, INVERSION = 1.0, 0.7, 0.1
 """What a ladder must lower from end to end, and the one small step upwards it may take."""
@@ -40,6 +42,8 @@ ENOUGH_DIMENSION, ENOUGH_MOS, INVERSION = 1.0, 0.7, 0.1
 
 @dataclass(frozen=True)
 class Ladder:
+    """How one family was rated, step by step."""
+
     name: str
     dimension: str
     ratings: tuple[float, ...]
@@ -71,18 +75,24 @@ def held_out_speech(lib: Library) -> list[Signal]:
     return list(clips.values())[:SPEAKERS]
 
 
+def rung(family: str, severity: float, lib: Library, voices: list[Signal]) -> list[Signal]:
+    """Each voice with one family at a severity. What else is drawn, its kind and its moments, is the same at each."""
+    clips = []
+    for seed, voice in enumerate(voices):
+        recipe = single(family, severity, lib, stream(Stream.CLIP_RECIPE, seed))
+        clips.append(apply(voice, recipe, Materials(lib.root), seed)[0])
+    return clips
+
+
 def climb(evaluator: Evaluator, data: Path) -> list[Ladder]:
     """Rate every step of every ladder for every held-out speaker."""
     lib = open_library(data, "test")
-    street = next(file for file, category in lib.noises if category == "street")
-    materials = Materials({"street": read(data / "noise" / street)}, {})
     voices = held_out_speech(lib)
     ladders = []
-    for name, (dimension, steps) in LADDERS.items():
+    for name, dimension in LADDERS.items():
         ratings, mos = [], []
-        for step in steps:
-            recipe = (step,) if step["stage"] == "level" else (NORMAL_LEVEL, step, NORMAL_LEVEL)
-            clips = [(apply(voice, recipe, materials, seed)[0], SAMPLE_RATE) for seed, voice in enumerate(voices)]
+        for severity in SEVERITIES:
+            clips = [(clip, SAMPLE_RATE) for clip in rung(name, severity, lib, voices)]
             evaluations = evaluator.evaluate(clips, describe=False)
             found = [evaluation.ratings for evaluation in evaluations if evaluation.ratings]
             if len(found) != len(voices):

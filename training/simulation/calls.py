@@ -169,9 +169,12 @@ def _draw_steps(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
 
 
 def steps(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Done:
-    """The level jumps by about `depth_db` (dB) down or up, `count` times, and back with the next jump: a talker who
-    turns away, a second microphone. `gain_std_db`, `gain_range_db`: see `measures.gain_measures`."""
-    moments = np.sort(rng.integers(speech.size, size=params["count"]))
+    """The level jumps by about `depth_db` (dB) down or up, `count` times, and back with the next jump, while somebody
+    speaks: a talker who turns away, a second microphone. `gain_std_db`, `gain_range_db`: `measures.gain_measures`."""
+    active = np.flatnonzero(active_samples(speech))
+    if not active.size:
+        return speech, ()
+    moments = np.sort(rng.choice(active, size=params["count"]))
     gain_db = np.zeros(speech.size)
     sign = float(rng.choice([-1, 1]))
     for number, moment in enumerate(moments):

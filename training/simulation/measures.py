@@ -154,7 +154,7 @@ def _band_levels(signal: Signal) -> npt.NDArray[np.float64]:
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
     edges = np.unique(np.round(np.geomspace(3, window // 2, 21)).astype(int))
     bands = np.add.reduceat(power, edges[:-1], axis=1) / np.diff(edges)
-    floor = bands.max() * 1e-6
+    floor = max(bands.max() * 1e-6, 1e-20)
     levels: npt.NDArray[np.float64] = 10 * np.log10(np.maximum(bands, floor))
     return levels
 

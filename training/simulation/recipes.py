@@ -17,6 +17,9 @@ COUNTS = {0: 0.2, 1: 0.3, 2: 0.27, 3: 0.15, 4: 0.08}
 AT_ONCE = {Place.SURROUNDINGS: 2, Place.MICROPHONE: 2, Place.CODING: 2}
 """How many families may meet at a place of the call, where it is more than one: two sources of noise, a poor microphone
 that is overloaded, a codec after a codec."""
+ONE_OF = frozenset({"noise suppression", "late noise suppression"})
+CLEANED = 4.0
+"""How much more often noise is suppressed where there is some; and never twice."""
 HANDLED, PAUSED = 0.22, 0.1
 """Share of clips, whatever else happens to them, that are handled and whose pauses are gated: about 30 % are changed in
 a way that nobody hears."""
@@ -68,11 +71,21 @@ def _draw_families(count: int, rng: Rng) -> list[Family]:
     """Different families, by their weights, no more at one place than a call has."""
     drawn: list[Family] = []
     while len(drawn) < count:
-        there = Counter(family.place for family in drawn)
-        fitting = [
-            family for family in DEGRADING if family not in drawn and there[family.place] < AT_ONCE.get(family.place, 1)
-        ]
-        least = RAREST * sum(family.weight for family in DEGRADING)
-        weights = np.array([max(family.weight, least) for family in fitting])
+        fitting = [family for family in DEGRADING if _fits(family, drawn)]
+        weights = np.array([_weight(family, drawn) for family in fitting])
         drawn.append(fitting[int(rng.choice(len(fitting), p=weights / weights.sum()))])
     return drawn
+
+
+def _fits(family: Family, drawn: Sequence[Family]) -> bool:
+    there = Counter(other.place for other in drawn)
+    names = {other.name for other in drawn}
+    if family.name in names or (family.name in ONE_OF and names & ONE_OF):
+        return False
+    return there[family.place] < AT_ONCE.get(family.place, 1)
+
+
+def _weight(family: Family, drawn: Sequence[Family]) -> float:
+    least = RAREST * sum(other.weight for other in DEGRADING)
+    noisy = any(other.place == Place.SURROUNDINGS for other in drawn)
+    return max(family.weight, least) * (CLEANED if noisy and family.name in ONE_OF else 1)

@@ -2,21 +2,45 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sqe_fast.checkpoint.folder import BUNDLED
 from sqe_fast.evaluator import Evaluator
-from training.evaluation.ladder import Ladder, climb
+from tests.support.small_library import write_library
+from tests.support.speech import talk
+from training.evaluation.ladder import LADDERS, SEVERITIES, Ladder, climb, rung
+from training.simulation.library import Library, open_library
+from training.simulation.measures import active_level, spectral_distance
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def lib(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return open_library(write_library(tmp_path_factory.mktemp("data")), "test")
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the held-out recordings are not beside the repository")
 @pytest.mark.skipif(not (BUNDLED / "tiny" / "sqe_fast.json").is_file(), reason="no bundled checkpoint")
 def test_each_rating_follows_its_degradation_and_the_mos_with_it() -> None:
     ladders = climb(Evaluator.from_pretrained("tiny"), DATA)
-    assert {ladder.name for ladder in ladders} == {"noise", "loss", "band", "clipping", "level"}
+    assert {ladder.name for ladder in ladders} == set(LADDERS)
     assert [ladder.to_row() for ladder in ladders if not ladder.passed] == []
+
+
+@pytest.mark.parametrize("family", LADDERS)
+def test_each_step_does_more_harm_than_the_one_before(family: str, lib: Library) -> None:
+    """A ladder whose steps are of different kinds, or that goes down where it should go up."""
+    voices = [talk(6.0, seed=seed, level=0.02) for seed in range(4)]
+    clips = [rung(family, severity, lib, voices) for severity in (SEVERITIES[0], SEVERITIES[2])]
+    mild, strong = (
+        np.mean([spectral_distance(voice, clip) for voice, clip in zip(voices, step, strict=True)])
+        if family != "level"
+        else np.mean([abs(active_level(clip) + 23) for clip in step])
+        for step in clips
+    )
+    assert strong > mild
 
 
 @pytest.mark.parametrize(

@@ -61,13 +61,13 @@ def test_what_the_judges_say_falls_with_the_quality() -> None:
 
 
 @judged
-def test_of_a_long_clip_the_loudest_stretch_is_heard() -> None:
+def test_silence_around_and_an_offset_move_no_judge() -> None:
     """Seconds of silence around a clip judged instead of the clip."""
     clean, rate = sf.read(next(iter(sorted(EXAMPLES.glob("*clean*")))), dtype="float32")
     silence = np.zeros(20 * rate, np.float32)
-    alone, within = clean[: 5 * rate], np.concatenate([silence, clean[: 5 * rate], silence])
-    assert judges.dnsmos(within)["ovrl"] == pytest.approx(judges.dnsmos(alone)["ovrl"], abs=0.5)
-    assert judges.distill_mos(within) == pytest.approx(judges.distill_mos(alone), abs=0.5)
+    within = np.concatenate([silence, clean, silence]) - np.float32(0.05)
+    alone, found = (judges.witness(each, discontinuous=True) for each in (clean, within))
+    assert found == pytest.approx(alone, abs=0.15)
 
 
 @judged
