@@ -91,7 +91,7 @@ def test_measures_count_the_speech_and_not_the_pauses() -> None:
     active = np.zeros(SAMPLE_RATE, bool)
     active[:8000] = True
     assert toll(active, [(9000, 12000)]) is None
-    share, per_s, mean_ms = toll(active, [(0, 800), (7600, 9000), (12000, 13000)]) or (0, 0, 0)
+    share, per_s, mean_ms = toll(active, [(0, 800), (7600, 9000), (12000, 13000)]) or (0.0, 0.0, 0.0)
     assert share == pytest.approx(1200 / 8000)
     assert per_s == pytest.approx(2 / 0.5)
     assert mean_ms == pytest.approx(1000 * 600 / SAMPLE_RATE)
@@ -200,6 +200,20 @@ def test_the_loss_of_coded_speech_is_measured(kind: str) -> None:
     plain = loss_of(run("loss", LOSS, speech)[1]).measures
     assert measures["lost_share"] == pytest.approx(plain["lost_share"], abs=0.05)
     assert measures["concealment_db"] > 1
+
+
+def test_the_loss_of_coded_speech_is_measured_where_it_is_heard() -> None:
+    """A share counted a delay or a phase away from the gaps is that of other words."""
+    rng = np.random.default_rng(3)
+    burst = slice(8000, 9280)  # four frames
+    speech = (1e-4 * rng.standard_normal(SAMPLE_RATE)).astype(np.float32)
+    speech[burst] = 0.1 * rng.standard_normal(1280)
+    measured, heard = [], []
+    for seed in range(40):
+        whole, (lossy, degradations) = coded("lc3", speech, 1e-6, seed)[0], coded("lc3", speech, 0.3, seed)
+        measured.append(sum(d.measures["lost_share"] for d in degradations if d.name == "packet loss"))
+        heard.append(np.mean(np.abs(whole - lossy)[burst] > 0.02))
+    assert np.corrcoef(measured, heard)[0, 1] > 0.98
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
