@@ -191,7 +191,10 @@ def vocoder(speech: Signal, params: Params, materials: Materials, rng: Rng) -> t
 
 def _codec2(speech: Signal, params: Params, materials: Materials, rng: Rng) -> tuple[Signal, tuple[Degradation, ...]]:
     sent, band = line.band(speech, params["band"], materials, rng)
-    coded = to_level(through(sent, CODEC2[params["bit_rate"]], params["bit_rate"], rng), active_level(speech))
+    coded = through(sent, CODEC2[params["bit_rate"]], params["bit_rate"], rng)
+    if not coded.any():
+        return speech, ()
+    coded = to_level(coded, active_level(speech))
     return coded, (Degradation("vocoder", "codec2", "robotic voice", coding_measures(narrow(sent), coded)), *band)
 
 

@@ -58,6 +58,8 @@ def test_only_one_kind_moves_the_formants() -> None:
 def test_draws_go_both_ways_and_farther_where_severer() -> None:
     rng = np.random.default_rng(0)
     moves = {s: [draw(s, NO_LIBRARY, rng)["semitones"] for _ in range(40)] for s in (0.0, 0.5, 1.0)}
+    assert {draw(0.2, NO_LIBRARY, rng)["kind"] for _ in range(40)} == {"formants moved"}
+    assert {draw(0.6, NO_LIBRARY, rng)["kind"] for _ in range(40)} == set(KINDS)
     assert min(moves[1.0]) == -8
     assert max(moves[1.0]) == 8
     assert all(abs(move) == pytest.approx(3.0) for move in moves[0.5])

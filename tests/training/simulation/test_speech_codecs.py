@@ -1,6 +1,7 @@
 import ctypes
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from training.simulation.speech_codecs import CODECS, TELEPHONE, codec, draw, th
 from training.simulation.stage import Degradation, Materials
 
 NONE = Materials({})
+README = Path(codec_libraries.__file__).parents[1] / "README.md"
 NO_LIBRARY = Library({}, (), (), ())
 TELEPHONE_BAND = {"low_hz": 200.0, "high_hz": 3600.0}
 
@@ -101,6 +103,22 @@ def test_silence_is_passed_on() -> None:
     decoded, degradations = codec(silence, {"codecs": [["gsm", 13_200]], "band": None}, NONE, np.random.default_rng(0))
     assert not decoded.any()
     assert degradations == ()
+
+
+def test_what_a_codec_cannot_hold_is_passed_on() -> None:
+    """Levels of nothing: a division by zero once in so many thousand clips."""
+    faint = talk() * np.float32(1e-6)
+    for kind in ("sbc", "speex-wb"):
+        params = {"codecs": [[kind, max(CODECS[kind].harm)]] * 2, "band": None}
+        decoded, degradations = codec(faint, params, NONE, np.random.default_rng(0))
+        assert np.array_equal(decoded, faint)
+        assert degradations == ()
+
+
+def test_the_documented_command_installs_every_library() -> None:
+    """A library that the code asks for and training/README.md does not."""
+    (command,) = [line for line in README.read_text().splitlines() if line.startswith("apt-get install ")]
+    assert set(DEBIAN) <= set(command.split())
 
 
 def test_a_severer_draw_is_of_worse_codecs() -> None:
