@@ -107,8 +107,9 @@ def make_clip(root: Path, split: Split, index: int) -> tuple[Signal, dict[str, A
     lib = open_library(root, split)
     seed = SPLITS.index(split) * CLIPS_OF_A_SPLIT + index
     excerpt, drawn = draw_excerpt(lib, stream(Stream.CLIP_EXCERPT, seed)), stream(Stream.CLIP_RECIPE, seed)
+    others = lib.without(excerpt.speaker)
     while True:
-        recipe = draw_recipe(lib, drawn)
+        recipe = draw_recipe(others, drawn)
         degraded, degradations = apply(excerpt.samples, recipe, Materials(root), seed)
         if active_level(degraded) >= FAINTEST_DB:
             break

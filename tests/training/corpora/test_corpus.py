@@ -15,7 +15,8 @@ from tests.support.speech import SAMPLE_RATE
 from training.corpora import corpus
 from training.corpora.corpus import Clips, SplitWriter, build, draw_excerpt, judge, make_clip
 from training.rating import judges, labels
-from training.simulation.library import SPLITS, open_library
+from training.simulation.library import SPLITS, Library, open_library
+from training.simulation.stage import Params, Rng
 from training.streams import Stream, stream
 
 
@@ -58,6 +59,20 @@ def test_another_process_makes_the_same_samples(root: Path) -> None:
     runs = [subprocess.run([sys.executable, "-c", code, root], check=True, capture_output=True) for _ in range(2)]
     assert runs[0].stdout == runs[1].stdout
     assert len(set(runs[0].stdout.split())) == 8
+
+
+def test_nobody_talks_behind_himself(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of nine test talkers one in nine would be a voice behind his own."""
+    behind = []
+
+    def draw_recipe(lib: Library, rng: Rng) -> tuple[Params, ...]:
+        behind.append(set(lib.talkers))
+        return ()
+
+    monkeypatch.setattr(corpus, "draw_recipe", draw_recipe)
+    rows = [make_clip(root, "test", index)[1] for index in range(12)]
+    everyone = set(open_library(root, "test").talkers)
+    assert behind == [everyone - {row["speaker"]} for row in rows]
 
 
 def test_no_index_is_a_clip_of_another_split(root: Path) -> None:
