@@ -14,7 +14,7 @@ from training.simulation import codec_libraries, line, opus
 from training.simulation.codec_libraries import AMR_WB_RATES, LossyTranscode, Lost, Pcm
 from training.simulation.library import Library
 from training.simulation.measures import SAMPLE_RATE, Signal
-from training.simulation.packets import draw_losses, draw_packet_ms, loss_measures, lost_packets, spans_of
+from training.simulation.packets import CONCEALED, RESTORED, draw_losses, loss_measures, lost_packets, spans_of
 from training.simulation.speech_codecs import TELEPHONE, coding_measures, narrow
 from training.simulation.stage import Degradation, Family, Materials, Params, Place, Rng
 
@@ -35,8 +35,8 @@ class Codec:
     """Lengths of packets, and how often they are met."""
     transcode: OverNetwork
     weight: float
-    losses: tuple[list[float], list[float]]
-    """Severities → shares of packets lost."""
+    rates: list[float]
+    """Shares of packets lost, one of those in packets.py."""
 
 
 def _framed(transcode: LossyTranscode, frame: int) -> OverNetwork:
@@ -52,8 +52,7 @@ def _draw(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
     weights = np.array([codec.weight for codec in CODECS.values()])
     kind = str(rng.choice(list(CODECS), p=weights / weights.sum()))
     codec = CODECS[kind]
-    packet_ms = draw_packet_ms(rng, codec.packets_ms)
-    losses = draw_losses(float(np.interp(severity, *codec.losses)), packet_ms, rng)
+    losses = draw_losses(severity, codec.rates, codec.packets_ms, rng)
     band = {"low_hz": round(rng.uniform(80, 320)), "high_hz": round(rng.uniform(3300, 3800))}
     narrowed = band if codec.rate == TELEPHONE else None
     return {"kind": kind, "bit_rate": int(rng.choice(codec.bit_rates)), "band": narrowed, **losses}
@@ -101,9 +100,6 @@ def _from_pcm(pcm: Pcm, rate: int, size: int) -> Signal:
     return np.pad(samples, (0, size - samples.size))
 
 
-_SEVERITY = [0.0, 0.13, 0.32, 0.53, 0.71, 0.87, 1.0]
-_CONCEALED = (_SEVERITY, [0.004, 0.01, 0.04, 0.09, 0.17, 0.3, 0.4])
-_RESTORED = (_SEVERITY, [0.01, 0.03, 0.08, 0.15, 0.25, 0.35, 0.45])
 _OPUS_MS = {10: 0.1, 20: 0.6, 40: 0.15, 60: 0.15}
 _FRAMES_MS = {20: 0.7, 40: 0.2, 60: 0.1}
 CODECS: dict[str, Codec] = {
@@ -114,7 +110,7 @@ CODECS: dict[str, Codec] = {
         _OPUS_MS,
         partial(opus.transcode, application="voip", redundant=False),
         0.3,
-        _CONCEALED,
+        CONCEALED,
     ),
     "opus-fec": Codec(
         SAMPLE_RATE,
@@ -123,7 +119,7 @@ CODECS: dict[str, Codec] = {
         _OPUS_MS,
         partial(opus.transcode, application="voip", redundant=True),
         0.2,
-        _RESTORED,
+        RESTORED,
     ),
     "opus-low-delay": Codec(
         SAMPLE_RATE,
@@ -132,10 +128,10 @@ CODECS: dict[str, Codec] = {
         {10: 0.4, 20: 0.6},
         partial(opus.transcode, application="restricted_lowdelay", redundant=False),
         0.1,
-        _CONCEALED,
+        CONCEALED,
     ),
     "amr-wb": Codec(
-        SAMPLE_RATE, 95, AMR_WB_RATES[1:], _FRAMES_MS, _framed(codec_libraries.amr_wb, 320), 0.15, _CONCEALED
+        SAMPLE_RATE, 95, AMR_WB_RATES[1:], _FRAMES_MS, _framed(codec_libraries.amr_wb, 320), 0.15, CONCEALED
     ),
     "lc3": Codec(
         SAMPLE_RATE,
@@ -144,7 +140,7 @@ CODECS: dict[str, Codec] = {
         {10: 0.5, 20: 0.5},
         _framed(codec_libraries.lc3, 160),
         0.05,
-        _CONCEALED,
+        CONCEALED,
     ),
     "speex-wb": Codec(
         SAMPLE_RATE,
@@ -153,7 +149,7 @@ CODECS: dict[str, Codec] = {
         _FRAMES_MS,
         _framed(codec_libraries.speex(SAMPLE_RATE), 320),
         0.05,
-        _CONCEALED,
+        CONCEALED,
     ),
     "speex-nb": Codec(
         TELEPHONE,
@@ -162,7 +158,7 @@ CODECS: dict[str, Codec] = {
         _FRAMES_MS,
         _framed(codec_libraries.speex(TELEPHONE), 160),
         0.05,
-        _CONCEALED,
+        CONCEALED,
     ),
     "g729": Codec(
         TELEPHONE,
@@ -171,7 +167,7 @@ CODECS: dict[str, Codec] = {
         {10: 0.1, 20: 0.6, 30: 0.15, 40: 0.15},
         _framed(codec_libraries.g729, 80),
         0.1,
-        _CONCEALED,
+        CONCEALED,
     ),
 }
 

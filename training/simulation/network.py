@@ -11,7 +11,17 @@ from scipy.signal import lfilter
 
 from training.simulation.library import Library
 from training.simulation.measures import SAMPLE_RATE, Signal
-from training.simulation.packets import draw_losses, draw_packet_ms, loss_measures, lost_packets, samples_of, spans_of
+from training.simulation.packets import (
+    CONCEALED,
+    PACKETS_MS,
+    REPEATED,
+    UNCONCEALED,
+    draw_losses,
+    loss_measures,
+    lost_packets,
+    samples_of,
+    spans_of,
+)
 from training.simulation.stage import Degradation, Family, Materials, Params, Place, Rng
 
 Done = tuple[Signal, tuple[Degradation, ...]]
@@ -22,12 +32,11 @@ _MEMORY = 3 * _LONGEST  # samples that a receiver keeps
 
 def _draw_loss(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
     kind = str(rng.choice(list(_OFTEN), p=list(_OFTEN.values())))
-    packet_ms = draw_packet_ms(rng)
     return {
         "kind": kind,
         "fade_ms": float(rng.uniform(40, 150)),
         "overlap_ms": float(rng.choice([0.0, 4.0])),
-        **draw_losses(float(np.interp(severity, *RATES[kind])), packet_ms, rng),
+        **draw_losses(severity, RATES[kind], PACKETS_MS, rng),
     }
 
 
@@ -109,13 +118,6 @@ CONCEALMENTS: dict[str, Callable[[Signal, int, int, Rng], Signal]] = {
 """How a receiver that has the `past`, and packets of so many samples, fills `missing` samples."""
 
 _OFTEN = {"silence": 0.3, "repeat": 0.25, "pitch": 0.3, "noise": 0.15}
-_SEVERITY = [0.0, 0.13, 0.32, 0.53, 0.71, 0.87, 1.0]
-RATES = {
-    "silence": (_SEVERITY, [0.002, 0.005, 0.02, 0.05, 0.1, 0.2, 0.35]),
-    "repeat": (_SEVERITY, [0.003, 0.007, 0.03, 0.07, 0.14, 0.25, 0.4]),
-    "pitch": (_SEVERITY, [0.004, 0.01, 0.04, 0.09, 0.17, 0.3, 0.4]),
-    "noise": (_SEVERITY, [0.003, 0.007, 0.03, 0.07, 0.14, 0.25, 0.4]),
-}
-"""Severity → share of packets lost."""
+RATES = {"silence": UNCONCEALED, "repeat": REPEATED, "pitch": CONCEALED, "noise": REPEATED}
 
 FAMILIES = (Family("loss", Place.NETWORK, 1.5, _draw_loss, loss),)

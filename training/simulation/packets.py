@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,26 @@ from training.simulation.stage import Params, Rng
 PACKETS_MS = {10: 0.1, 20: 0.5, 30: 0.1, 40: 0.15, 60: 0.15}
 """Lengths of packets (ms), and how often they are met."""
 
+_SEVERITIES = [0.0, 0.13, 0.32, 0.53, 0.71, 0.87, 1.0]
+UNCONCEALED = [0.002, 0.005, 0.02, 0.05, 0.1, 0.2, 0.35]
+REPEATED = [0.003, 0.007, 0.03, 0.07, 0.14, 0.25, 0.4]
+CONCEALED = [0.004, 0.01, 0.04, 0.09, 0.17, 0.3, 0.4]
+RESTORED = [0.01, 0.03, 0.08, 0.15, 0.25, 0.35, 0.45]
+"""Shares of packets lost at _SEVERITIES, by how well a receiver fills the gaps."""
 _USUAL_MS = 5000
 """A burst takes no more than what is lost of a clip of this length on average. So few losses are short ones, too: most
 clips would be spared a long and rare burst, and the others hit far harder than the rate says."""
 
 
-def draw_losses(rate: float, packet_ms: int, rng: Rng) -> dict[str, Any]:
+def draw_losses(severity: float, rates: list[float], packets_ms: Mapping[int, float], rng: Rng) -> dict[str, Any]:
+    """A channel that loses the share of `rates` at `severity`, of packets as long as in `packets_ms` and as often as
+    there: see `channel_of`."""
+    weights = np.array(list(packets_ms.values()))
+    packet_ms = int(rng.choice(list(packets_ms), p=weights / weights.sum()))
+    return channel_of(float(np.interp(severity, _SEVERITIES, rates)), packet_ms, rng)
+
+
+def channel_of(rate: float, packet_ms: int, rng: Rng) -> dict[str, Any]:
     """A channel that loses `rate` of its packets: at random, in bursts, or now and then in bad spells."""
     lot = rng.random()
     alone = 1 / (1 - rate)  # packets in a row where each is lost by itself
@@ -33,11 +48,6 @@ def draw_losses(rate: float, packet_ms: int, rng: Rng) -> dict[str, Any]:
         spell = float(rng.uniform(150, 1000)) / packet_ms
         channel = {"burst": max(alone, min(spell, most / density)), "density": density, "background": 0.2 * rate}
     return {"packet_ms": packet_ms, "rate": rate, **channel}
-
-
-def draw_packet_ms(rng: Rng, lengths: dict[int, float] = PACKETS_MS) -> int:
-    weights = np.array(list(lengths.values()))
-    return int(rng.choice(list(lengths), p=weights / weights.sum()))
 
 
 def lost_packets(count: int, params: Params, rng: Rng) -> Mask:

@@ -15,7 +15,7 @@ from training.simulation.jitter import wsola
 from training.simulation.library import Library
 from training.simulation.measures import SAMPLE_RATE, Signal
 from training.simulation.network import CONCEALMENTS
-from training.simulation.packets import draw_losses, lost_packets
+from training.simulation.packets import channel_of, lost_packets
 from training.simulation.speech_codecs import TELEPHONE
 from training.simulation.stage import Degradation, Materials
 
@@ -72,7 +72,7 @@ def test_whole_packets_are_lost(packet_ms: int) -> None:
 def test_the_share_asked_is_the_share_lost(rate: float, seed: int) -> None:
     """A chance to enter a burst that forgets the time spent in bursts, or a first packet that is never lost, loses
     fewer than asked."""
-    params = draw_losses(rate, 20, np.random.default_rng(seed))
+    params = channel_of(rate, 20, np.random.default_rng(seed))
     lost = [lost_packets(150, params, np.random.default_rng((seed, clip))) for clip in range(2000)]
     error = np.std([clip.mean() for clip in lost]) / np.sqrt(len(lost))
     assert np.mean(lost) == pytest.approx(rate, abs=4 * error + 1e-4)
