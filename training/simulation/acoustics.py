@@ -40,15 +40,10 @@ _SEAM = int(0.05 * SAMPLE_RATE)
 _EDGE = int(0.01 * SAMPLE_RATE)
 PLACED = ("animal sounds", "crying child", "sudden sounds")
 """What sounds now and then: recordings of it are heard with pauses between, not in a loop."""
-_EVENTS = {
-    "typing": 1.0,
-    "clatter": 1.0,
-    "sudden sounds": 0.7,
-    "animal sounds": 0.5,
-    "crying child": 0.4,
-    "ticking": 0.4,
-}
 TALKERS = {"1": 0.3, "few": 0.3, "many": 0.4}
+"""How many other people are heard, and how often."""
+_CROWD_SHARE = 0.15
+"""Of voices that are a recorded crowd's."""
 
 
 class Group(NamedTuple):
@@ -99,7 +94,7 @@ def _draw_voices(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
     """One other talker, 2 to 4, 5 to 20 (as many as there are), or a recorded crowd. Whoever draws for a talker gives
     a library without that talker."""
     snr = {"snr_db": _snr(severity)}
-    if "voices" in lib.causes and rng.random() < 0.15:
+    if "voices" in lib.causes and rng.random() < _CROWD_SHARE:
         noise = lib.draw_noise("voices", rng)
         return {"kind": noise.category, "source": noise.file, **snr}
     number = {"1": (1, 1), "few": (2, 4), "many": (5, 20)}[choose(TALKERS, rng, TALKERS)]
@@ -224,16 +219,17 @@ def _babble(voices: list[Signal], size: int, rng: Rng) -> Noise:
 
 
 NOISES = {
-    "steady": Group(0.55, {"steady noise": 1.0}),
+    "steady": Group(0.5, {"steady noise": 1.0}),
     "hum": Group(0.4, {"hum": 1.0}),
-    "street": Group(0.45, {"street noise": 1.0}),
+    "street": Group(0.4, {"street noise": 1.0}),
     "machine": Group(0.4, {"machine noise": 1.0}),
-    "weather": Group(0.45, {"wind": 0.55, "water": 0.45}),
-    "events": Group(0.8, _EVENTS, SPORADIC_DB),
+    "weather": Group(0.4, {"wind": 0.55, "water": 0.45}),
+    "household": Group(0.55, {"typing": 1.0, "clatter": 1.0, "ticking": 0.6}, SPORADIC_DB),
+    "outbursts": Group(0.45, {"sudden sounds": 1.0, "animal sounds": 1.0, "crying child": 0.8}, SPORADIC_DB),
     "crackle": Group(0.4, {"crackle": 1.0}, SPORADIC_DB),
 }
 """By family. Each alone is often enough in a corpus to be judged."""
 FAMILIES = (
     *(Family(name, Place.SURROUNDINGS, group.weight, partial(_draw, group), noise) for name, group in NOISES.items()),
-    Family("voices", Place.SURROUNDINGS, 0.55, _draw_voices, noise),
+    Family("voices", Place.SURROUNDINGS, 0.5, _draw_voices, noise),
 )

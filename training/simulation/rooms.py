@@ -24,8 +24,7 @@ _NEARER_DB = (-10.0, 30.0)
 INAUDIBLE_DB = 25.0
 """A C50 above which no room is heard."""
 C50_DB = ((0.0, 25.0), (0.12, 20.0), (0.47, 11.0), (0.68, 6.0), (0.79, 3.0), (0.93, 0.0), (1.0, -3.0))
-"""Severity → clarity, so that equal steps of severity are equal steps of quality by the ratings that speech in rooms
-of that clarity got from Distill-MOS on its human scale."""
+"""Severity → clarity, so that equal steps are equal steps of what is rated (listener.CLARITY)."""
 
 
 def _draw_reverb(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
