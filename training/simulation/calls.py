@@ -27,6 +27,7 @@ _LOW_DBOV, _HIGH_DBOV = -29.5, -16.5
 _PAUSE_DB, _ABOVE_FLOOR_DB = 35.0, 6.0
 """A frame this far below the loudest, or within this of the floor, holds no speech."""
 _FADE = 80  # samples, 5 ms: a gate that clicks would be heard
+_SHORTEST = 1600  # samples, 0.1 s, of a drop-out: what is shorter is a lost packet
 _LONGEST_S, _MOST_AROUND = 8.0, 4.0
 """Silence before or after a clip, at most; and of both together in proportion to the clip."""
 
@@ -114,12 +115,13 @@ def around(params: Params, size: int) -> tuple[int, int]:
 
 
 def _draw_mutes(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
-    share = float(np.interp(severity, [0, 0.5, 1], [0.02, 0.12, 0.5]))
-    return {"share": round(share, 4), "longest_s": round(float(rng.uniform(0.3, 1.5)), 3)}
+    share = float(np.interp(severity, [0, 0.25, 0.5, 0.75, 1], [0.005, 0.02, 0.06, 0.15, 0.45]))
+    longest_s = rng.uniform(0.7, 1.0) * float(np.interp(severity, [0, 0.5, 1], [0.16, 0.5, 1.5]))
+    return {"share": round(share, 4), "longest_s": round(longest_s, 3)}
 
 
 def mutes(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Done:
-    """Drop-outs: pieces of 0.2 s to `longest_s` (s) silenced until `share` of the active speech is gone, at any moment
+    """Drop-outs: pieces of 0.1 s to `longest_s` (s) silenced until `share` of the active speech is gone, at any moment
     of it. `lost_share`: share of active speech gone (0–1); `lost_s`: seconds of it; `count`: how many drop-outs."""
     active = active_samples(speech)
     if not active.any():
@@ -127,8 +129,8 @@ def mutes(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Don
     places = np.flatnonzero(active)
     gone = np.zeros(speech.size, bool)
     count = 0
-    while np.mean(gone[active]) < params["share"]:
-        size = int(rng.uniform(0.2, params["longest_s"]) * SAMPLE_RATE)
+    while (left := int(params["share"] * places.size) - np.count_nonzero(gone & active)) > 0:
+        size = min(int(rng.uniform(_SHORTEST, params["longest_s"] * SAMPLE_RATE)), left + _SHORTEST)
         start = int(rng.choice(places)) - int(rng.integers(size))
         gone[max(0, start) : start + size] = True
         count += 1
@@ -198,7 +200,7 @@ def drift(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Don
 
 
 def _draw_pumping(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
-    return {"depth_db": float(np.interp(severity, [0, 1], [2, 14]))}
+    return {"depth_db": float(np.interp(severity, [0, 0.25, 0.5, 0.75, 1], [1, 2.2, 3.8, 6, 10]))}
 
 
 def pumping(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Done:
