@@ -8,7 +8,15 @@ import pytest
 from sqe_fast.results import DIMENSIONS
 from training.language.causes import KINDS
 from training.rating import listener
-from training.rating.listener import BEST, CURVES, alone, rate
+from training.rating.curves import BEST, CURVES
+from training.rating.listener import alone, rate
+
+
+def coded(harm: float) -> dict[str, float]:
+    """Measures of coding from which Distill-MOS would take off `harm`."""
+    each = (harm + 0.31) / 4
+    return {"fine_db": each / 0.2, "spectral_db": each / 0.11, "voicing": each / 3.7, "pulse_db": each / 0.24}
+
 
 MILD_TO_SEVERE: dict[str, list[dict[str, float]]] = {
     **{
@@ -21,10 +29,10 @@ MILD_TO_SEVERE: dict[str, list[dict[str, float]]] = {
     "thin sound": [{"low_hz": low, "high_hz": 8000} for low in (150, 300, 600, 1000, 1800)],
     "reverberation": [{"c50_db": clarity} for clarity in (25, 15, 8, 2, -4)],
     "clipping": [{"distortion_db": distortion} for distortion in (40, 27, 17, 9, 1)],
-    "coding": [{"spectral_db": distance} for distance in (0.4, 1.2, 2.5, 4, 7)],
+    "coding": [coded(harm) for harm in (0.2, 0.5, 1, 1.8, 2.6)],
     "grain": [{"q_db": q} for q in (45, 35, 27, 18, 7)],
     "noise suppression": [{"damage_db": damage, "reduction_db": 0.0} for damage in (0.6, 1.5, 3, 6, 10)],
-    "robotic voice": [{"spectral_db": distance} for distance in (0.4, 1.2, 2.5, 4, 7)],
+    "robotic voice": [coded(harm) for harm in (0.2, 0.5, 1, 1.8, 2.6)],
     "altered pitch": [{"semitones": semitones} for semitones in (0.5, -1.5, 3, -5, 8)],
     "packet loss": [{"lost_share": share, "concealment_db": 12.0} for share in (0.003, 0.01, 0.04, 0.15, 0.3)],
     "stutter": [{"repeated_share": share} for share in (0.005, 0.03, 0.1, 0.2, 0.4)],
@@ -43,7 +51,7 @@ def row(*causes: tuple[str, dict[str, float]], distill_mos: float = 3.0, **defec
     return {
         "causes": [{"name": name, "measures": measures} for name, measures in causes],
         "defects": {"floor_db": 65.0, "high_hz": 8000.0, **defects},
-        "witness": {"distill_mos": distill_mos},
+        "witness": {"distill_mos": distill_mos, "sig": 3.4},
     }
 
 
@@ -66,7 +74,7 @@ def test_a_cause_lowers_its_own_dimension_most(name: str) -> None:
         assert min(DIMENSIONS, key=found.__getitem__) == KINDS[name].dimension
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", sorted(set(KINDS) - set(listener.UNSURE)))
 def test_alone_is_the_own_dimension_without_halo(name: str) -> None:
     for measures in MILD_TO_SEVERE[name]:
         [left] = alone(row((name, measures)))
@@ -139,14 +147,14 @@ def test_a_narrower_band_hides_a_wider_one() -> None:
 
 
 def test_two_causes_of_a_dimension_cost_more_than_the_worse() -> None:
-    first, second = ("grain", {"q_db": 20.0}), ("coding", {"spectral_db": 2.0})
+    first, second = ("grain", {"q_db": 20.0}), ("muffled sound", {"low_hz": 0.0, "high_hz": 3000.0})
     both, single = rate(row(first, second)), [rate(row(one)) for one in (first, second)]
     assert both["coloration"] < min(found["coloration"] for found in single) - 0.3
 
 
 def test_the_witness_draws_the_mos_where_it_hears_well() -> None:
     """Distill-MOS is deaf to level."""
-    coded, quiet = ("coding", {"spectral_db": 3.0}), ("low level", {"level_dbov": -52.0})
+    coded, quiet = ("coding", coded(1.5)), ("low level", {"level_dbov": -52.0})
     assert rate(row(coded, distill_mos=1.8))["mos"] < rate(row(coded, distill_mos=3.8))["mos"] - 0.8
     assert rate(row(quiet, distill_mos=1.8))["mos"] > rate(row(quiet, distill_mos=3.8))["mos"] - 0.1
     assert rate(row(quiet, coded))["mos"] < rate(row(coded))["mos"] - 0.2
