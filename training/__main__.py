@@ -33,6 +33,12 @@ def labels(config: configs.Labels) -> str:
     return f"{stage.collect_labels(config.run / 'corpus')} labels"
 
 
+def listener(config: configs.Listener) -> str:
+    from training.rating import report as stage
+
+    return stage.run(config)
+
+
 def captions(config: configs.Captions) -> str:
     from training.language import captioning as stage
 
@@ -109,6 +115,7 @@ def ablate(config: configs.Ablate) -> str:
 STAGES: dict[type[configs.Stage], Callable[[Any], str]] = {
     configs.Corpus: corpus,
     configs.Labels: labels,
+    configs.Listener: listener,
     configs.Captions: captions,
     configs.Tokenizer: tokenizer,
     configs.Adopt: adopt,

@@ -78,6 +78,16 @@ class Asking:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Listener(Stage):
+    """Hold the listener, who rates simulated clips, against people; reports RUN/corpus/train too, if it is there."""
+
+    data: Path
+    """Folder that holds the panels (rated/) beside clean/, noise/ and rir/."""
+    final: bool = False
+    """Also the panels' untouched talkers. Once, at the very end."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Captions(Stage):
     """Have a language model write the captions, and check each. Optional: else the offline writer does, as needed."""
 

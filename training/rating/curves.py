@@ -1,7 +1,7 @@
 """From the measures of one cause to the rating that it alone would leave of its own dimension: a curve a cause.
 
-What each curve is founded on stands under it. "People": fitted to human panels by panels.py. "Witness": what Distill-MOS
-says of clips with this cause alone, against the same clips without it. "Ours": nobody was asked.
+What each curve is founded on stands under it. "People": fitted to human panels by people.py. "Witness": what
+Distill-MOS says of clips with this cause alone, beside the same clips without it. "Ours": nobody was asked.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Knots = Sequence[tuple[float, float]]
 Measures = Mapping[str, float]
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
-NOISE: Knots = [(0, 1.0), (8, 1.7), (16, 2.3), (26, 2.75), (38, 3.4), (48, 4.15), (60, 4.6), (70, BEST)]
+NOISE: Knots = [(0, 1.0), (8, 1.63), (16, 2.27), (26, 2.52), (38, 3.37), (48, 3.99), (60, 4.6), (70, BEST)]
 """Speech over noise, dB (A-weighted). People: holub's noises without a codec, P.835's white noise."""
 SPORADIC = 0.6
 """A noise that sounds a tenth of the time counts as one that is so many times 10 dB fainter. Ours."""
-MODULATED: Knots = [(0, 1.15), (8, 1.6), (16, 2.2), (24, 2.9), (32, 3.75), (40, 4.3), (50, BEST)]
+MODULATED: Knots = [(0, 1.21), (8, 1.48), (16, 2.01), (24, 2.81), (32, 3.65), (40, 4.26), (50, BEST)]
 """Q of a modulated noise reference unit, dB. People: P.835, and a panel that heard the full band, by which a Q of 25 dB
 has a MOS of 2.5."""
 HIGH_CUT: Knots = [
@@ -59,8 +59,8 @@ CLARITY: Knots = [
 DISTORTION: Knots = [(-2, 1.1), (1, 1.5), (3, 1.9), (5, 2.4), (8, 3.0), (12, 3.6), (18, 4.2), (25, 4.5), (40, BEST)]
 """Speech over what overload adds, dB. Witness, but half a point harsher: people are."""
 SHIFTED: Knots = [(0.3, BEST), (1, 4.4), (2, 4.0), (4, 3.1), (8, 2.0)]
-"""Semitones by which a voice was moved, either way. Ours: Distill-MOS, which never heard the voice itself, takes only 0.1
-off for 2, 0.4 for 4 and 1.0 for 8."""
+"""Semitones by which a voice was moved, either way. Ours: Distill-MOS, which never heard the voice itself, takes only
+0.1 off for 2, 0.4 for 4 and 1.0 for 8."""
 HARM = {"fine_db": 0.2, "spectral_db": 0.11, "voicing": 3.7, "pulse_db": 0.24}
 HARM_OFFSET = -0.31
 """What Distill-MOS takes off for coding or a vocoder, from its measures (speech_codecs.coding_measures; r = .92)."""

@@ -1,48 +1,47 @@
-"""People's panels: what they heard and said, the fit of what the listener takes from them, and its judgement.
+"""People's panels: what they heard, what they said of it, and what the witnesses say of the same files.
 
-Two panels by ITU-T P.835 (signal, background, overall): holub's, of noise, suppression and two codecs, and the reference
-conditions of white and modulated noise. Each is a scale of its own, anchored by its own conditions: predictions are
-compared after the panel's own straight line (ITU-T P.1401), and no number of one is ever held against the other.
-
-A listener of P.835 attends to one thing at a time, so SIG and BAK have less halo than NISQA's dimensions: `Attention`,
-which the ratings of simulated clips do not use.
+Two panels by ITU-T P.835 (signal, background, overall): holub's, of noise, suppression and two codecs, and the
+reference conditions of white and modulated noise. Each is a scale of its own, anchored by its own conditions.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
-from scipy.special import expit, logit
 
+from sqe_fast import audio
 from training.corpora import p835
-from training.rating import listener
-from training.rating.curves import BEST, Knots, curve, rating, share
+from training.progress import track
+from training.rating.listener import VOICES
+from training.simulation.library import SPLITS, open_library
+from training.simulation.measures import Signal, a_weighted_gap
+from training.simulation.stage import Materials
 
 Values = npt.NDArray[np.float64]
+Table = Sequence[Mapping[str, str]]
 
 SCALES = ("SIG", "BAK", "OVRL")
-OPINIONS = Path(__file__).parent / "panel_opinions.csv"
-"""file, gap_db (speech over what is heard in its pauses, A-weighted), distill_mos, sig (DNSMOS): asked once."""
-HOLUB, P835 = "holub", "p835"
+HOLUB, P835 = "holub", "P.835"
+FOLDERS = {HOLUB: "holub_p835_2018", P835: "p835_refcond_wb16k"}
 TALKERS = {HOLUB: ("f1", "m1"), P835: p835.CALIBRATION_TALKERS}
 UNTOUCHED = {HOLUB: ("f2", "m2"), P835: p835.UNTOUCHED_TALKERS}
 """Heard once, for the report: nothing may be fitted to them."""
-FOLDERS = {HOLUB: "holub_p835_2018", P835: "p835_refcond_wb16k"}
-MODULATION = dict(
-    zip((f"c{index}" for index in range(13)), (None, 8, 16, 24, 32, 40, 40, 40, 40, 40, 16, 24, 32), strict=True)
-)
-"""Q, dB, of the conditions of P.835."""
+MODULATION = (None, 8.0, 16.0, 24.0, 32.0, 40.0, 40.0, 40.0, 40.0, 40.0, 16.0, 24.0, 32.0)
+"""Q, dB, of the conditions c0 to c12 of P.835."""
+P835_FAMILIES = ("clean", *["modulated noise"] * 5, *["white noise"] * 4, *["white and modulated noise"] * 3)
+
+OPINIONS = Path(__file__).parent / "panel_opinions.csv"
+"""panel, file, gap_db (speech over what is heard in its pauses, A-weighted), distill_mos, sig (DNSMOS)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """What was rated as one thing: a condition of a talker, or where only that is known, of several."""
+    """What was rated as one thing: a condition, of one talker or of several."""
 
     panel: str
     name: str
@@ -57,20 +56,34 @@ class Point:
     """[3]: SIG, BAK, OVRL."""
 
 
-def read(rated: Path, talkers: Mapping[str, Sequence[str]] = TALKERS) -> list[Point]:
-    """Both panels' points by these talkers, from the folder that holds theirs."""
-    heard = {row["file"]: row for row in csv.DictReader(OPINIONS.open(newline=""))}
-    return [*_holub(rated / FOLDERS[HOLUB], talkers[HOLUB], heard), *_p835(rated / FOLDERS[P835], talkers[P835], heard)]
+def read(data: Path, talkers: Mapping[str, Sequence[str]] = TALKERS) -> list[Point]:
+    """The points of both panels by these talkers. Raises KeyError for a file of which the witnesses were not asked."""
+    with OPINIONS.open(newline="") as lines:
+        heard = {(row["panel"], row["file"]): row for row in csv.DictReader(lines)}
+    holub, p835_rows = (data / "rated" / FOLDERS[panel] for panel in (HOLUB, P835))
+    return [*_holub(holub, talkers[HOLUB], heard), *_p835(p835_rows, talkers[P835], heard)]
 
 
-def _holub(folder: Path, talkers: Sequence[str], heard: Mapping[str, Mapping[str, str]]) -> list[Point]:
+Heard = Mapping[tuple[str, str], Mapping[str, str]]
+
+
+def _holub(folder: Path, talkers: Sequence[str], heard: Heard) -> Iterator[Point]:
     """A reference has one score for all talkers, a coded condition one for each: four files, in other sentences."""
     lots: dict[str, list[dict[str, str]]] = {}
-    for row in csv.DictReader((folder / "ratings.csv").open(newline="")):
-        if row["talker"] in talkers:
-            name = row["condition"] if row["kind"] == "reference" else f"{row['condition']} {row['talker']}"
-            lots.setdefault(name, []).append(row)
-    return [_point(HOLUB, name, _holub_family(lot[0]), lot, heard) for name, lot in lots.items()]
+    for row in _holub_rows(folder, talkers):
+        name = row["condition"] if row["kind"] == "reference" else f"{row['condition']} {row['talker']}"
+        lots.setdefault(name, []).append(row)
+    for name, lot in lots.items():
+        coded = lot[0]["kind"] == "coded"
+        sent_db = float(lot[0]["snr_db"]) if coded else None
+        scores = np.mean([[float(row[scale.lower()]) for scale in SCALES] for row in lot], axis=0)
+        said = [heard[HOLUB, row["file"]] for row in lot]
+        yield Point(HOLUB, name, _holub_family(lot[0]), _mean(said, "gap_db"), sent_db, None, _witness(said), scores)
+
+
+def _holub_rows(folder: Path, talkers: Sequence[str]) -> list[dict[str, str]]:
+    with (folder / "ratings.csv").open(newline="") as lines:
+        return [row for row in csv.DictReader(lines) if row["talker"] in talkers]
 
 
 def _holub_family(row: Mapping[str, str]) -> str:
@@ -81,151 +94,58 @@ def _holub_family(row: Mapping[str, str]) -> str:
     return "noise references" if float(row["snr_db"]) < 60 else "clean"
 
 
-def _p835(folder: Path, talkers: Sequence[str], heard: Mapping[str, Mapping[str, str]]) -> list[Point]:
+def _p835(folder: Path, talkers: Sequence[str], heard: Heard) -> Iterator[Point]:
     """A point a condition: seven votes a file are few."""
-    lots: dict[str, list[dict[str, str]]] = {}
-    for row in p835.read(folder, talkers):
-        scores = {name.lower(): row[p835.SCALES[f"MOS_{name}"]] for name in SCALES}
-        lots.setdefault(row["condition"], []).append(
-            {**scores, "file": Path(row["file"]).name, "snr_db": "", "kind": ""}
-        )
-    families = ["clean", *["modulated noise"] * 5, *["white noise"] * 4, *["white and modulated noise"] * 3]
-    return [_point(P835, name, families[int(name[1:])], lot, heard) for name, lot in lots.items()]
+    rows = p835.read(folder, talkers)
+    for name in dict.fromkeys(row["condition"] for row in rows):
+        lot, index = [row for row in rows if row["condition"] == name], int(name[1:])
+        scores = np.mean([[row[p835.SCALES[f"MOS_{scale}"]] for scale in SCALES] for row in lot], axis=0)
+        said = [heard[P835, Path(row["file"]).name] for row in lot]
+        gap_db, q_db = _mean(said, "gap_db"), MODULATION[index]
+        yield Point(P835, name, P835_FAMILIES[index], gap_db, None, q_db, _witness(said), scores)
 
 
-def _point(
-    panel: str, name: str, family: str, lot: Sequence[Mapping[str, str]], heard: Mapping[str, Mapping[str, str]]
-) -> Point:
-    def mean(column: str) -> float:
-        return float(np.mean([float(heard[row["file"]][column]) for row in lot]))
-
-    return Point(
-        panel,
-        name,
-        family,
-        mean("gap_db"),
-        float(lot[0]["snr_db"]) if lot[0]["kind"] == "coded" else None,
-        MODULATION[name] if panel == P835 else None,
-        {column: mean(column) for column in ("distill_mos", "sig")},
-        np.mean([[float(row[scale.lower()]) for scale in SCALES] for row in lot], axis=0),
-    )
+def _witness(said: Table) -> dict[str, float]:
+    return {name: _mean(said, name) for name in ("distill_mos", "sig")}
 
 
-# --- what the listener would say --------------------------------------------------------------------------------------
+def _mean(said: Table, column: str) -> float:
+    return float(np.mean([float(row[column]) for row in said]))
 
 
-@dataclass(frozen=True)
-class Attention:
-    """How P.835's listeners, who attend to one thing, are still drawn by the other."""
-
-    noise: float
-    """What SIG loses by noise that leaves nothing of the background."""
-    power: float
-    voice: float
-    """What BAK loses by a voice of which nothing is left."""
-    codec: float
-    """Share of the voice that holub's two codecs leave, which the witnesses do not hear."""
+# --- asking the witnesses ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class People:
-    """What the listener takes from panels, as it stands in curves.py and listener.py, and the attention of P.835."""
+def ask(data: Path, talkers: Mapping[str, Sequence[str]] = TALKERS) -> None:
+    """Add what the witnesses say of the panels' files and of the library's talkers where the two tables lack it."""
+    from training.rating import judges
 
-    noise: Knots
-    modulated: Knots
-    suppressed: float
-    powers: tuple[float, float]
-    trust: tuple[float, ...]
-    attention: Attention
-
-
-def predict(point: Point, people: People, witnessed: bool = False) -> Values:
-    """[3]: SIG, BAK, OVRL on the common scale. Where `witnessed`, modulated noise has no curve: the witnesses say what
-    it leaves of the voice."""
-    sent_db = point.gap_db if point.sent_db is None else point.sent_db
-    snr_db = sent_db + people.suppressed * (point.gap_db - sent_db)
-    background = share(curve(people.noise, snr_db))
-    voice = _voice(point, snr_db, people, witnessed)
-    attention = people.attention
-    signal = voice * (1 - attention.noise * (1 - background) ** attention.power)
-    behind = background * (1 - attention.voice * (1 - voice) ** listener.HALO_POWER)
-    left = np.array([background, voice, 1.0, 1.0])
-    _, mos = listener.judged(left, point.witness["distill_mos"], people.trust)
-    return np.array([rating(signal), rating(behind), mos])
+    files = [(HOLUB, row["file"]) for row in _holub_rows(data / "rated" / FOLDERS[HOLUB], talkers[HOLUB])]
+    files += [(P835, Path(row["file"]).name) for row in p835.read(data / "rated" / FOLDERS[P835], talkers[P835])]
+    for panel, file in track(_lacking(OPINIONS, files), OPINIONS.name):
+        samples = _load(data / "rated" / FOLDERS[panel] / file)
+        said = [a_weighted_gap(samples), judges.distill_mos(samples), judges.dnsmos(samples)["sig"]]
+        _append(OPINIONS, (panel, file, *(f"{value:.3f}" for value in said)))
+    libraries = [open_library(data, split) for split in SPLITS]
+    recordings = {name: speech[0].file for library in libraries for name, speech in library.talkers.items()}
+    for (talker,) in track(_lacking(VOICES, [(name,) for name in sorted(recordings)]), VOICES.name):
+        distill_mos = judges.distill_mos(Materials(data).speech(recordings[talker]))
+        _append(VOICES, (talker, f"{distill_mos:.2f}"))
 
 
-def _voice(point: Point, snr_db: float, people: People, witnessed: bool) -> float:
-    if point.q_db is not None and not witnessed:
-        return share(curve(people.modulated, point.q_db))
-    if point.panel == P835 and point.q_db is None:
-        return 1.0
-    heard = listener.voice(point.witness, snr_db, people.powers)
-    return heard * (people.attention.codec if point.sent_db is not None else 1.0)
+def _load(path: Path) -> Signal:
+    """Within ±1: resampling a full-scale file overshoots."""
+    [clip] = audio.load(path).windows()
+    return np.clip(clip.samples, -1.0, 1.0)
 
 
-# --- the fit ----------------------------------------------------------------------------------------------------------
-
-NOISE_DB = (0.0, 8.0, 16.0, 26.0, 38.0, 48.0, 60.0)
-MODULATED_DB = (0.0, 8.0, 16.0, 24.0, 32.0, 40.0, 50.0)
-ANCHORS = (
-    (Point("", "babble", "", 5.0, None, 60.0, {"distill_mos": 2.0, "sig": 3.0}, np.array([np.nan, np.nan, 2.0]))),
-    (Point("", "modulated", "", 60.0, None, 25.0, {"distill_mos": 3.25, "sig": 3.5}, np.array([np.nan, np.nan, 2.5]))),
-)
-"""What a panel of all kinds of degradation, on the common scale, said of 5 dB of babble and of a Q of 25 dB."""
-START = np.array(
-    [*np.log([0.7, 0.7, 0.45, 0.7, 0.75, 0.45]), 19.0, np.log(6.0), logit(0.7), 0.0, 0.0, logit(0.1), logit(0.6)]
-    + [logit(0.8), np.log(4.0), logit(0.3), logit(0.9)]
-)
-LOOSE, TIGHT = 0.05, 0.5
-"""Weight of a parameter's distance from its start: the witnesses are taken as they stand (powers of 1) unless there is
-much against it."""
+def _lacking(table: Path, keys: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The `keys` with which no row of the table begins."""
+    with table.open(newline="") as lines:
+        there = {tuple(row[: len(keys[0])]) for row in csv.reader(lines)}
+    return [key for key in keys if key not in there]
 
 
-def fit(points: Sequence[Point], witnessed: bool = False) -> People:
-    """Least squares over all scales of all panels, each after its own straight line, and over `ANCHORS` as they stand."""
-    stiff = np.full(START.size, LOOSE)
-    stiff[9:11] = TIGHT
-
-    def errors(parameters: Values) -> Values:
-        people = _people(parameters)
-        found = [np.sqrt(0.5) * (_on_line(*pair) - pair[1]) for pair in _pairs(points, people, witnessed)]
-        common = [predict(anchor, people)[2] - anchor.scores[2] for anchor in ANCHORS]
-        return np.concatenate([*found, common, stiff * (parameters - START)])
-
-    return _people(least_squares(errors, START).x)
-
-
-def _people(parameters: Values) -> People:
-    rises = np.exp(parameters[:6])
-    noise = 1 + (BEST - 1) * 0.985 * np.concatenate([[0.0], np.cumsum(rises) / rises.sum()])
-    quality = expit((np.array(MODULATED_DB) - parameters[6]) / np.exp(parameters[7]))
-    modulated = rating(quality / quality[-1])
-    trust = expit(parameters[11:13])
-    return People(
-        tuple(zip(NOISE_DB, map(float, noise), strict=True)) + ((70.0, BEST),),
-        tuple(zip(MODULATED_DB, map(float, modulated), strict=True)),
-        float(expit(parameters[8])),
-        (float(np.exp(parameters[9])), float(np.exp(parameters[10]))),
-        (float(trust[0]), float(trust[1]), listener.TRUST[2], listener.TRUST[3]),
-        Attention(
-            float(expit(parameters[13])),
-            float(np.exp(parameters[14])),
-            float(expit(parameters[15])),
-            float(expit(parameters[16])),
-        ),
-    )
-
-
-def _pairs(points: Sequence[Point], people: People, witnessed: bool) -> Iterable[tuple[Values, Values]]:
-    """Predicted and given, for each panel and scale."""
-    for panel in FOLDERS:
-        lot = [point for point in points if point.panel == panel]
-        if lot:
-            predicted = np.array([predict(point, people, witnessed) for point in lot])
-            given = np.array([point.scores for point in lot])
-            yield from zip(predicted.T, given.T, strict=True)
-
-
-def _on_line(predicted: Values, given: Values) -> Values:
-    """`predicted` after the straight line that fits best."""
-    return np.polyval(np.polyfit(predicted, given, 1), predicted)
+def _append(table: Path, row: Sequence[str]) -> None:
+    with table.open("a", newline="") as lines:
+        csv.writer(lines, lineterminator="\n").writerow(row)

@@ -49,6 +49,7 @@ MILD_TO_SEVERE: dict[str, list[dict[str, float]]] = {
 
 def row(*causes: tuple[str, dict[str, float]], distill_mos: float = 3.0, **defects: float) -> dict[str, Any]:
     return {
+        "speaker": None,
         "causes": [{"name": name, "measures": measures} for name, measures in causes],
         "defects": {"floor_db": 65.0, "high_hz": 8000.0, **defects},
         "witness": {"distill_mos": distill_mos, "sig": 3.4},
@@ -154,10 +155,10 @@ def test_two_causes_of_a_dimension_cost_more_than_the_worse() -> None:
 
 def test_the_witness_draws_the_mos_where_it_hears_well() -> None:
     """Distill-MOS is deaf to level."""
-    coded, quiet = ("coding", coded(1.5)), ("low level", {"level_dbov": -52.0})
-    assert rate(row(coded, distill_mos=1.8))["mos"] < rate(row(coded, distill_mos=3.8))["mos"] - 0.8
+    coding, quiet = ("coding", coded(1.5)), ("low level", {"level_dbov": -52.0})
+    assert rate(row(coding, distill_mos=1.8))["mos"] < rate(row(coding, distill_mos=3.8))["mos"] - 0.8
     assert rate(row(quiet, distill_mos=1.8))["mos"] > rate(row(quiet, distill_mos=3.8))["mos"] - 0.1
-    assert rate(row(quiet, coded))["mos"] < rate(row(coded))["mos"] - 0.2
+    assert rate(row(quiet, coding))["mos"] < rate(row(coding))["mos"] - 0.2
 
 
 def test_every_cause_has_a_curve_and_its_steps_here() -> None:

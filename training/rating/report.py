@@ -1,0 +1,152 @@
+"""The listener against people, as Markdown: panels with families left out, and how the five ratings hang together."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sqe_fast.results import DIMENSIONS, RATINGS
+from training.configs import Listener
+from training.corpora.annotation import Annotation
+from training.corpora.corpus import Clips
+from training.corpora.nisqa import COLUMNS
+from training.rating import panels, people
+from training.rating.panels import SCALES, Point, Values
+
+NISQA_RATINGS = "nisqa_test_ratings_712.csv"
+BY_FAR = 0.6
+"""A dimension is worst by far where it is so much below all others."""
+
+
+def run(config: Listener) -> str:
+    """Ask the witnesses what they have not been asked, fit, and report."""
+    talkers = {panel: panels.TALKERS[panel] + panels.UNTOUCHED[panel] * config.final for panel in panels.TALKERS}
+    panels.ask(config.data, talkers)
+    points = panels.read(config.data)
+    lines = ["#### Two P.835 panels, a whole family of conditions left out", "", *_left_out(points)]
+    if config.final:
+        untouched = panels.read(config.data, panels.UNTOUCHED)
+        lines += ["", "#### The same panels' untouched talkers, heard once", "", *_untouched(points, untouched)]
+    folder = config.split("train")
+    lines += [
+        "",
+        "#### How the ratings hang together",
+        "",
+        *_together(config.data, folder if folder.is_dir() else None),
+    ]
+    return "\n".join(lines)
+
+
+# --- panels -----------------------------------------------------------------------------------------------------------
+
+
+def _left_out(points: Sequence[Point]) -> Iterator[str]:
+    read = people.left_out(points)
+    fitted = people.fit(points)
+    inside = np.array([people.predict(point, fitted) for point in points])
+    distill_mos = np.array([[point.witness["distill_mos"]] * 3 for point in points])
+    for panel in (panels.HOLUB, panels.P835):
+        chosen = np.array([point.panel == panel for point in points])
+        lot = [point for point in points if point.panel == panel]
+        yield f"{panel}, {len(lot)} points"
+        yield ""
+        yield f"| | {' | '.join(SCALES)} |"
+        yield f"| --- |{' --- |' * len(SCALES)}"
+        yield from _rows("family left out", read[chosen], lot)
+        yield from _rows("fitted to all", inside[chosen], lot)
+        yield from _rows("Distill-MOS as it stands", distill_mos[chosen], lot)
+        for family in dict.fromkeys(point.family for point in lot):
+            yield _family(family, read[chosen], lot)
+        yield ""
+
+
+def _rows(name: str, read: Values, points: Sequence[Point]) -> Iterator[str]:
+    given = np.array([point.scores for point in points])
+    columns = list(zip(read.T, given.T, strict=True))
+    yield _row(f"{name}: correlation", [f"{np.corrcoef(r, g)[0, 1]:.2f}" for r, g in columns])
+    yield _row("… RMSE after a straight line", [f"{_rms(people.on_line(r, g) - g):.2f}" for r, g in columns])
+    yield _row("… RMSE as it stands", [f"{_rms(r - g):.2f}" for r, g in columns])
+    yield _row("… bias", [f"{np.mean(r - g):+.2f}" for r, g in columns])
+
+
+def _family(family: str, read: Values, points: Sequence[Point]) -> str:
+    """RMSE of one family, left out, after the line of the whole panel."""
+    given = np.array([point.scores for point in points])
+    inside = [point.family == family for point in points]
+    errors = [(people.on_line(r, g) - g)[inside] for r, g in zip(read.T, given.T, strict=True)]
+    return _row(f"RMSE, {family} ({sum(inside)})", [f"{_rms(error):.2f}" for error in errors])
+
+
+def _untouched(points: Sequence[Point], untouched: Sequence[Point]) -> Iterator[str]:
+    fitted = people.fit(points)
+    for panel in (panels.HOLUB, panels.P835):
+        lot = [point for point in untouched if point.panel == panel]
+        yield f"| {panel}, {len(lot)} points | {' | '.join(SCALES)} |"
+        yield f"| --- |{' --- |' * len(SCALES)}"
+        yield from _rows("fitted to the other talkers", np.array([people.predict(p, fitted) for p in lot]), lot)
+        yield ""
+
+
+# --- the joint distribution -------------------------------------------------------------------------------------------
+
+
+def nisqa_ratings(data: Path) -> Values:
+    """[712, 5] in the order of RATINGS."""
+    names = {name: column for column, name in COLUMNS.items()}
+    with (data / "rated" / NISQA_RATINGS).open(newline="") as lines:
+        return np.array([[float(row[names[name]]) for name in RATINGS] for row in csv.DictReader(lines)])
+
+
+def _together(data: Path, corpus: Path | None) -> Iterator[str]:
+    sets = {"people, 712 files": nisqa_ratings(data)}
+    if corpus:
+        rows: Sequence[Annotation] = Clips.open(corpus).annotations
+        simulated = np.array([[row[name] for name in RATINGS] for row in rows])
+        sets[f"listener, {len(rows)} clips"] = simulated
+        degraded = simulated[[bool(row["causes"]) for row in rows]]
+        sets[f"… {len(degraded)} of them degraded"] = degraded
+    yield f"| mean (standard deviation) | {' | '.join(RATINGS)} |"
+    yield f"| --- |{' --- |' * len(RATINGS)}"
+    for name, rated in sets.items():
+        yield _row(
+            name, [f"{mean:.2f} ({deviation:.2f})" for mean, deviation in zip(rated.mean(0), rated.std(0), strict=True)]
+        )
+    yield ""
+    yield from _correlations(sets)
+    yield ""
+    yield from _conditional(sets)
+
+
+def _correlations(sets: Mapping[str, Values]) -> Iterator[str]:
+    places = [(a, b) for a in range(len(RATINGS)) for b in range(a)]
+    heads = [f"{RATINGS[b][:5]}. × {RATINGS[a][:5]}." for a, b in places]
+    yield f"| correlation | {' | '.join(heads)} |"
+    yield f"| --- |{' --- |' * len(places)}"
+    for name, rated in sets.items():
+        matrix = np.corrcoef(rated.T)
+        yield _row(name, [f"{matrix[place]:.2f}" for place in places])
+
+
+def _conditional(sets: Mapping[str, Values]) -> Iterator[str]:
+    yield f"| worst by far, below 1.7 or from there to 2.3 | {' | '.join(RATINGS)} |"
+    yield f"| --- |{' --- |' * len(RATINGS)}"
+    for index, dimension in enumerate(DIMENSIONS):
+        for low, high in ((1.0, 1.7), (1.7, 2.3)):
+            for name, rated in sets.items():
+                four = rated[:, [RATINGS.index(one) for one in DIMENSIONS]]
+                others = np.delete(four, index, axis=1).min(axis=1)
+                chosen = (four[:, index] >= low) & (four[:, index] < high) & (others - four[:, index] > BY_FAR)
+                if chosen.any():
+                    means = [f"{value:.2f}" for value in rated[chosen].mean(axis=0)]
+                    yield _row(f"{dimension} {low}–{high}: {name.split(',')[0]} ({chosen.sum()})", means)
+
+
+def _row(name: str, cells: Sequence[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _rms(errors: Values) -> float:
+    return float(np.sqrt(np.mean(errors**2)))
