@@ -14,8 +14,9 @@ from statistics import NormalDist
 from typing import Any
 
 from sqe_fast import audio
+from sqe_fast.answer.argument import conclusion
 from sqe_fast.answer.scale import verdict
-from sqe_fast.answer.template import PromptBuilder, conclusion
+from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.audio import Source
 from sqe_fast.checkpoint.folder import adapter_name, open_checkpoint
 from sqe_fast.engine.driver import Driver

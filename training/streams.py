@@ -41,6 +41,9 @@ class Stream(IntEnum):
     FIXED_CAPTION = 5
     """The grammar's one text of a clip, or of a pair: their seeds. The run has no say in it: its seed is 0."""
 
+    DEMONSTRATION = 6
+    """An example in a language model's prompt: description or argument, its place. The run has no say in it."""
+
     ENCODER_WEIGHTS = 10
     """Initial projector, decoder and pooled head."""
     ENCODER_ORDER = 11

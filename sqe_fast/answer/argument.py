@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqe_fast.answer.scale import NUMBER_TOKENS, number_index
 from sqe_fast.results import DIMENSIONS, Winner
 
 CLEAR_GAP = 0.5
@@ -16,27 +17,39 @@ CLEAR_GAP = 0.5
 MOST = 3
 
 ASPECTS = {
-    "noisiness": "As for noise,",
-    "coloration": "In timbre,",
-    "discontinuity": "In flow,",
-    "loudness": "In volume,",
+    "noisiness": "On noise,",
+    "coloration": "On tone,",
+    "discontinuity": "On flow,",
+    "loudness": "On level,",
 }
-"""How a reason opens: "In timbre, Speech A …". The dimension comes first, so that the better clip follows from the
+"""How a reason opens: "On tone, Speech A …". The dimension comes first, so that the better clip follows from the
 ratings."""
 
-GAINS = dict(zip(DIMENSIONS, ("noise", "timbre", "flow", "volume"), strict=True))
+GAINS = dict(zip(DIMENSIONS, ("noise", "tone", "flow", "level"), strict=True))
 
 WEIGHINGS = {
-    "agree": "Nothing obvious speaks for {loser}.",
-    "weigh": "What {loser} gains in {against} weighs less than what {winner} gains in {for}.",
-    "small": "What {loser} gains in {against} weighs less than the smaller points that go to {winner}.",
-    "none": "No dimension differs clearly, so small differences decide for {winner}.",
-    "cancel": "What {winner} gains in {for} and what {loser} gains in {against} cancel out, so the MOS values are "
-    "level.",
-    "slight": "What {winner} gains in {for} weighs too little to part the two, and the MOS values are level.",
-    "even": "No dimension differs clearly, and the MOS values are level.",
+    "agree": "Nothing clear speaks for {loser}.",
+    "weigh": "{loser} is better in {against}, but that counts for less than {for}.",
+    "small": "{loser} is better in {against}, but smaller differences decide for {winner}.",
+    "none": "Nothing differs clearly; small differences decide for {winner}.",
+    "cancel": "{winner} is better in {for} and {loser} in {against}, which cancel out.",
+    "slight": "{winner} is better in {for}, but not by enough to decide.",
+    "even": "Nothing differs clearly.",
 }
 """The sentence that ends an argument, by the key of `balance`."""
+
+
+CONCLUSIONS: dict[Winner, str] = {
+    "A": "Speech A is preferred",
+    "B": "Speech B is preferred",
+    "tie": "Neither is preferred",
+}
+
+
+def conclusion(winner: Winner, mos_a: float, mos_b: float) -> str:
+    """The sentence that opens every argument. It is forced, so that verdict, numbers and words cannot disagree."""
+    a, b = (NUMBER_TOKENS[number_index(mos)] for mos in (mos_a, mos_b))
+    return f"{CONCLUSIONS[winner]}: a MOS of{a} for Speech A against{b} for Speech B."
 
 
 def gaps(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
@@ -53,7 +66,7 @@ def balance(a: Mapping[str, Any], b: Mapping[str, Any], decided: Winner) -> tupl
     """The key of the sentence that weighs the obvious gaps of a pair against its verdict, and what fills its slots."""
     won = {clip: [GAINS[name] for name in gaps(a, b) if ahead(name, a, b) == clip] for clip in "AB"}
     if decided == "tie":
-        winner = "A" if won["A"] else "B"
+        winner = next((ahead(name, a, b) for name in gaps(a, b)), "A")  # in the widest gap, whichever is called A
         key = "cancel" if won["A"] and won["B"] else "slight" if won[winner] else "even"
     else:
         winner = decided

@@ -1,4 +1,4 @@
-"""Ratings as numbers of one decimal: 41 of them, which of two is ahead, what is shown."""
+"""Ratings as numbers of one decimal: 41 of them, their names, which of two is ahead, what is shown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from sqe_fast.results import RATING_MAX, RATING_MIN, RATINGS, Ratings, Winner
 
 NUMBER_VALUES = tuple(n / 10 for n in range(round(RATING_MIN * 10), round(RATING_MAX * 10) + 1))
 NUMBER_TOKENS = tuple(f" {value:.1f}" for value in NUMBER_VALUES)
+LABELS = ("bad", "poor", "fair", "good", "excellent")
+"""The absolute category rating scale, ITU-T P.800."""
 
 
 def number_index(value: float) -> int:

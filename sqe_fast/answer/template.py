@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from tokenizers import Tokenizer
 
-from sqe_fast.answer.argument import outline
+from sqe_fast.answer.argument import conclusion, outline
 from sqe_fast.answer.causes import END, Causes
 from sqe_fast.answer.program import Force, List, Program, Read, Step, Write
 from sqe_fast.answer.scale import NUMBER_TOKENS, NUMBER_VALUES, number_index, shown
@@ -39,12 +39,6 @@ one that it was trained with."""
 _UNFIT = re.compile(r"[\d\ufffd]")
 """What the text of a prose token must not hold."""
 
-CONCLUSIONS: dict[Winner, str] = {
-    "A": "Speech A is preferred",
-    "B": "Speech B is preferred",
-    "tie": "Neither is preferred",
-}
-
 NEWLINE = "\n"
 
 RATE_TASK = "Rate this speech."
@@ -54,12 +48,6 @@ COMPARE_TASK = "Which speech is better?"
 def cause_tokens(causes: Causes) -> tuple[str, ...]:
     """The texts that a tokenizer must hold as one token each: those of `causes.entries`."""
     return tuple(NEWLINE if name == END else f" {name}" for name in causes.entries)
-
-
-def conclusion(winner: Winner, mos_a: float, mos_b: float) -> str:
-    """The sentence that opens every argument. It is forced, so that verdict, numbers and words cannot disagree."""
-    a, b = (NUMBER_TOKENS[number_index(mos)] for mos in (mos_a, mos_b))
-    return f"{CONCLUSIONS[winner]}: a MOS of{a} for Speech A against{b} for Speech B."
 
 
 class PromptBuilder:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from sqe_fast.answer.argument import WEIGHINGS
+from sqe_fast.answer.argument import WEIGHINGS, conclusion
 from sqe_fast.answer.causes import END
 from sqe_fast.answer.program import Force, List, Read, Write
 from sqe_fast.answer.scale import NUMBER_TOKENS, NUMBER_VALUES, verdict
-from sqe_fast.answer.template import AUDIO_TOKEN, IM_END, SPECIAL_TOKENS, PromptBuilder, cause_tokens, conclusion
+from sqe_fast.answer.template import AUDIO_TOKEN, IM_END, SPECIAL_TOKENS, PromptBuilder, cause_tokens
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import RATINGS, Ratings
 from tests.support.small_tokenizer import TEXTS, small_tokenizer
@@ -193,9 +193,9 @@ def test_every_program_continues_an_answer_as_it_was_learnt(prompts: PromptBuild
     assert isinstance(write, Write)
     assert not write.prose & set(prompts.number_ids), "the conclusion has stated them"
     assert [prompts.text(beginning) for beginning in write.outline] == [
-        "As for noise, Speech B",  # 3.1 apart
-        "In timbre, Speech B",  # 1.9
-        "In flow, Speech B",  # 1.0; and 0.6 in volume, one more than is told
+        "On noise, Speech B",  # 3.1 apart
+        "On tone, Speech B",  # 1.9
+        "On flow, Speech B",  # 1.0; and 0.6 in level, one more than is told
         WEIGHINGS["agree"].format(loser="Speech A"),
     ]
     assert write.full_stop == prompts.encode(".")[0]
@@ -219,9 +219,9 @@ def test_an_argument_tells_what_differs_clearly_as_shown(prompts: PromptBuilder)
     [write] = prompts.argue(3, 4, a, b, "tie").steps
     assert isinstance(write, Write)
     assert [prompts.text(beginning) for beginning in write.outline] == [
-        "In volume, Speech A",
-        "In timbre, Speech B",
-        "What Speech A gains in volume and what Speech B gains in timbre cancel out, so the MOS values are level.",
+        "On level, Speech A",
+        "On tone, Speech B",
+        "Speech A is better in level and Speech B in tone, which cancel out.",
     ]
 
 

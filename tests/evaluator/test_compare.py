@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqe_fast.answer.argument import outline
+from sqe_fast.answer.argument import conclusion, outline
 from sqe_fast.answer.program import Draft
 from sqe_fast.answer.scale import shown, verdict
-from sqe_fast.answer.template import conclusion
 from sqe_fast.errors import ErrorCode
 from sqe_fast.evaluator import better
 from sqe_fast.results import Ratings

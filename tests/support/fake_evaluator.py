@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sqe_fast.answer.template import PromptBuilder, conclusion
+from sqe_fast.answer.argument import conclusion
+from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.engine.engine import Priority
 from sqe_fast.evaluator import Evaluator
 from tests.support.fake_runner import FakeRunner, History, Script

@@ -27,7 +27,8 @@ from tests.training.corpora.test_nisqa import PUBLISHED, cells, write_table
 from training.__main__ import main
 from training.corpora.nisqa import CORPUS_TABLE
 from training.language import captions
-from training.language.paper_prompts import PREFERENCES, VERDICT_SYSTEM
+from training.language.paper_prompts import PREFERENCES
+from training.language.read_back import READ_PAIR_SYSTEM, READ_SYSTEM
 from training.learning import whisper
 
 CLIPS = {"NISQA_TRAIN_SIM": 6, "NISQA_VAL_SIM": 3, "NISQA_TEST_FOR": 3}
@@ -57,12 +58,16 @@ def nisqa(root: Path) -> Path:
 
 
 def language_model(body: dict[str, Any]) -> str:
-    """Does what the paper's prompts ask, in the words of the offline writer."""
+    """Does what the paper's prompts ask, in the words of the offline writer, and reads them back."""
     system, *_, question = (message["content"] for message in body["messages"])
-    if system == VERDICT_SYSTEM:
-        return next(
-            f"[Speech{name}]" if name != "tie" else "[Tie]" for name, end in PREFERENCES.items() if end in question
-        )
+    if system == READ_SYSTEM:
+        read = captions.stock().read(question)
+        claimed = {name: category + 1 for name, category in read.claims}
+        return json.dumps({**claimed, "causes": [each.name for each in read.causes], "mos": read.mos[0][1]})
+    if system == READ_PAIR_SYSTEM:
+        decided = next(name for name, end in PREFERENCES.items() if end in question)
+        told = dict(captions.stock().read_argument(question).ahead)
+        return json.dumps({"verdict": decided, "ahead": told, "causes": {"A": [], "B": []}})
     rows = [
         {**dict(zip(RATINGS, map(float, numbers), strict=True)), "causes": []}
         for numbers in re.findall(
@@ -70,8 +75,9 @@ def language_model(body: dict[str, Any]) -> str:
         )
     ]
     if len(rows) == 1:
-        return captions.describe(rows[0], np.random.default_rng(len(body["messages"])))
-    return PREFERENCES[verdict(rows[0]["mos"], rows[1]["mos"])]
+        return captions.describe(rows[0], [], np.random.default_rng(len(body["messages"])))
+    reasons = captions.argue(rows[-2], rows[-1], np.random.default_rng(0))
+    return f"{reasons} {PREFERENCES[verdict(rows[-2]['mos'], rows[-1]['mos'])]}"
 
 
 def logged(folder: Path) -> list[dict[str, float]]:

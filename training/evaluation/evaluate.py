@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from sqe_fast.answer.argument import conclusion
 from sqe_fast.answer.scale import verdict
-from sqe_fast.answer.template import conclusion
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
 from training.configs import Evaluate, Plan
@@ -25,8 +25,8 @@ from training.evaluation import ladder, plots, prose_scores, scores
 from training.evaluation.rated_sets import RatedSet, accuracy, gather
 from training.evaluation.report import markdown
 from training.evaluation.same_sound import same_sound
-from training.language import captions, reading, validator
-from training.language.agreement import spelt
+from training.language import captions, causes, problems
+from training.language.captions import stock
 from training.language.scale import shown
 from training.language.writers import Writer
 from training.streams import Stream, stream
@@ -146,23 +146,22 @@ def description_scores(rated: RatedSet, evaluations: Sequence[Evaluation], write
     written = [(row, e.ratings, e.description) for row, e in pairs if e.ratings and e.description]
     rows, own = [row for row, _, _ in written], [as_rated(row, ratings) for row, ratings, _ in written]
     texts = [text for _, _, text in written]
-    likeness = prose_scores.likeness(texts, lambda index, rng: writer.describe(rows[index], rng))
-    problems = [validator.problems(text, row) for text, row in zip(texts, own, strict=True)]
-    found = {
+    likeness = prose_scores.likeness(
+        texts, lambda index, rng: writer.describe(rows[index], causes.listed(rows[index]), rng)
+    )
+    wrong = [problems.of_description(text, row, causes.listed(row)) for text, row in zip(texts, own, strict=True)]
+    readings = [stock().read(text) for text in texts]
+    found: dict[str, Any] = {
         "texts": len(texts),
         "failed": sum(e.ratings is not None and e.error is not None for e in evaluations),
         "distinct": len(set(texts)),
         "bleu": likeness.to_row(),
-        "agreement": prose_scores.agreement(texts, problems).to_row(),
+        "agreement": prose_scores.agreement(texts, wrong, readings).to_row(),
     }
     if any(row["causes"] for row in rows):
-        found["causes"] = prose_scores.cause_scores(rows, [claimed_causes(text) for text in texts]).to_row()
+        scored = prose_scores.cause_scores(rows, [{each.name for each in read.causes} for read in readings])
+        found["causes"] = scored.to_row()
     return found
-
-
-def claimed_causes(text: str) -> set[str]:
-    """The kinds of cause that a text claims; one that it denies ("no hum") is not claimed."""
-    return {name for name, claimed, _ in reading.read(spelt(text)).causes if claimed}
 
 
 def as_rated(row: Annotation, ratings: Ratings) -> Annotation:
@@ -219,10 +218,14 @@ def argument_scores(rated: RatedSet, asked: Sequence[tuple[int, int, Comparison]
         return argument(kept[index][0], kept[index][1], writer, rng)
 
     texts = [text for *_, text in kept]
-    problems = [validator.argument_problems(text, as_rated(a, ra), as_rated(b, rb)) for a, b, ra, rb, text in kept]
+    wrong = [
+        problems.of_argument(text, as_rated(a, ra), as_rated(b, rb), (causes.listed(a), causes.listed(b)))
+        for a, b, ra, rb, text in kept
+    ]
+    readings = [stock().read_argument(text) for text in texts]
     return {
         "bleu": prose_scores.likeness(texts, write).to_row(),
-        "agreement": prose_scores.agreement(texts, problems).to_row(),
+        "agreement": prose_scores.agreement(texts, wrong, readings).to_row(),
     }
 
 

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU
 
+from sqe_fast.answer.phrases import ArgumentReading, Reading
 from training.corpora.annotation import Annotation
 from training.evaluation.scores import Figure, Share, bootstrap
 from training.language import causes
-from training.language.validator import Problem
+from training.language.problems import Problem
 from training.streams import Stream, stream
 
 Counts = npt.NDArray[np.int64]
@@ -111,18 +112,24 @@ class Agreement:
     """Nothing at all is wrong."""
     with_ratings: Share
     """Nothing is wrong but causes."""
+    outside: Share
+    """Of all words, those that belong to no phrase of the stock."""
     kinds: dict[str, int]
     examples: tuple[tuple[str, str], ...]
     """(problem, text), the first of each kind."""
 
     def to_row(self) -> dict[str, Any]:
         examples = [{"problem": problem, "text": text} for problem, text in self.examples]
-        shares = {"share": self.share.to_row(), "with_ratings": self.with_ratings.to_row()}
+        shares = {name: getattr(self, name).to_row() for name in ("share", "with_ratings", "outside")}
         return {**shares, "kinds": self.kinds, "examples": examples}
 
 
-def agreement(texts: Sequence[str], problems: Sequence[Sequence[Problem]]) -> Agreement:
-    """`problems` [n] holds what the validator finds wrong with each text."""
+def agreement(
+    texts: Sequence[str],
+    problems: Sequence[Sequence[Problem]],
+    readings: Sequence[Reading] | Sequence[ArgumentReading],
+) -> Agreement:
+    """`problems` [n] holds what is wrong with each text (`language.problems`), `readings` [n] what it says."""
     kinds: Counter[str] = Counter()
     examples: dict[str, tuple[str, str]] = {}
     right = true_to_ratings = 0
@@ -132,8 +139,9 @@ def agreement(texts: Sequence[str], problems: Sequence[Sequence[Problem]]) -> Ag
         of_text = {problem.kind for problem in found}
         kinds.update(of_text)
         right, true_to_ratings = right + (not of_text), true_to_ratings + (of_text <= OF_CAUSES)
+    outside = Share(sum(len(read.outside) for read in readings), sum(read.words for read in readings))
     shares = Share(right, len(texts)), Share(true_to_ratings, len(texts))
-    return Agreement(*shares, dict(kinds.most_common()), tuple(examples.values()))
+    return Agreement(*shares, outside, dict(kinds.most_common()), tuple(examples.values()))
 
 
 # --- causes -----------------------------------------------------------------------------------------

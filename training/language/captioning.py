@@ -1,7 +1,7 @@
 """A corpus of captions on disk: ask a writer, check what it wrote, ask again, keep what passes and count the rest.
 
 Beside a split's rows lie `captions.jsonl` ({"seed", "texts"}), `arguments.jsonl` ({"a", "b", "verdict", "text"}; clips
-by seed, the text being the reasons that follow `prompt.conclusion`) and `rejected.jsonl`: every text that was turned
+by seed, the text being the reasons that follow `argument.conclusion`) and `rejected.jsonl`: every text that was turned
 down, and why.
 """
 
@@ -10,23 +10,24 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sqe_fast.answer.scale import verdict
-from sqe_fast.answer.template import conclusion
 from sqe_fast.jobs.lines import JsonLines
 from training.configs import Asking, Captions
 from training.corpora.annotation import Annotation
 from training.corpora.corpus import Clips
+from training.language.causes import listed
+from training.language.problems import Problem
+from training.language.read_back import ReadBack
 from training.language.scale import shown
-from training.language.validator import Problem, argument_problems, problems
 from training.language.writers import Unusable, Writer, open_writer
 from training.progress import CONSOLE
 from training.simulation.library import SPLITS
@@ -74,32 +75,42 @@ def ask(write: Callable[[], str], check: Callable[[str], list[Problem]], tries: 
     """Ask until a text passes, at most `tries` times. Unusable answers are turned down; other errors are raised."""
     rejected = []
     for _ in range(tries):
+        text = ""
         try:
             text = write()
+            found = check(text)
         except Unusable as error:
-            rejected.append(Rejection("", (str(error),), ("unusable",)))
+            rejected.append(Rejection(text, (str(error),), ("unusable",)))
             continue
-        found = check(text)
         if not found:
             return Asked(text, tuple(rejected))
         rejected.append(Rejection(text, tuple(map(str, found)), tuple(problem.kind for problem in found)))
     return Asked(None, tuple(rejected))
 
 
-def description_problems(text: str, row: Annotation) -> list[Problem]:
-    """The validator's, and those of the answer template: the MOS is the only figure, with a space before it."""
+class Judge(Protocol):
+    """Says what is wrong with a text: `read_back.ReadBack` of any words, the module `problems` of the stock's. Raises
+    Unusable where it cannot tell, WriterError where asking again is of no use."""
+
+    def of_description(self, text: str, row: Annotation, listed: Collection[str]) -> list[Problem]: ...
+
+    def of_argument(
+        self, text: str, a: Annotation, b: Annotation, listed: tuple[Collection[str], Collection[str]]
+    ) -> list[Problem]: ...
+
+
+def description_problems(text: str, row: Annotation, judge: Judge) -> list[Problem]:
+    """The judge's, and those of the answer template: the MOS is the only figure, with a space before it."""
     numbers = re.findall(r"(?<![^ ])\d+\.\d(?!\d)|\d+", text)
-    found = problems(text, row)
+    found = judge.of_description(text, row, listed(row))
     if numbers != [f"{shown(row)['mos']:.1f}"]:
         found.append(Problem("form", "the MOS, with one decimal and a space before it, has to be the only figure"))
     return found
 
 
-def reasons_problems(text: str, a: Annotation, b: Annotation) -> list[Problem]:
-    """The validator's for conclusion and reasons together; reasons hold no figures."""
-    one, other = shown(a), shown(b)
-    opening = conclusion(verdict(one["mos"], other["mos"]), one["mos"], other["mos"])
-    found = argument_problems(f"{opening} {text}", a, b)
+def reasons_problems(text: str, a: Annotation, b: Annotation, judge: Judge) -> list[Problem]:
+    """The judge's for the reasons that follow the conclusion; reasons hold no figures."""
+    found = judge.of_argument(text, a, b, (listed(a), listed(b)))
     if re.search(r"\d", text):
         found.append(Problem("form", "the reasons must hold no figures"))
     return found
@@ -114,12 +125,14 @@ def run(config: Captions) -> str:
     tallies = []
     for split in SPLITS:
         folder = config.split(split)
-        tallies.append(f"{split}: {write_captions(Clips.open(folder).annotations, writer, folder, config.asking)}")
+        rows, judge = Clips.open(folder).annotations, ReadBack(writer.chat)
+        tallies.append(f"{split}: {write_captions(rows, writer, judge, folder, config.asking)}")
     return "\n".join(tallies)
 
 
-def write_captions(rows: Sequence[Annotation], writer: Writer, folder: Path, plan: Asking) -> Tally:
-    """Write descriptions of each row, and arguments for pairs of them, into FOLDER; goes on where a run stopped.
+def write_captions(rows: Sequence[Annotation], writer: Writer, judge: Judge, folder: Path, plan: Asking) -> Tally:
+    """Write descriptions of each row, and arguments for pairs of them, into FOLDER; what `judge` objects to is written
+    again. Goes on where a run stopped.
 
     What is asked of a clip depends on the plan's seed and the clip alone, not on threads or on where a run stopped.
     Raises ValueError for pairs of fewer than two clips, WriterError where the writer fails; all that was finished is
@@ -131,14 +144,14 @@ def write_captions(rows: Sequence[Annotation], writer: Writer, folder: Path, pla
 
     def describe(row: Annotation) -> tuple[dict[str, Any], list[Asked]]:
         streams = [stream(Stream.CAPTION, plan.seed, row["seed"], k) for k in range(plan.per_clip)]
-        check = partial(description_problems, row=row)
-        asked = [ask(partial(writer.describe, row, rng), check, plan.tries) for rng in streams]
+        check = partial(description_problems, row=row, judge=judge)
+        asked = [ask(partial(writer.describe, row, listed(row), rng), check, plan.tries) for rng in streams]
         return {"seed": row["seed"], "texts": [each.text for each in asked if each.text is not None]}, asked
 
     def argue(pair: tuple[Annotation, Annotation]) -> tuple[dict[str, Any], list[Asked]]:
         a, b = pair
         rng = stream(Stream.ARGUMENT, plan.seed, a["seed"], b["seed"])
-        asked = ask(partial(writer.argue, a, b, rng), partial(reasons_problems, a=a, b=b), plan.tries)
+        asked = ask(partial(writer.argue, a, b, rng), partial(reasons_problems, a=a, b=b, judge=judge), plan.tries)
         outcome = verdict(a["mos"], b["mos"])
         return {"a": a["seed"], "b": b["seed"], "verdict": outcome, "text": asked.text}, [asked]
 

@@ -1,211 +1,213 @@
-"""The offline writer: ratings and recorded causes → a description; two clips → an argued preference.
+"""The offline writer: ratings and a list of causes → a description; two clips → an argued preference.
 
-Its phrases come from the demonstrations. The worst dimension comes first and carries its cause, the others follow, and
-how they combine leads to the MOS. A cause is named only where it was recorded and can be heard; else words of the
-dimension stand alone. The only number in the prose is the MOS, so that the engine can force it to the rating.
+Its phrases come from stock.toml. What hurts most comes first, then the rest in one sentence, then the MOS, which is the
+only number, so that the engine can force it to the rating. A description names the causes of its list and no others.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping, Sequence
 from functools import cache
-from itertools import pairwise, product
-from typing import TypeVar
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from sqe_fast.answer import argument
-from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.phrases import TOPICS, Phrases, elliptic, finished
+from sqe_fast.answer.scale import LABELS, verdict
 from sqe_fast.results import DIMENSIONS
 from training.corpora.annotation import Annotation
-from training.language import composition
-from training.language.causes import KINDS, audible
-from training.language.composition import mentioned_causes
-from training.language.demonstrations import VOICES, stock
-from training.language.scale import fitting, shown
+from training.language import causes
+from training.language.causes import KINDS
+from training.language.scale import fitting, label, shown
 
-__all__ = ["argue", "claims", "describe", "mentioned_causes"]
+__all__ = ["argue", "describe", "stock"]
 
 T = TypeVar("T")
 
-EXPLAINS = 1.0
-"""A cause that alone would leave its dimension this much better than it is does not explain it, and is not named."""
-NAMED_LATER, NAMED_BOTH = 0.75, 0.4
-"""How often a cause is named that is not of the worst dimension, and a second cause beside the first."""
-JOINED = 0.4
-"""How often the best dimensions share one clause, where they share a category."""
-CONNECTED = 0.6
-"""How often a sentence is tied to the one before it ("In addition," or "Otherwise,")."""
-
-WORDS = range(45, 96)
+STOCK = Path(__file__).parent / "stock.toml"
+WORDS = range(20, 46)
+"""How long a description may be."""
+NAMED = 3
+"""So many causes are named at most: those that the list has first."""
+SAYS = 0.4
+"""How often a single cause is told in a clause of its own, where it has some."""
+JOINED = 0.6
+"""How often dimensions of one category without causes share a clause."""
+ELLIPTIC = 0.5
+"""How often "the tone is natural" follows another such clause as "the tone natural"."""
+LINKED = 0.6
+"""How often the sentence on the rest is tied to the one before it ("Otherwise,")."""
+DOUBLE = 0.3
+"""How often two faults share the first sentence."""
+OPENED = 0.7
+"""How often a recording without a fault is introduced as such."""
+ARGUED = 0.75
+"""How often an argument names the cause of a gap."""
 
 _fitting = cache(fitting)
 
-SHAPES = {2: ((1, 1),), 3: ((1, 2), (2, 1), (1, 1, 1)), 4: ((1, 1, 2), (1, 2, 1), (2, 2), (2, 1, 1))}
-"""Clauses a sentence, by the number of clauses."""
+
+@cache
+def stock() -> Phrases:
+    """The phrases of stock.toml."""
+    fields = tomllib.loads(STOCK.read_text(encoding="utf-8"))
+    return Phrases(fields, {name: kind.dimension for name, kind in KINDS.items()})
 
 
-def describe(row: Annotation, rng: np.random.Generator) -> str:
-    """A description of one clip. `row` holds the five ratings by name and `causes`, a list of cause rows."""
+def describe(row: Annotation, listed: Sequence[str], rng: np.random.Generator) -> str:
+    """A description of one clip. `row` holds the five ratings by name; `listed` what is wrong with it, the worst first:
+    names of `causes.KINDS` and of what is unclear, of which the words speak without a cause."""
     row, text = shown(row), ""
     while len(text.split()) not in WORDS:  # about one in ten is too short
-        text = _described(row, rng)
+        text = _described(row, listed, rng)
     return text
 
 
-def _described(row: Annotation, rng: np.random.Generator) -> str:
-    categories = _categories(row, rng)
-    voice = _pick(rng, VOICES)
-    joined = _joined(row, categories, rng)
-    slots = composition.slots(row, categories, joined)
-    clauses = _clauses(row, categories, joined, rng)
-    opening = f"open {voice} {_pick(rng, composition.openings(categories))}"
-    sentences = [f"{_phrase(opening, rng)} {clauses[0]}", *clauses[1:]]
-    if composition.disagree(categories):
-        sentences.append(_phrase(f"hedge {voice}", rng))
-    sentences.append(_phrase(f"combine {voice} {composition.situation(row, categories)}", rng))
-    sentences.append(_phrase(f"mos {voice}", rng))
-    return composition.finished(" ".join(sentences).format(**slots))
-
-
-def argue(a: Annotation, b: Annotation, rng: np.random.Generator, closing: str | None = None) -> str:
+def argue(a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
     """The reasons that follow the conclusion: one to three dimensions with an obvious gap, the better clip first, then
-    how they weigh against each other: in the stock's words, or in those of `closing`."""
+    how they weigh against each other, in the words that the engine forces. Rows hold `causes` as a corpus has them."""
     a, b = shown(a), shown(b)
+    reasons, weighing = argument.outline(a, b, verdict(a["mos"], b["mos"]))
     sentences = []
-    for name in argument.gaps(a, b):
+    for name, reason in zip(argument.gaps(a, b), reasons, strict=True):
         better = argument.ahead(name, a, b)
-        cause = _cause(b if better == "A" else a, name, rng) if rng.random() < NAMED_LATER else ""
-        worse = _phrase(f"worse:{name}{' cause' if cause else ''}", rng).format(cause=cause)
-        sentences.append(composition.compared(name, better, _phrase(f"better:{name}", rng), worse))
-    key, slots = argument.balance(a, b, verdict(a["mos"], b["mos"]))
-    sentences.append(closing or _phrase(f"sum {key}", rng).format(**slots))
-    return composition.finished(" ".join(sentences))
+        worse, row = ("B", b) if better == "A" else ("A", a)
+        sentences.append(f"{reason} {_better(name, rng)}, while Speech {worse} {_worse(name, row, rng)}.")
+    return finished(" ".join([*sentences, weighing]))
 
 
-# --- what a text says -------------------------------------------------------------------------------------------------
+# --- descriptions -----------------------------------------------------------------------------------------------------
 
 
-def claims(text: str) -> list[tuple[str, int]]:
-    """What a description in the stock's words says: (dimension, category), clause by clause. The inverse of `describe`.
-    Sentences in other words claim nothing."""
-    readers = _readers()
-    found: list[tuple[str, int]] = []
-    for match in readers.clause.finditer(readers.cause.sub("{cause}", text.lower())):
-        dimension, category = readers.meaning[readers.topics.sub("{dimensions}", match[0])]
-        joined = [name for name in composition.TOPIC_NOUNS if composition.TOPIC_NOUNS[name] in match[0]]
-        found += [(name, category) for name in ([dimension] if dimension else joined)]
-    return found
+def _described(row: Annotation, listed: Sequence[str], rng: np.random.Generator) -> str:
+    named = [name for name in listed if name in KINDS][:NAMED]
+    order = sorted(DIMENSIONS, key=lambda dimension: (row[dimension], _place(dimension, named)))
+    categories = _categories(row, order, rng)
+    clauses = _clauses(order, categories, named, rng)
+    worst = clauses[0].category
+    if worst < 4:
+        lead = 1 + (len(clauses) > 2 and clauses[1].category <= 2 and rng.random() < DOUBLE)
+        first = _opening(worst, rng) + _sentence(clauses[:lead], rng)
+        sentences = (
+            [first, _link(worst, clauses[lead], rng) + _sentence(clauses[lead:], rng)] if clauses[lead:] else [first]
+        )
+    else:
+        sentences = [_opening(worst, rng) + _sentence(clauses, rng)]
+    text = f"{'. '.join(sentences)}. {_pick(rng, stock().fields['mos'])}"
+    return finished(text.format(label=LABELS[label(row["mos"])], mos=f"{row['mos']:.1f}"))
 
 
-@dataclass(frozen=True)
-class Readers:
-    """What finds the stock's clauses in a text again."""
-
-    cause: re.Pattern[str]
-    """One or two causes in their own phrases."""
-    topics: re.Pattern[str]
-    """What fills {dimensions}: two topics or more."""
-    clause: re.Pattern[str]
-    meaning: Mapping[str, tuple[str, int]]
-    """Clause → dimension ("" where it tells several) and category."""
+def _place(dimension: str, named: Sequence[str]) -> int:
+    """Where a list first names a cause of this dimension."""
+    return next((place for place, name in enumerate(named) if KINDS[name].dimension == dimension), len(named))
 
 
-@cache
-def _readers() -> Readers:
-    meaning = {}
-    for dimension, category in product(DIMENSIONS, range(5)):
-        for clause in (c for cause in (False, True) for c in stock().clauses(dimension, category, cause=cause)):
-            meaning[clause.lower()] = dimension, category
-    for category in (3, 4):
-        meaning |= {clause.lower(): ("", category) for clause in stock().phrases[f"joint {category}"]}
-    cause = _either(phrase for kind in KINDS.values() for phrase in kind.phrases)
-    topic = _either(composition.TOPIC_NOUNS.values())
-    topics = f"{topic}(?:(?:, | and ){topic})+"
-    clause = _either(meaning).replace(re.escape("{dimensions}"), topics)
-    return Readers(re.compile(f"{cause}(?: and {cause})?"), re.compile(topics), re.compile(clause), meaning)
-
-
-def _either(phrases: Iterable[str]) -> str:
-    """A pattern of any of these, the longest that fits, as whole words."""
-    alternatives = "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))
-    return rf"(?<![\w-])(?:{alternatives})(?![\w-])"
-
-
-# --- parts ------------------------------------------------------------------------------------------------------------
-
-
-def _categories(row: Annotation, rng: np.random.Generator) -> dict[str, int]:
+def _categories(row: Annotation, order: Sequence[str], rng: np.random.Generator) -> dict[str, int]:
     """What the clauses will claim: any category whose words fit, but never a better one for a worse rating."""
     categories: dict[str, int] = {}
     least = 0
-    for name in composition.ranked(row):
+    for name in order:
         categories[name] = least = max(least, _pick(rng, _fitting(row[name])))
     return categories
 
 
-def _joined(row: Annotation, categories: Mapping[str, int], rng: np.random.Generator) -> list[str]:
-    """The best dimensions that one clause tells together: two or three, good or excellent; often none."""
-    rest = composition.ranked(row)[1:]
-    alike = [name for name in rest if categories[name] == categories[rest[-1]] >= 3]
-    if len(alike) < 2 or rng.random() >= JOINED:
+class Clause(NamedTuple):
+    text: str
+    category: int
+    plain: bool
+    """It speaks of one dimension and names no cause."""
+
+
+def _clauses(
+    order: Sequence[str], categories: Mapping[str, int], named: Sequence[str], rng: np.random.Generator
+) -> list[Clause]:
+    """What is said of the four dimensions, in `order`; the last ones may share a clause."""
+    of = {dimension: [name for name in named if KINDS[name].dimension == dimension] for dimension in order}
+    joined = _joined(order, categories, of, rng)
+    clauses = [_clause(name, categories[name], of[name], rng) for name in order if name not in joined]
+    if joined:
+        category = categories[joined[0]]
+        topics = argument.listed([TOPICS[name] for name in joined])
+        phrase = _pick(rng, stock().fields["joint"][LABELS[category]])
+        clauses.append(Clause(phrase.replace("{dimensions}", topics), category, plain=False))
+    return clauses
+
+
+def _joined(
+    order: Sequence[str], categories: Mapping[str, int], of: Mapping[str, Sequence[str]], rng: np.random.Generator
+) -> list[str]:
+    """The last dimensions, where several are alike, fair at least and without a cause; often none."""
+    alike = [name for name in order[1:] if categories[name] == categories[order[-1]] >= 2 and not of[name]]
+    if order[-1] not in alike or len(alike) < 2 or rng.random() >= JOINED:
         return []
     return alike[-int(rng.integers(2, len(alike) + 1)) :]
 
 
-def _clauses(
-    row: Annotation, categories: Mapping[str, int], joined: Sequence[str], rng: np.random.Generator
-) -> list[str]:
-    """Sentences on the four dimensions, the worst first; {dimensions} is left open."""
-    alone = [name for name in composition.ranked(row) if name not in joined]
-    clauses = [(categories[name], _clause(row, name, categories[name], rng)) for name in alone]
-    if joined:
-        clauses.append((categories[joined[0]], _phrase(f"joint {categories[joined[0]]}", rng)))
-    sentences: list[str] = []
-    before = None
-    for size in _pick(rng, SHAPES[len(clauses)]):
-        group, clauses = clauses[:size], clauses[size:]
-        sentence = _link(before, group[0][0], rng) + group[0][1]
-        for (category, _), (following, clause) in pairwise(group):
-            sentence += _conjunction(category, following, rng) + clause
-        sentences.append(f"{sentence}.")
-        before = group[-1][0]
-    return sentences
+def _clause(dimension: str, category: int, names: Sequence[str], rng: np.random.Generator) -> Clause:
+    if not names:
+        return Clause(_pick(rng, stock().plain(dimension, category)), category, plain=True)
+    says = stock().says(names[0], category) if len(names) == 1 and rng.random() < SAYS else ()
+    text = _pick(rng, says) if says else _filled(_pick(rng, stock().caused(dimension, category)), names, rng)
+    return Clause(text, category, plain=False)
 
 
-def _link(before: int | None, category: int, rng: np.random.Generator) -> str:
-    """How a sentence on `category` follows one on `before`: "In addition, " or "Otherwise, ", or nothing."""
-    if before is None or rng.random() >= CONNECTED:
+def _filled(clause: str, names: Sequence[str], rng: np.random.Generator) -> str:
+    return stock().filled(clause, [_pick(rng, stock().nouns(name)) for name in names])
+
+
+def _sentence(clauses: Sequence[Clause], rng: np.random.Generator) -> str:
+    """Clauses in one sentence, joined by "and"; what is excellent follows what is fair or worse with "but"."""
+    turns = [after.category == 4 and before.category <= 2 for before, after in pairwise(clauses)]
+    text, short = clauses[0].text, rng.random() < ELLIPTIC
+    for index, (before, clause) in enumerate(pairwise(clauses)):
+        shortened = _elliptic(clause) if short and not turns[index] and _elliptic(before) else None
+        last = turns[index + 1 : index + 2] in ([], [True])
+        if turns[index]:
+            text += _pick(rng, (", but ", ", while "))
+        else:
+            text += " and " if last and shortened else ", and " if last else ", "
+        text += shortened or clause.text
+    return text
+
+
+def _elliptic(clause: Clause) -> str | None:
+    """ "the tone natural", where a clause of one dimension has such a form."""
+    return elliptic(clause.text) if clause.plain else None
+
+
+def _opening(worst: int, rng: np.random.Generator) -> str:
+    """How a text about a recording without a fault begins."""
+    phrases = stock().fields["openings"].get(LABELS[worst], ())
+    return f"{_pick(rng, phrases)} " if phrases and rng.random() < OPENED else ""
+
+
+def _link(before: int, clause: Clause, rng: np.random.Generator) -> str:
+    """How the sentence on the rest follows one whose faults are of category `before`."""
+    if before > 2 or rng.random() >= LINKED:
         return ""
-    return _phrase(composition.link(before, category), rng) + " "
+    links = stock().fields["links"]
+    phrases = links["add"] if clause.category <= 2 else links["rest"] + (links["good"] if clause.category == 4 else [])
+    return f"{_pick(rng, phrases)} "
 
 
-def _conjunction(before: int, category: int, rng: np.random.Generator) -> str:
-    alike = (before <= 2) == (category <= 2)
-    return _pick(rng, (", and ", "; ", ", and ") if alike else (", while ", ", but "))
+# --- arguments --------------------------------------------------------------------------------------------------------
 
 
-def _clause(row: Annotation, name: str, category: int, rng: np.random.Generator) -> str:
-    """What is said of one dimension. The worst one always carries its cause, where one is known."""
-    worst = name == composition.ranked(row)[0]
-    named = category < 4 and (worst or rng.random() < NAMED_LATER)
-    cause = _cause(row, name, rng) if named else ""
-    clauses = stock().clauses(name, category, cause=bool(cause))
-    return _pick(rng, clauses).replace("{cause}", cause)
+def _better(dimension: str, rng: np.random.Generator) -> str:
+    return _pick(rng, stock().fields["better"][dimension])
 
 
-def _cause(row: Annotation, name: str, rng: np.random.Generator) -> str:
-    """One or two recorded causes that explain a dimension's rating, as a noun phrase; "" where none does."""
-    explaining = [cause for cause in audible(row, name) if cause["rating"] <= row[name] + EXPLAINS]
-    kinds = list(dict.fromkeys(cause["name"] for cause in explaining))
-    count = 2 if rng.random() < NAMED_BOTH else 1
-    return argument.listed([_pick(rng, KINDS[kind].phrases) for kind in kinds[:count]])
-
-
-def _phrase(key: str, rng: np.random.Generator) -> str:
-    return _pick(rng, stock().phrases[key])
+def _worse(dimension: str, row: Annotation, rng: np.random.Generator) -> str:
+    """How the worse clip sounds; its worst audible cause may be named."""
+    heard = causes.audible(row, dimension)
+    if heard and rng.random() < ARGUED:
+        phrase = _pick(rng, stock().fields["worse"]["cause"][dimension])
+        return _filled(phrase, [heard[0]["name"]], rng)
+    return _pick(rng, stock().fields["worse"]["plain"][dimension])
 
 
 def _pick(rng: np.random.Generator, options: Sequence[T]) -> T:

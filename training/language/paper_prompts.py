@@ -1,8 +1,9 @@
 """What a language model is asked when it writes the corpus, after the procedure of the paper.
 
-The model gets ratings as text and 3 to 5 demonstrations, and describes the speech along four dimensions, says how they
-make up the overall quality, and ends with the MOS. For an A/B test it gets two rating tuples, compares one to three
-dimensions with an obvious gap and states a preference, which a second call reduces to a marker. All wording is ours.
+The model gets ratings as text and 3 to 5 demonstrations, describes the speech along four dimensions, and ends with the
+MOS. For an A/B test it gets two rating tuples, compares one to three
+dimensions with an obvious gap and states a preference, which a second call reads back (read_back.py). All wording is
+ours.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Sequence
 
 from sqe_fast.answer.argument import ASPECTS, CLEAR_GAP
 from sqe_fast.answer.scale import verdict
-from sqe_fast.answer.template import VERDICTS
 from sqe_fast.results import DIMENSIONS
 from training.corpora.annotation import Annotation
-from training.language.causes import KINDS
+from training.language.captions import WORDS
+from training.language.causes import listed
 from training.language.demonstrations import Argument, Demonstration
 from training.language.scale import LABELS, shown
 
@@ -34,18 +35,18 @@ MEANINGS = {
 
 SCALE = "; ".join(f"{name}: {meaning}" for name, meaning in MEANINGS.items())
 
-WORDS = ", ".join(f"{place} {word}" for place, word in enumerate(LABELS, 1))
+FIVE = ", ".join(f"{place} {word}" for place, word in enumerate(LABELS, 1))
 
 DESCRIBE_SYSTEM = f"""\
 You report on the quality of recorded speech. You are given ratings from 1 to 5, higher is better, each the mean over
-several listeners. {SCALE}; overall MOS: the quality as a whole ({WORDS}).
-You are also given the known causes of damage, each with the rating that it alone would lead to.
+several listeners. {SCALE}; overall MOS: the quality as a whole ({FIVE}).
+You are also given the known causes of damage, the worst first.
 
-Write one paragraph of 40 to 95 words in plain English:
-- Describe the speech along the four dimensions, the worst one first. Words have to fit the ratings: near 5 is a
-  strength, near 3 a moderate fault, near 1 a severe one.
+Write {WORDS.start} to {WORDS.stop - 1} words of plain English, short and concrete, as an audio engineer would say it to
+a colleague:
+- First what hurts most and how badly, then the other dimensions in one sentence. Words have to fit the ratings: near 5
+  is a strength, near 3 a moderate fault, near 1 a severe one.
 - Name a cause only if it is listed. Where none is listed for a dimension, speak of the dimension itself.
-- Then say how the dimensions together lead to the overall quality.
 - End with a sentence that states the overall quality in one of the five words and the MOS as the very last figure, with
   one decimal. Write no other figure and no rating of a dimension.
 - A single listener never gives a fraction: the MOS is a mean, and is nobody's own vote.
@@ -71,46 +72,38 @@ what outweighs it. End with a sentence that prefers the recording with the highe
 "{PREFERENCES["B"]}"; where the MOS differ by no more than 0.1, say instead that neither is preferred. Write no
 figures. Write these sentences alone: no heading, no list, no comment on the task."""
 
-VERDICT_SYSTEM = f"""\
-You are given a comparison of two recordings. Answer with the preference it states, as one marker and nothing else:
-{VERDICTS["A"]} if it prefers Speech A, {VERDICTS["B"]} if it prefers Speech B, {VERDICTS["tie"]} if neither."""
 
-
-def tuple_text(row: Annotation) -> str:
-    """Ratings to 0.1 and causes, as one line."""
+def tuple_text(row: Annotation, causes: Sequence[str]) -> str:
+    """Ratings to 0.1 and causes, the worst first, as one line."""
     row = shown(row)
     ratings = ", ".join(f"{name} {row[name]:.1f}" for name in DIMENSIONS)
-    causes = ", ".join(f"{c['name']} ({KINDS[c['name']].dimension} {c['rating']:.1f})" for c in row["causes"])
-    return f"Ratings: {ratings}, overall MOS {row['mos']:.1f}. Causes: {causes or 'none listed'}."
+    return f"Ratings: {ratings}, overall MOS {row['mos']:.1f}. Causes: {', '.join(causes) or 'none listed'}."
 
 
-def describe_messages(row: Annotation, demonstrations: Sequence[Demonstration]) -> list[Message]:
+def describe_messages(row: Annotation, causes: Sequence[str], demonstrations: Sequence[Demonstration]) -> list[Message]:
     """The prompt for a description; demonstrations stand as earlier turns of the same conversation."""
-    messages = [_message("system", DESCRIBE_SYSTEM)]
+    messages = [message("system", DESCRIBE_SYSTEM)]
     for example in demonstrations:
-        messages += [_message("user", tuple_text(example.row)), _message("assistant", example.text)]
-    return [*messages, _message("user", tuple_text(row))]
+        messages += [message("user", tuple_text(example.row, listed(example.row))), message("assistant", example.text)]
+    return [*messages, message("user", tuple_text(row, causes))]
 
 
 def argue_messages(a: Annotation, b: Annotation, demonstrations: Sequence[Argument]) -> list[Message]:
     """The prompt for an A/B text; demonstrations stand as earlier turns, each with the preference it leads to."""
-    messages = [_message("system", ARGUE_SYSTEM)]
+    messages = [message("system", ARGUE_SYSTEM)]
     for example in demonstrations:
         one, other = example.a, example.b
         preferred = PREFERENCES[verdict(one["mos"], other["mos"])]
-        messages += [_message("user", pair_text(one, other)), _message("assistant", f"{example.text} {preferred}")]
-    return [*messages, _message("user", pair_text(a, b))]
+        messages += [message("user", pair_text(one, other)), message("assistant", f"{example.text} {preferred}")]
+    return [*messages, message("user", pair_text(a, b))]
 
 
 def pair_text(a: Annotation, b: Annotation) -> str:
     """Both tuples, and which MOS is the higher."""
-    return f"Speech A. {tuple_text(a)}\nSpeech B. {tuple_text(b)}\n{HIGHER[verdict(a['mos'], b['mos'])]}"
+    one, other = (tuple_text(row, listed(row)) for row in (a, b))
+    return f"Speech A. {one}\nSpeech B. {other}\n{HIGHER[verdict(a['mos'], b['mos'])]}"
 
 
-def verdict_messages(argument: str) -> list[Message]:
-    """The second call of an A/B test."""
-    return [_message("system", VERDICT_SYSTEM), _message("user", argument)]
-
-
-def _message(role: str, content: str) -> Message:
+def message(role: str, content: str) -> Message:
+    """A turn of a conversation."""
     return {"role": role, "content": content}

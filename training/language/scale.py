@@ -1,6 +1,6 @@
 """The 1–5 scale in words: which category a rating falls into, and which words fit it.
 
-The corpus, its validator and the evaluation share these rules, so that "words agree with numbers" means one thing.
+The corpus and the evaluation share these rules, so that "words agree with numbers" means one thing.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from sqe_fast.answer import scale
+from sqe_fast.answer.scale import LABELS
 from training.corpora.annotation import Annotation
 
-LABELS = ("bad", "poor", "fair", "good", "excellent")
-"""The absolute category rating scale, ITU-T P.800."""
 SLACK = 0.15
 """How far over the border between two categories the words of the other one still fit: 2.6 is fair, nearly poor."""
 

@@ -1,8 +1,7 @@
 """Language models as caption experts: any OpenAI-compatible endpoint, any local causal LM. `captions` is a Writer too.
 
 A language model is asked as in the paper (`paper_prompts`), several times a clip, each time with other
-demonstrations, temperature and top-p. Whatever a writer says is checked by `validator` before it is kept
-(`captioning`).
+demonstrations, temperature and top-p. Whatever it says is read back (`read_back`) before it is kept (`captioning`).
 """
 
 from __future__ import annotations
@@ -17,13 +16,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from sqe_fast.answer.scale import verdict
-from sqe_fast.answer.template import VERDICTS
 from sqe_fast.checkpoint.files import CONFIG_FILE
 from training.configs import Captions
 from training.corpora.annotation import Annotation
 from training.language import paper_prompts as prompts
-from training.language.demonstrations import Argument, Demonstration, arguments, plain
+from training.language.demonstrations import Argument, Demonstration, arguments, descriptions
 from training.language.paper_prompts import Message
 
 T = TypeVar("T")
@@ -38,12 +35,13 @@ class Unusable(ValueError):
 
 
 class Writer(Protocol):
-    """Writes descriptions, and reasons that follow `prompt.conclusion`. All chance comes from `rng`.
+    """Writes descriptions, which may name the causes that are `listed`, and reasons that follow `argument.conclusion`.
+    All chance comes from `rng`.
 
     Raises Unusable for an answer that is no text, WriterError where asking again is of no use.
     """
 
-    def describe(self, row: Annotation, rng: np.random.Generator) -> str: ...
+    def describe(self, row: Annotation, listed: Sequence[str], rng: np.random.Generator) -> str: ...
 
     def argue(self, a: Annotation, b: Annotation, rng: np.random.Generator) -> str: ...
 
@@ -60,9 +58,6 @@ class Sampling:
         temperature = float(rng.choice(self.temperatures))
         return Draw(temperature, float(rng.uniform(*self.top_p)), self.max_tokens, int(rng.integers(2**31)))
 
-    def greedy(self) -> Draw:
-        return Draw(0.0, 1.0, 16, 0)
-
 
 @dataclass(frozen=True)
 class Draw:
@@ -72,6 +67,8 @@ class Draw:
     top_p: float
     max_tokens: int
     seed: int
+    json: bool = False
+    """An endpoint is held to a JSON object; a local model is only asked for one."""
 
 
 class Chat(Protocol):
@@ -99,19 +96,13 @@ class PromptedWriter:
         self.demonstrations = demonstrations
         self.sampling = sampling or Sampling()
 
-    def describe(self, row: Annotation, rng: np.random.Generator) -> str:
-        messages = prompts.describe_messages(row, _some(self.demonstrations.descriptions, rng))
+    def describe(self, row: Annotation, listed: Sequence[str], rng: np.random.Generator) -> str:
+        messages = prompts.describe_messages(row, listed, _some(self.demonstrations.descriptions, rng))
         return one_paragraph(self.chat.complete(messages, self.sampling.draw(rng)))
 
     def argue(self, a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
         messages = prompts.argue_messages(a, b, _some(self.demonstrations.arguments, rng))
-        text = one_paragraph(self.chat.complete(messages, self.sampling.draw(rng)))
-        answer = self.chat.complete(prompts.verdict_messages(text), self.sampling.greedy())
-        markers = {name for name, marker in VERDICTS.items() if marker.lower() in answer.lower()}
-        right = verdict(a["mos"], b["mos"])
-        if markers != {right}:
-            raise Unusable(f"the preference was read as {answer.strip()[:40]!r}; the MOS say {VERDICTS[right]}")
-        return text
+        return one_paragraph(self.chat.complete(messages, self.sampling.draw(rng)))
 
 
 def _some(demonstrations: Sequence[T], rng: np.random.Generator) -> list[T]:
@@ -173,6 +164,7 @@ class EndpointChat:
                 top_p=draw.top_p,
                 max_tokens=draw.max_tokens,
                 seed=draw.seed,
+                response_format={"type": "json_object"} if draw.json else openai.omit,
             )
         except (openai.APIResponseValidationError, json.JSONDecodeError) as error:
             raise Unusable(f"{self.where} answered with something else than JSON") from error
@@ -265,7 +257,7 @@ class LocalChat:
 
 def open_writer(config: Captions) -> PromptedWriter:
     """The language model that a run names. Raises WriterError where it cannot be used."""
-    demonstrations = Demonstrations(plain(), arguments())
+    demonstrations = Demonstrations(descriptions(), arguments())
     if config.endpoint:
         return EndpointWriter(config.endpoint, config.model, demonstrations, api_key_env=config.api_key_env)
     assert config.local

@@ -7,7 +7,6 @@ better of two clips.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqe_fast.answer.argument import outline
 from sqe_fast.answer.program import Program
-from sqe_fast.answer.scale import shown, verdict
+from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import IM_END, PromptBuilder
 from sqe_fast.audio.features import frame_count
 from sqe_fast.checkpoint.config import audio_tokens
@@ -87,12 +85,10 @@ def audio_example(
     rng: np.random.Generator,
     *,
     diverse: bool = True,
-    as_served: bool = False,
 ) -> Example:
     """What the audio model learns from `clips` (two of them for "compare" and "which").
 
-    Unless `diverse`, a clip's caption is the same every time. `as_served`: the grammar's arguments end in the sentence
-    that the engine forces, instead of one of the stock's.
+    Unless `diverse`, a clip's caption is the same every time.
     """
     words = rng if diverse else fixed_rng(clips)
     match task:
@@ -102,7 +98,7 @@ def audio_example(
             return _which(prompts, clips)
         case "compare":
             a, b = clips
-            return _compared(prompts, audio_prompt(prompts, clips), clips, argument(a, b, words, as_served), clips)
+            return _compared(prompts, audio_prompt(prompts, clips), clips, argument(a, b, words), clips)
     return _rated(prompts, task, audio_prompt(prompts, clips), clips[0], words, with_audio=True)
 
 
@@ -148,16 +144,13 @@ def fixed_rng(clips: Sequence[Annotation]) -> np.random.Generator:
 def description(clip: Annotation, rng: np.random.Generator) -> str:
     """One of the clip's stored texts where a language model wrote some, else the grammar's."""
     stored = clip.get("descriptions")
-    return str(stored[int(rng.integers(len(stored)))]) if stored else captions.describe(clip, rng)
+    return str(stored[int(rng.integers(len(stored)))]) if stored else captions.describe(clip, causes.listed(clip), rng)
 
 
-def argument(a: Annotation, b: Annotation, rng: np.random.Generator, as_served: bool = False) -> str:
+def argument(a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
     """The stored reasons of this pair where a language model wrote them, else the grammar's."""
     stored = stored_argument(a, b)
-    if stored is not None:
-        return stored
-    _, closing = outline(shown(a), shown(b), verdict(a["mos"], b["mos"]))
-    return captions.argue(a, b, rng, closing if as_served else None)
+    return captions.argue(a, b, rng) if stored is None else stored
 
 
 def stored_argument(a: Annotation, b: Annotation) -> str | None:
@@ -230,7 +223,9 @@ def _slot(prompts: PromptBuilder, clip: Annotation) -> tuple[int, ...]:
 def _named(prompts: PromptBuilder, answer: Sequence[int], text: str, clips: Sequence[Annotation]) -> tuple[bool, ...]:
     """Which answer tokens name a recorded cause of `clips`; `text` is what the answer's last tokens were made from."""
     names = {cause["name"] for clip in clips for cause in causes.audible(clip)}
-    spans = [found.span() for name in names for found in re.finditer(causes.KINDS[name].pattern, text, re.IGNORECASE)]
+    read = captions.stock()
+    found = read.read(text).causes if len(clips) == 1 else [named for _, named in read.read_argument(text).causes]
+    spans = [(named.start, named.end) for named in found if named.name in names]
     offsets = prompts.tokenizer.encode(text, add_special_tokens=False).offsets
     marks = tuple(any(first < end and start < last for start, end in spans) for first, last in offsets)
     return (False,) * (len(answer) - len(marks)) + marks

@@ -79,7 +79,7 @@ def _texts(clips: Clips) -> Iterator[str]:
     for clip in chosen:
         other = chosen[int(rng.integers(len(chosen)))]
         for _ in range(TEXTS_PER_CLIP):
-            yield captions.describe(clip, rng)
+            yield captions.describe(clip, causes.listed(clip), rng)
         yield captions.argue(clip, other, rng)
         yield expert_text.tuple_text(clip)
 

@@ -71,7 +71,7 @@ def test_what_inference_forces_is_not_trained(prompts: PromptBuilder) -> None:
 
 
 def test_an_aspect_is_a_rating_and_its_worst_cause(prompts: PromptBuilder) -> None:
-    row = {**rows(1)[0], "causes": [cause("babble", 3.0), cause("hum", 2.0), cause("clipping", 1.5)]}
+    row = {**rows(1)[0], "causes": [cause("voices", 3.0), cause("hum", 2.0), cause("clipping", 1.5)]}
     expected = {"Rate the noise.": " hum", "Rate the timbre.": " clipping", "Rate the flow.": " none",
                 "Rate the volume.": " none", "Rate the overall quality.": " clipping"}  # fmt: skip
     names = dict(zip(expected, RATINGS, strict=True))
@@ -105,7 +105,7 @@ def test_which_is_the_verdict_alone(prompts: PromptBuilder) -> None:
 
 
 def test_the_tokens_that_name_a_cause_are_known(prompts: PromptBuilder) -> None:
-    text = "Mains hum covers the voice, and so does babble."
+    text = "Mains hum and babble drown out the talker."
     row = {**rows(1)[0], "causes": [cause("hum", 2.0)], "descriptions": [text]}
     _, batch = one(prompts, "describe", [row])
     named = prompts.tokenizer.decode(batch.targets[0][batch.named[0]].tolist())
@@ -171,7 +171,7 @@ def test_an_epoch_shows_every_row_once_and_long_clips_share_less(prompts: Prompt
 
 def test_pairs_that_a_language_model_argued_are_asked_in_its_words(prompts: PromptBuilder) -> None:
     clips = rows(6)
-    reasons = "In timbre, Speech A sounds more natural, while Speech B sounds harsh."
+    reasons = "On tone, Speech A sounds more natural, while Speech B sounds harsh."
     clips[4]["arguments"] = {clips[1]["seed"]: reasons}
     clips[1]["arguments"] = {}
     compare = Sampler(clips, prompts, audio_example, {"compare": 1.0}, 4, 1, *STREAMS)

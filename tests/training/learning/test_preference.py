@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from sqe_fast.answer.argument import gaps
+from sqe_fast.answer.argument import conclusion, gaps
 from sqe_fast.answer.program import Read, Write
 from sqe_fast.answer.scale import shown, verdict
-from sqe_fast.answer.template import PromptBuilder, conclusion
+from sqe_fast.answer.template import PromptBuilder
 from tests.support.answers import answered
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.training_rows import FakeClips, rows
