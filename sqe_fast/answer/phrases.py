@@ -80,16 +80,13 @@ class ArgumentReading:
 
 @dataclass(frozen=True)
 class Phrases:
-    """The phrases by kind, as `training/language/stock.toml` has them. Raises KeyError where a dimension, a category or
-    a cause has none, ValueError where one phrase has two meanings."""
+    """The phrases by kind, as `training/language/stock.toml` has them. Reading raises KeyError where a dimension, a
+    category or a cause has none, ValueError where one phrase has two meanings."""
 
     fields: Mapping[str, Any]
     """Of JSON."""
     dimension: Mapping[str, str]
     """Which each cause lowers."""
-
-    def __post_init__(self) -> None:
-        self._description, self._argument  # noqa: B018, made here so that what is wrong with them shows here
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

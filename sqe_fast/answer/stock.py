@@ -1,4 +1,4 @@
-"""A checkpoint's stock, stock.json: what it can name, and how its reading of the names is calibrated."""
+"""A checkpoint's stock, stock.json: what it can name, how its reading of the names is calibrated, and its phrases."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqe_fast.answer.causes import Calibration, Causes, Kind
+from sqe_fast.answer.phrases import Phrases
 from sqe_fast.errors import UnusableError
 
 
@@ -17,6 +18,7 @@ class Stock:
     """Belongs to the weights that were trained with it."""
 
     causes: Causes
+    phrases: Phrases
 
     @classmethod
     def load(cls, path: Path) -> Stock:
@@ -33,12 +35,14 @@ class Stock:
         """Of stock.json's fields. Raises KeyError, TypeError or ValueError where they are none."""
         kinds = tuple(Kind(each["name"], each["dimension"], each["group"]) for each in fields["causes"])
         reading = {name: Calibration(**figures) for name, figures in fields["reading"].items()}
-        return cls(Causes(kinds, reading))
+        phrases = Phrases(dict(fields["phrases"]), {kind.name: kind.dimension for kind in kinds})
+        return cls(Causes(kinds, reading), phrases)
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "causes": [asdict(kind) for kind in self.causes.kinds],
             "reading": {name: asdict(self.causes.reading[name]) for name in self.causes.entries},
+            "phrases": self.phrases.fields,
         }
 
     def save(self, path: Path) -> None:

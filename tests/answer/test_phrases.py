@@ -3,50 +3,22 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import pytest
 
 from sqe_fast.answer.phrases import Noun, Phrases, elliptic, finished, inflected
 from sqe_fast.answer.scale import LABELS
-from sqe_fast.results import DIMENSIONS
-
-DIMENSION = {"hum": "noisiness", "wind": "noisiness", "muffled": "coloration"}
-FIELDS: dict[str, Any] = {
-    **{
-        name: {
-            kind: {label: [f"the {name} is {label}{end}", f"{name} at {label}{end}"] for label in LABELS}
-            for kind, end in (("plain", ""), ("cause", " from {cause}"))
-        }
-        for name in DIMENSIONS
-    },
-    "joint": {"excellent": ["{dimensions} are fine"]},
-    "openings": {"good": ["little to fix:"]},
-    "links": {"add": ["also,"], "rest": ["otherwise,"]},
-    "mos": ["overall {label}, MOS {mos}."],
-    "degrees": {"very": {"bad": ["extremely"], "poor": ["very"], "fair": ["clearly"], "good": ["slightly"]}},
-    "causes": {
-        "hum": {"one": ["hum", "mains hum"]},
-        "wind": {"one": ["wind"], "many": ["gusts of wind"]},
-        "muffled": {"one": ["missing treble"], "says": {"any": ["the voice sounds {very} dull"]}},
-    },
-    "better": {name: [f"is better in {name}"] for name in DIMENSIONS},
-    "worse": {
-        "plain": {name: [f"is worse in {name}"] for name in DIMENSIONS},
-        "cause": {name: [f"has {{cause}} in its {name}"] for name in DIMENSIONS},
-    },
-}
-FIELDS["noisiness"]["cause"]["poor"] = ["{cause} covers/cover the voice and makes/make it hard to follow"]
+from tests.support.stocks import PHRASES, STOCK
 
 
 @pytest.fixture(scope="module")
 def phrases() -> Phrases:
-    return Phrases(FIELDS, DIMENSION)
+    return STOCK.phrases
 
 
 def test_a_description_is_read_clause_by_clause(phrases: Phrases) -> None:
     text = (
-        "Hum and gusts of wind cover the voice and make it hard to follow. Also, the voice sounds very dull, but the "
+        "Hum and gusts of wind cover the voice and make it hard to follow. Also, the voice sounds very harsh, but the "
         "flow and the level are fine. Overall poor, MOS 2.1."
     )
     read = phrases.read(text)
@@ -54,7 +26,7 @@ def test_a_description_is_read_clause_by_clause(phrases: Phrases) -> None:
     assert [(name, text[start:end]) for name, start, end in read.causes] == [
         ("hum", "Hum"),
         ("wind", "gusts of wind"),
-        ("muffled", "the voice sounds very dull"),
+        ("clipping", "the voice sounds very harsh"),
     ]
     assert read.mos == (("poor", 2.1),)
     assert (read.outside, read.words, read.least) == ((), 32, None)
@@ -64,7 +36,7 @@ def test_a_description_is_read_clause_by_clause(phrases: Phrases) -> None:
     ("text", "outside"),
     [
         ("The noisiness is bad, honestly. Overall poor, MOS 2.1.", ("honestly",)),
-        ("The noisiness is bad from clipping.", ("from", "clipping")),
+        ("The noisiness is bad from fog.", ("from", "fog")),
         ("Hum cover the voice and make it hard to follow.", ("hum", "cover", "the", "voice")),
         ("Wind and hum covers the voice and makes it hard to follow.", ("wind",)),
         ("Overall poor, MOS 2.15.", ("overall", "poor", "mos", "2.1", "5")),
@@ -92,14 +64,14 @@ def test_what_opens_a_text_is_a_claim_about_all_dimensions(phrases: Phrases) -> 
 def test_an_argument_is_read_reason_by_reason(phrases: Phrases) -> None:
     text = (
         "Speech A is preferred: a MOS of 4.0 for Speech A against 3.0 for Speech B. On tone, Speech A is better in "
-        "coloration, while Speech B has missing treble in its coloration. On noise, Speech B is better in noisiness, "
+        "coloration, while Speech B has clipping in its coloration. On noise, Speech B is better in noisiness, "
         "while Speech A is worse in noisiness. Speech B is better in noise, but that counts for less than tone."
     )
     read = phrases.read_argument(text)
     assert read.concluded == (("A", 4.0, 3.0),)
     assert read.ahead == (("coloration", "A"), ("noisiness", "B"))
     assert read.weighed == (("weigh", "A", ("coloration",), ("noisiness",)),)
-    assert [(clip, named.name) for clip, named in read.causes] == [("B", "muffled")]
+    assert [(clip, named.name) for clip, named in read.causes] == [("B", "clipping")]
     assert read.outside == ()
 
 
@@ -117,15 +89,15 @@ def test_a_reason_whose_parts_disagree_claims_more_than_one_thing(phrases: Phras
 
 
 def test_one_phrase_of_two_meanings_is_refused() -> None:
-    fields = copy.deepcopy(FIELDS)
+    fields = copy.deepcopy(PHRASES)
     fields["loudness"]["plain"]["good"].append("the noisiness is bad")
     with pytest.raises(ValueError, match="'the noisiness is bad' means"):
-        Phrases(fields, DIMENSION)
+        Phrases(fields, STOCK.phrases.dimension).read("")
 
 
 def test_a_cause_without_words_is_refused() -> None:
     with pytest.raises(KeyError, match="fog"):
-        Phrases(FIELDS, {**DIMENSION, "fog": "noisiness"})
+        Phrases(PHRASES, {**STOCK.phrases.dimension, "fog": "noisiness"}).read("")
 
 
 def test_verbs_take_the_number_of_their_causes(phrases: Phrases) -> None:

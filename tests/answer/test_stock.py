@@ -11,18 +11,18 @@ import pytest
 from sqe_fast.answer.causes import Calibration
 from sqe_fast.answer.stock import Stock
 from sqe_fast.errors import UnusableError
-from tests.support.stocks import causes
+from tests.support.stocks import causes, stock
 
 
 def test_a_stock_survives_its_file(tmp_path: Path) -> None:
     """A threshold rounded, a group lost."""
-    stock = Stock(causes(hum=Calibration(1.25, -0.1, 1 / 3)))
-    stock.save(tmp_path / "stock.json")
-    assert Stock.load(tmp_path / "stock.json") == stock
+    kept = stock(causes(hum=Calibration(1.25, -0.1, 1 / 3)))
+    kept.save(tmp_path / "stock.json")
+    assert Stock.load(tmp_path / "stock.json") == kept
 
 
 def without(field: str) -> dict[str, Any]:
-    return {name: value for name, value in Stock(causes()).to_dict().items() if name != field}
+    return {name: value for name, value in stock(causes()).to_dict().items() if name != field}
 
 
 BROKEN = [
@@ -30,9 +30,10 @@ BROKEN = [
     "[]",
     json.dumps(without("causes")),
     json.dumps(without("reading")),
-    json.dumps(Stock(causes()).to_dict() | {"causes": [{"name": "hum"}]}),
-    json.dumps(Stock(causes()).to_dict() | {"reading": {"hum": {"treshold": 0.5}}}),
-    json.dumps(Stock(causes()).to_dict() | {"reading": {}}),
+    json.dumps(without("phrases")),
+    json.dumps(stock(causes()).to_dict() | {"causes": [{"name": "hum"}]}),
+    json.dumps(stock(causes()).to_dict() | {"reading": {"hum": {"treshold": 0.5}}}),
+    json.dumps(stock(causes()).to_dict() | {"reading": {}}),
 ]
 
 

@@ -21,7 +21,7 @@ from training.streams import Stream, stream
 
 VOCABULARY = 2_048
 """At most."""
-STOCK = Stock(causes.uncalibrated())
+STOCK = Stock(causes.uncalibrated(), captions.stock())
 """What training starts from."""
 ANSWER_TOKENS = (*NUMBER_TOKENS, *cause_tokens(STOCK.causes))
 """Ratings and names of causes: one token each, whatever the tokenizer."""
