@@ -45,6 +45,12 @@ def captions(config: configs.Captions) -> str:
     return stage.run(config)
 
 
+def wordings(config: configs.Wordings) -> str:
+    from training.language import wordings as stage
+
+    return stage.run(config)
+
+
 def tokenizer(config: configs.Tokenizer) -> str:
     from training.learning import tokenizer as stage
 
@@ -117,6 +123,7 @@ STAGES: dict[type[configs.Stage], Callable[[Any], str]] = {
     configs.Labels: labels,
     configs.Listener: listener,
     configs.Captions: captions,
+    configs.Wordings: wordings,
     configs.Tokenizer: tokenizer,
     configs.Adopt: adopt,
     configs.Expert: expert,

@@ -109,6 +109,28 @@ class Captions(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Wordings(Stage):
+    """Ask a language model for clauses that language/stock.toml lacks. They are printed for a person to choose from."""
+
+    endpoint: str
+    """Address of an OpenAI-compatible endpoint."""
+    model: str
+    """The model's name at the endpoint."""
+    dimension: Literal["noisiness", "coloration", "discontinuity", "loudness"]
+    """What the clauses speak of."""
+    category: Literal["bad", "poor", "fair", "good", "excellent"]
+    """What they say of it."""
+    cause: bool = False
+    """Clauses that name a cause."""
+    count: int = 10
+    """How many."""
+    seed: int = 1
+    """Of the sampling."""
+    api_key_env: str | None = None
+    """Environment variable that holds the endpoint's key."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tokenizer(Stage):
     """Train the small tokenizer of `tiny` on captions of the corpus."""
 

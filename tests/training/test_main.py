@@ -16,6 +16,7 @@ NAMES = [
     "corpus",
     "labels",
     "captions",
+    "wordings",
     "tokenizer",
     "adopt",
     "expert",

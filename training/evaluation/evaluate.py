@@ -141,15 +141,18 @@ def plot(rated: RatedSet, evaluations: Sequence[Evaluation], files: dict[str, An
 
 
 def description_scores(rated: RatedSet, evaluations: Sequence[Evaluation], writer: Writer) -> dict[str, Any]:
-    """BLEU beside its ceiling; whether words follow the model's own numbers; whether the causes named were there."""
+    """BLEU beside its ceiling; whether words follow the model's own numbers and causes; whether those named were
+    there."""
     pairs = zip(rated.rows, evaluations, strict=True)
-    written = [(row, e.ratings, e.description) for row, e in pairs if e.ratings and e.description]
-    rows, own = [row for row, _, _ in written], [as_rated(row, ratings) for row, ratings, _ in written]
-    texts = [text for _, _, text in written]
+    written = [(row, e.ratings, e.causes, e.description) for row, e in pairs if e.ratings and e.description]
+    rows, texts = [row for row, *_ in written], [text for *_, text in written]
     likeness = prose_scores.likeness(
         texts, lambda index, rng: writer.describe(rows[index], causes.listed(rows[index]), rng)
     )
-    wrong = [problems.of_description(text, row, causes.listed(row)) for text, row in zip(texts, own, strict=True)]
+    wrong = [
+        problems.of_description(text, as_rated(row, ratings), [cause.name for cause in listed])
+        for row, ratings, listed, text in written
+    ]
     readings = [stock().read(text) for text in texts]
     found: dict[str, Any] = {
         "texts": len(texts),

@@ -101,7 +101,8 @@ def likeness(texts: Sequence[str], write: Callable[[int, np.random.Generator], s
 
 
 OF_CAUSES = frozenset({"causes"})
-"""Kinds of problem that do not concern the ratings."""
+"""Kinds of problem that do not concern the ratings: a description may name what its list holds, an argument what was
+recorded of either clip."""
 
 
 @dataclass(frozen=True)

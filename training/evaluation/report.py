@@ -116,7 +116,7 @@ def _prose(found: Found) -> Iterator[str]:
     yield f"| share of that reached | {cell(bleu['share'])} |"
     yield f"| sacrebleu | `{bleu['signature']}` |"
     yield f"| words agree with the model's own ratings | {_share(found['agreement']['with_ratings'])} |"
-    yield f"| words agree with ratings and recorded causes | {_share(found['agreement']['share'])} |"
+    yield f"| words agree with ratings and causes | {_share(found['agreement']['share'])} |"
     yield f"| words outside the stock | {_share(found['agreement']['outside'])} |"
     for kind, count in found["agreement"]["kinds"].items():
         yield f"| texts in which: {kind} | {count} |"

@@ -32,6 +32,7 @@ from training.language.captioning import (
 from training.language.demonstrations import Argument, Demonstration
 from training.language.problems import Problem
 from training.language.read_back import ReadBack
+from training.language.wordings import Slot, propose, refusal
 from training.language.writers import (
     Demonstrations,
     EndpointWriter,
@@ -318,7 +319,7 @@ def test_the_mos_is_the_only_figure() -> None:
 
 def test_captions_are_checked_counted_and_read_back(tmp_path: Path) -> None:
     rows = [row(seed) for seed in (11, 12, 13)]
-    tally = write_captions(rows, Scripted(lies=2), problems, tmp_path, Asking(per_clip=2, pairs=2, seed=3))
+    tally = write_captions(rows, Scripted(lies=2), problems, tmp_path, Asking(per_clip=2, pairs=2, seed=3, workers=1))
     written = attach(rows, tmp_path)
     assert (tally.written, tally.given_up, tally.rejected["words"]) == (8, 0, 2)
     assert [len(one["descriptions"]) for one in written] == [2, 2, 2]
@@ -379,3 +380,42 @@ def test_the_grammar_writes_what_passes(tmp_path: Path) -> None:
     rows = [row(1), row(2, 4.4, 4.5), row(3, 1.2, 2.4)]
     tally = write_captions(rows, captions, problems, tmp_path, Asking(per_clip=2, pairs=3, seed=1))
     assert (tally.written, tally.given_up) == (9, 0)
+
+
+# --- wordings for the stock -----------------------------------------------------------------------------------------
+
+POOR_NOISE = Slot("noisiness", 1, caused=True)
+
+
+def test_proposed_wordings_are_judged_and_none_is_kept(
+    serve: Serve, writer_at: Callable[[str], EndpointWriter]
+) -> None:
+    answer = "1. {cause} hammers/hammer on every word.\n- The fridge is loud\n\n2) {cause} masks/mask many words"
+    endpoint = serve(answer)
+    found = propose(writer_at(endpoint.url).chat, POOR_NOISE, 10, seed=1)
+    assert found.fitting == ("{cause} hammers/hammer on every word",)
+    assert [text for text, _ in found.refused] == ["the fridge is loud", "{cause} masks/mask many words"]
+    assert "poor" in endpoint.requests[0]["messages"][0]["content"]
+    assert found.fitting[0] not in captions.stock().caused("noisiness", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{cause}, loud and clear", "without commas"),
+        ("{cause} and {cause} are loud", "one {cause}"),
+        ("the words drown in noise", "needs one"),
+        ("{cause} hammers", "words"),
+        ("{cause} hammers on every word", "both numbers"),
+        ("many words are hard to hear over {cause}", "already"),
+        ("the noise is faint behind {cause} here", "means something"),
+    ],
+)
+def test_what_does_not_fit_a_slot_is_refused(text: str, why: str) -> None:
+    """A person reads for truth, and would not see that a clause is half of another one."""
+    assert why in str(refusal(text, POOR_NOISE))
+
+
+def test_a_clause_of_another_meaning_is_refused() -> None:
+    assert "means" in str(refusal("loud {cause} covers/cover many of the words", Slot("noisiness", 2, caused=True)))
+    assert refusal("the hall hums with noise", Slot("noisiness", 2, caused=False)) is None
