@@ -19,7 +19,7 @@ from training.evaluation.evaluate import argument, comparison_scores, report, sa
 from training.evaluation.rated_sets import RatedSet, accuracy, built, gather
 from training.evaluation.report import cell, markdown
 
-CAUSE = {"stage": "loss", "kind": "silence", "name": "packet loss", "rating": 2.5}
+CAUSE = {"family": "loss", "kind": "silence", "name": "packet loss", "rating": 2.5}
 SAID = "Packet loss breaks up many words, so the overall MOS is 1.0."
 
 
