@@ -24,6 +24,8 @@ Done = tuple[Signal, tuple[Degradation, ...]]
 NORMAL_DBOV = (-29.0, -17.0)
 """Active levels that nobody calls low or high."""
 _LOW_DBOV, _HIGH_DBOV = -29.5, -16.5
+_HIGHEST_PEAK = 0.95
+"""Of a level that is not high: nobody takes it for an overload."""
 _PAUSE_DB, _ABOVE_FLOOR_DB = 35.0, 6.0
 """A frame this far below the loudest, or within this of the floor, holds no speech."""
 _FADE = 80  # samples, 5 ms: a gate that clicks would be heard
@@ -157,8 +159,8 @@ def level(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Don
     wanted = float(params["level_dbov"])
     leveled = to_level(speech, wanted)
     peak = float(np.abs(leveled).max(initial=0.0))
-    if wanted <= _HIGH_DBOV and peak > 1:
-        leveled = (leveled / peak).astype(np.float32)
+    if wanted <= _HIGH_DBOV and peak > _HIGHEST_PEAK:
+        leveled = (leveled * _HIGHEST_PEAK / peak).astype(np.float32)
     reached = active_level(leveled)
     if _LOW_DBOV <= reached <= _HIGH_DBOV or not speech.any():
         return leveled, ()

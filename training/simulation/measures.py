@@ -29,22 +29,22 @@ def active_level(signal: Signal) -> float:
     if energy == 0:
         return -120.0
     hangover = int(0.2 * SAMPLE_RATE) // _ENVELOPE_STEP
-    previous_gap, previous_level = None, None
-    for exponent in range(1, 16):
+    previous_gap, level = None, decibel(energy / signal.size)
+    for exponent in range(15, 0, -1):  # upwards: a peak in the last moment alone lies above a high threshold only
         threshold = 2.0**-exponent
         above = np.cumsum(np.concatenate([np.zeros(hangover, int), envelope >= threshold]))
         active = int(np.count_nonzero(above[hangover:] - above[:-hangover])) * _ENVELOPE_STEP
         if not active:
-            continue
-        level = decibel(energy / active)
-        gap = level - 20 * np.log10(threshold) - _MARGIN_DB
-        if gap >= 0:
-            if previous_gap is None or previous_level is None:
-                return level
-            share = -previous_gap / (gap - previous_gap)  # interpolate to the threshold 15.9 dB below the level
-            return float(previous_level + share * (level - previous_level))
-        previous_gap, previous_level = gap, level
-    return decibel(energy / signal.size)
+            break
+        previous_level, level = level, decibel(energy / active)
+        gap = level - 20 * float(np.log10(threshold)) - _MARGIN_DB
+        if gap < 0:
+            if previous_gap is None:
+                break
+            share = previous_gap / (previous_gap - gap)  # interpolate to the threshold 15.9 dB below the level
+            return previous_level + share * (level - previous_level)
+        previous_gap = gap
+    return level
 
 
 def frame_power(signal: Signal | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
