@@ -9,7 +9,7 @@ claims, and which of its words belong to no phrase.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -270,13 +270,16 @@ class _Trie:
 
     def __init__(self, phrases: Phrases) -> None:
         self.root = _Node()
-        self._nouns: dict[str, dict[tuple[str, ...], tuple[str, bool]]] = {}
-        for name, dimension in phrases.dimension.items():
-            for noun in phrases.nouns(name):
-                self._nouns.setdefault(dimension, {})[_words(noun.text)] = name, noun.many
-        self._lists = {
-            "topics": {_words(topic): name for name, topic in TOPICS.items()},
-            "gains": {_words(gain): name for name, gain in GAINS.items()},
+        self._topics = _by_first_word((topic, name) for name, topic in TOPICS.items())
+        self._gains = _by_first_word((gain, name) for name, gain in GAINS.items())
+        self._nouns = {
+            dimension: _by_first_word(
+                (noun.text, (name, noun.many))
+                for name, lowered in phrases.dimension.items()
+                for noun in phrases.nouns(name)
+                if lowered == dimension
+            )
+            for dimension in DIMENSIONS
         }
 
     def add(self, phrase: str, meaning: tuple[Any, ...], **slots: str) -> None:
@@ -327,24 +330,37 @@ class _Trie:
         elif kind == "label":
             if word in LABELS:
                 yield at + 1, word
-        elif kind in self._lists:
-            for end, items in _lists_of(self._lists[kind], tokens, at):
+        elif kind in ("topics", "gains"):
+            for end, items in _lists_of(self._topics if kind == "topics" else self._gains, tokens, at):
                 yield end, [name for name, _, _ in items]
         else:
-            for end, items in _lists_of(self._nouns.get(dimension, {}), tokens, at):
+            for end, items in _lists_of(self._nouns[dimension], tokens, at):
                 several = len(items) > 1 or items[0][0][1]
                 if kind == "causes" or several == (kind == "several"):
                     yield end, [(name, first, last) for (name, _), first, last in items]
 
 
+Items = Mapping[str, Sequence[tuple[tuple[str, ...], Any]]]
+"""Noun phrases and what they stand for, by their first words."""
+
+
+def _by_first_word(meanings: Iterable[tuple[str, Any]]) -> Items:
+    """Raises ValueError for a noun phrase of two meanings."""
+    items: dict[str, list[tuple[tuple[str, ...], Any]]] = {}
+    for text, value in meanings:
+        words = _words(text)
+        of_word = items.setdefault(words[0], [])
+        if other := [known for spelt, known in of_word if spelt == words]:
+            raise ValueError(f"{text!r} means {other[0]} and {value}")
+        of_word.append((words, value))
+    return items
+
+
 def _lists_of(
-    items: Mapping[tuple[str, ...], Any], tokens: Sequence[str], at: int, *, begun: bool = False
+    items: Items, tokens: Sequence[str], at: int, *, begun: bool = False
 ) -> Iterator[tuple[int, list[tuple[Any, int, int]]]]:
     """ "a", "a and b", "a, b and c" from there on; each item with the tokens that it takes."""
-    for words, value in items.items():
-        end = at + len(words)
-        if tuple(tokens[at:end]) != words:
-            continue
+    for value, end in _items(items, tokens, at):
         item = (value, at, end)
         if not begun:
             yield end, [item]
@@ -356,8 +372,9 @@ def _lists_of(
                 yield rest_end, [item, *rest]
 
 
-def _items(items: Mapping[tuple[str, ...], Any], tokens: Sequence[str], at: int) -> Iterator[tuple[Any, int]]:
-    for words, value in items.items():
+def _items(items: Items, tokens: Sequence[str], at: int) -> Iterator[tuple[Any, int]]:
+    """Each that begins there, and where it ends."""
+    for words, value in items.get(tokens[at], ()) if at < len(tokens) else ():
         if tuple(tokens[at : at + len(words)]) == words:
             yield value, at + len(words)
 

@@ -120,3 +120,10 @@ def test_sentences_begin_with_a_capital() -> None:
         finished("all  clear: the voice. overall fine, MOS 2.1. so")
         == "All clear: the voice. Overall fine, MOS 2.1. So"
     )
+
+
+def test_one_noun_of_two_causes_is_refused() -> None:
+    fields = copy.deepcopy(PHRASES)
+    fields["causes"]["hum"]["one"].append("wind")
+    with pytest.raises(ValueError, match="'wind' means"):
+        Phrases(fields, STOCK.phrases.dimension).read("")
