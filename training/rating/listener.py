@@ -45,7 +45,7 @@ def rate(row: Annotation) -> dict[str, float]:
     witness = {**row["witness"], "distill_mos": _of_a_usual_voice(row["speaker"], row["witness"]["distill_mos"])}
     snr_db, left = _left(row)
     left = _heard_out(row, witness, snr_db, left)
-    dimensions, mos = judged(left, witness["distill_mos"])
+    dimensions, mos = judged(left, witness["distill_mos"], _trust(row))
     return {name: round(float(value), 2) for name, value in zip((*DIMENSIONS, "mos"), (*dimensions, mos), strict=True)}
 
 
@@ -56,10 +56,14 @@ SUPPRESSED = 0.79
 conditions."""
 
 
+FAINTER_DB = 10.0
+"""The quietest moments of a clean recording hold breath, room and ends of words: its noise is so much fainter. Ours."""
+
+
 def _left(row: Annotation) -> tuple[float, Four]:
     """Speech over all noise, dB, and what all causes of each dimension and the recording's own defects leave of it.
     Noises add by their powers; bands overlap; everything else takes its share of what the others have left."""
-    snrs, lows, highs = [row["defects"]["floor_db"]], [0.0], [row["defects"]["high_hz"]]
+    snrs, lows, highs = [row["defects"]["floor_db"] + FAINTER_DB], [0.0], [row["defects"]["high_hz"]]
     left = dict.fromkeys(DIMENSIONS, 1.0)
     for cause in row["causes"]:
         measures, dimension = cause["measures"], KINDS[cause["name"]].dimension
@@ -180,6 +184,18 @@ KNEE, ABOVE, HIGHEST = 4.2, 0.6, 4.75
 TRUST = (0.23, 0.74, 0.50, 0.0)
 """Of Distill-MOS beside the weighting, by the dimension in which something is wrong. People: both P.835 panels, for
 noise and the voice. It is deaf to level."""
+DEAF = {
+    "telephone band": 0.5,
+    "muffled sound": 0.3,
+    "thin sound": 0.5,
+    "robotic voice": 0.5,
+    "altered pitch": 0.2,
+    "stutter": 0.3,
+    "cut-off words": 0.1,
+    "drop-outs": 0.1,
+    "skips": 0.1,
+}
+"""Causes of which Distill-MOS hears less than that, and what it is trusted there. Ours: by clips with these alone."""
 SURE = 0.15
 """Loss below which the dimensions say enough."""
 WITNESS: Knots = [(1.0, 1.0), (1.3, 1.1), (3.8, 3.8), (4.3, 4.6), (4.6, HIGHEST)]
@@ -190,6 +206,17 @@ def weighed(dimensions: Four) -> float:
     """MOS from the four haloed dimensions, as people weigh them."""
     mos = float(dimensions @ WEIGHTS + WORST * dimensions.min() + OFFSET)
     return float(np.clip(min(mos, KNEE + ABOVE * (mos - KNEE)), 1.0, HIGHEST))
+
+
+def _trust(row: Annotation) -> tuple[float, ...]:
+    """[4]: trust in Distill-MOS by dimension; where causes differ, the worse count more."""
+    weighed_sum, weight = np.zeros(4), np.zeros(4)
+    for cause in row["causes"]:
+        index = DIMENSIONS.index(KINDS[cause["name"]].dimension)
+        wrong = 1.01 - share(curves.alone(cause))
+        weighed_sum[index] += wrong * DEAF.get(cause["name"], TRUST[index])
+        weight[index] += wrong
+    return tuple(np.where(weight > 0, weighed_sum / np.maximum(weight, 1e-9), TRUST))
 
 
 def judged(left: Four, distill_mos: float, trust: tuple[float, ...] = TRUST) -> tuple[Four, float]:

@@ -122,13 +122,13 @@ def ask(data: Path, talkers: Mapping[str, Sequence[str]] = TALKERS) -> None:
 
     files = [(HOLUB, row["file"]) for row in _holub_rows(data / "rated" / FOLDERS[HOLUB], talkers[HOLUB])]
     files += [(P835, Path(row["file"]).name) for row in p835.read(data / "rated" / FOLDERS[P835], talkers[P835])]
-    for panel, file in track(_lacking(OPINIONS, files), OPINIONS.name):
+    for panel, file in track(_lacking(OPINIONS, 2, files), OPINIONS.name):
         samples = _load(data / "rated" / FOLDERS[panel] / file)
         said = [a_weighted_gap(samples), judges.distill_mos(samples), judges.dnsmos(samples)["sig"]]
         _append(OPINIONS, (panel, file, *(f"{value:.3f}" for value in said)))
     libraries = [open_library(data, split) for split in SPLITS]
     recordings = {name: speech[0].file for library in libraries for name, speech in library.talkers.items()}
-    for (talker,) in track(_lacking(VOICES, [(name,) for name in sorted(recordings)]), VOICES.name):
+    for (talker,) in track(_lacking(VOICES, 1, [(name,) for name in sorted(recordings)]), VOICES.name):
         distill_mos = judges.distill_mos(Materials(data).speech(recordings[talker]))
         _append(VOICES, (talker, f"{distill_mos:.2f}"))
 
@@ -139,10 +139,10 @@ def _load(path: Path) -> Signal:
     return np.clip(clip.samples, -1.0, 1.0)
 
 
-def _lacking(table: Path, keys: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """The `keys` with which no row of the table begins."""
+def _lacking(table: Path, columns: int, keys: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The `keys`, of so many columns, with which no row of the table begins."""
     with table.open(newline="") as lines:
-        there = {tuple(row[: len(keys[0])]) for row in csv.reader(lines)}
+        there = {tuple(row[:columns]) for row in csv.reader(lines)}
     return [key for key in keys if key not in there]
 
 

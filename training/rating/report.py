@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,13 +11,9 @@ from sqe_fast.results import DIMENSIONS, RATINGS
 from training.configs import Listener
 from training.corpora.annotation import Annotation
 from training.corpora.corpus import Clips
-from training.corpora.nisqa import COLUMNS
-from training.rating import panels, people
+from training.rating import curves, listener, panels, people, together
+from training.rating.curves import Knots
 from training.rating.panels import SCALES, Point, Values
-
-NISQA_RATINGS = "nisqa_test_ratings_712.csv"
-BY_FAR = 0.6
-"""A dimension is worst by far where it is so much below all others."""
 
 
 def run(config: Listener) -> str:
@@ -30,6 +25,7 @@ def run(config: Listener) -> str:
     if config.final:
         untouched = panels.read(config.data, panels.UNTOUCHED)
         lines += ["", "#### The same panels' untouched talkers, heard once", "", *_untouched(points, untouched)]
+    lines += ["", "#### What is fitted, and what the listener has", "", *_constants(config.data, points)]
     folder = config.split("train")
     lines += [
         "",
@@ -90,18 +86,40 @@ def _untouched(points: Sequence[Point], untouched: Sequence[Point]) -> Iterator[
         yield ""
 
 
+def _constants(data: Path, points: Sequence[Point]) -> Iterator[str]:
+    ratings = together.nisqa_ratings(data)
+    fitted, weights, halo = people.fit(points), together.fit_weights(ratings), together.fit_halo(ratings)
+    yield "| | fitted | in use |"
+    yield "| --- | --- | --- |"
+    yield _row("noise, dB: noisiness", [_knots(fitted.noise), _knots(curves.NOISE)])
+    yield _row("Q, dB: coloration", [_knots(fitted.modulated), _knots(curves.MODULATED)])
+    yield _row("suppressed share", [_numbers([fitted.suppressed]), _numbers([listener.SUPPRESSED])])
+    yield _row("powers of the witnesses", [_numbers(fitted.powers), _numbers(listener.POWERS)])
+    yield _row("trust: noise, voice", [_numbers(fitted.trust[:2]), _numbers(listener.TRUST[:2])])
+    yield _row(
+        "weights",
+        [
+            _numbers([*weights.dimensions, weights.worst, weights.offset]),
+            _numbers([*listener.WEIGHTS, listener.WORST, listener.OFFSET]),
+        ],
+    )
+    for name, found, used in zip(DIMENSIONS, halo, listener.HALO, strict=True):
+        yield _row(f"halo of {name}", [_numbers(found), _numbers(used)])
+
+
+def _knots(knots: Knots) -> str:
+    return ", ".join(f"{at:g}: {rating:.2f}" for at, rating in knots)
+
+
+def _numbers(values: Sequence[float] | Values) -> str:
+    return ", ".join(f"{value:.2f}" for value in values)
+
+
 # --- the joint distribution -------------------------------------------------------------------------------------------
 
 
-def nisqa_ratings(data: Path) -> Values:
-    """[712, 5] in the order of RATINGS."""
-    names = {name: column for column, name in COLUMNS.items()}
-    with (data / "rated" / NISQA_RATINGS).open(newline="") as lines:
-        return np.array([[float(row[names[name]]) for name in RATINGS] for row in csv.DictReader(lines)])
-
-
 def _together(data: Path, corpus: Path | None) -> Iterator[str]:
-    sets = {"people, 712 files": nisqa_ratings(data)}
+    sets = {"people, 712 files": together.nisqa_ratings(data)}
     if corpus:
         rows: Sequence[Annotation] = Clips.open(corpus).annotations
         simulated = np.array([[row[name] for name in RATINGS] for row in rows])
@@ -136,9 +154,9 @@ def _conditional(sets: Mapping[str, Values]) -> Iterator[str]:
     for index, dimension in enumerate(DIMENSIONS):
         for low, high in ((1.0, 1.7), (1.7, 2.3)):
             for name, rated in sets.items():
-                four = rated[:, [RATINGS.index(one) for one in DIMENSIONS]]
-                others = np.delete(four, index, axis=1).min(axis=1)
-                chosen = (four[:, index] >= low) & (four[:, index] < high) & (others - four[:, index] > BY_FAR)
+                own = rated[:, RATINGS.index(dimension)]
+                by_far = together.worst_by_far(together.dimensions_of(rated), index)
+                chosen = by_far & (own >= low) & (own < high)
                 if chosen.any():
                     means = [f"{value:.2f}" for value in rated[chosen].mean(axis=0)]
                     yield _row(f"{dimension} {low}–{high}: {name.split(',')[0]} ({chosen.sum()})", means)
