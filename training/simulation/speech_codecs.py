@@ -123,7 +123,8 @@ _LOW_HZ, _HIGH_HZ = (80, 320), (3300, 3800)
 
 
 def draw(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
-    """One to three codecs, the more of them the milder each."""
+    """One to three codecs, the more of them the milder each. Distill-MOS of 8 talkers, 3.76 uncoded, at severities 0,
+    0.25, 0.5, 0.75 and 1: 3.70, 3.27, 2.67, 2.16, 1.63."""
     count = int(rng.choice(list(TANDEMS), p=list(TANDEMS.values())))
     codecs = [_near(severity * _SHARES[count], rng) for _ in range(count)]
     band = draw_band(rng)
