@@ -172,8 +172,8 @@ def codec(speech: Signal, params: Params, materials: Materials, rng: Rng) -> tup
 
 def coding_measures(before: Signal, after: Signal) -> dict[str, float]:
     """What coding did to timbre, harmonics, voicing and the pulses of a voice, as measures.py explains. Over 77 codecs
-    and rates and 15 severities of vocoders, each the mean of 8 talkers, 0.16 fine_db + 0.10 spectral_db + 3.7 voicing +
-    0.23 pulse_db − 0.26 follows what Distill-MOS takes off at r = .93 (RMSE .23); spectral_db alone at .82 (.36)."""
+    and rates and 15 severities of vocoders, each the mean of 8 talkers, 0.30 fine_db + 0.07 spectral_db + 4.7 voicing +
+    0.30 pulse_db − 0.36 follows what Distill-MOS takes off at r = .94 (RMSE .27); spectral_db alone at .79 (.47)."""
     return {
         "spectral_db": spectral_distance(before, after),
         "fine_db": fine_distance(before, after),
