@@ -114,15 +114,19 @@ class AlldObjective(nn.Module):
         return hidden
 
     def _anchor(self, hidden: Tensor, terms: TokenKL, batch: Batch) -> Tensor:
-        """The warm-up's loss on y_t: its line spread over neighbours, its prose from the log-probabilities at hand."""
+        """The warm-up's loss on y_t: that of its line, its list, and its prose, known by its log-probabilities."""
         answer_loss, half = self.policy.answer_loss, len(batch.targets) // 2
         at = batch.targets != IGNORED
-        prose = (at & batch.ratings.isnan())[at]
+        prose = batch.prose[at]
         prose[int(at[:half].sum()) :] = False  # the second half answers with y_a
         losses = {"prose": weighted_mean(-terms.student_logprob[prose], batch.named[at][prose])}
         rated = ~batch.ratings.isnan()
         if rated.any():
             losses |= answer_loss.line(self.model.logits(hidden[rated]).float(), batch.ratings[rated])
+        listed = batch.listed >= 0
+        if listed.any():
+            logits = self.model.logits(hidden[listed]).float()
+            losses["list"] = answer_loss.listing(logits, batch.listed[listed], batch.distributions)
         return total(losses)
 
     @torch.inference_mode()

@@ -1,13 +1,13 @@
 """Clips → training examples → batches. A batch follows from (seed, index) alone, so a run can resume anywhere.
 
-Five tasks. "line": the five ratings; "describe": ratings, then prose; "compare": two clips, verdict and argument. Two
-short ones ask for what prose rests on: "aspect" for one dimension's rating and the worst of its causes, "which" for the
-better of two clips.
+Five tasks. "line": the five ratings and the causes; "describe": both, then prose; "compare": two clips, verdict and
+argument. Two short ones ask for what prose rests on: "aspect" for one dimension's rating and the worst of its causes,
+"which" for the better of two clips.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sqe_fast.answer.phrases import Named
 from sqe_fast.answer.program import Program
 from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import IM_END, PromptBuilder
@@ -24,7 +25,7 @@ from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import DIMENSIONS, RATINGS
 from training.corpora.annotation import Annotation
 from training.language import captions, causes
-from training.learning import expert_text
+from training.learning import expert_text, listing
 from training.learning.batches import Epochs, cut
 from training.streams import Stream, stream
 
@@ -51,12 +52,15 @@ class Example:
     scored: tuple[bool, ...] = ()
     """Answer tokens that are trained; empty: all."""
     named: tuple[bool, ...] = ()
-    """Answer tokens that name a cause; empty: none."""
+    """Answer tokens of the prose that name a cause; empty: none."""
+    listed: tuple[Mapping[int, float] | None, ...] = ()
+    """What is to be read before each answer token that is an entry of a list: tokens and their probabilities. None for
+    any other; empty: no list."""
     clips: tuple[Annotation, ...] = ()
     """Whose audio the prompt holds, in order."""
 
     def __post_init__(self) -> None:
-        for marks in (self.scored, self.named):
+        for marks in (self.scored, self.named, self.listed):
             if marks and len(marks) != len(self.answer):
                 raise ValueError(f"{len(marks)} marks for {len(self.answer)} answer tokens")
 
@@ -67,12 +71,20 @@ class Batch:
     targets: Tensor  # [B, T] int64: the next token where it is part of the answer, else IGNORED
     ratings: Tensor  # [B, T] float32: the exact rating where the next token states one, else NaN
     named: Tensor  # [B, T] bool: the next token is part of a cause's name
+    listed: Tensor  # [B, T] int64: which of the distributions the next token, an entry of a list, is read from; else −1
+    distributions: tuple[Mapping[int, float], ...]
+    """To be read before the entries of lists: tokens and their probabilities."""
     clips: tuple[Annotation, ...]
     """Whose audio the prompts hold, in order."""
 
     def to(self, device: torch.device) -> Batch:
-        moved = (tensor.to(device) for tensor in (self.tokens, self.targets, self.ratings, self.named))
-        return Batch(*moved, clips=self.clips)
+        tensors = (self.tokens, self.targets, self.ratings, self.named, self.listed)
+        return Batch(*(tensor.to(device) for tensor in tensors), self.distributions, self.clips)
+
+    @property
+    def prose(self) -> Tensor:
+        """[B, T] bool: the next token is scored, and neither a rating nor an entry of a list."""
+        return (self.targets != IGNORED) & self.ratings.isnan() & (self.listed < 0)
 
 
 # --- examples ------------------------------------------------------------------------------------------------------
@@ -85,10 +97,12 @@ def audio_example(
     rng: np.random.Generator,
     *,
     diverse: bool = True,
+    certain: bool = False,
 ) -> Example:
     """What the audio model learns from `clips` (two of them for "compare" and "which").
 
-    Unless `diverse`, a clip's caption is the same every time.
+    Unless `diverse`, a clip's caption is the same every time. Unless `certain`, some of what is known is listed in
+    coarser words, as a served model lists it where it is not sure.
     """
     words = rng if diverse else fixed_rng(clips)
     match task:
@@ -99,7 +113,7 @@ def audio_example(
         case "compare":
             a, b = clips
             return _compared(prompts, audio_prompt(prompts, clips), clips, argument(a, b, words), clips)
-    return _rated(prompts, task, audio_prompt(prompts, clips), clips[0], words, with_audio=True)
+    return _rated(prompts, task, audio_prompt(prompts, clips), clips[0], words, with_audio=True, certain=certain)
 
 
 def text_example(
@@ -141,10 +155,10 @@ def fixed_rng(clips: Sequence[Annotation]) -> np.random.Generator:
     return stream(Stream.FIXED_CAPTION, 0, *(clip["seed"] for clip in clips))
 
 
-def description(clip: Annotation, rng: np.random.Generator) -> str:
-    """One of the clip's stored texts where a language model wrote some, else the grammar's."""
+def description(clip: Annotation, names: Sequence[str], rng: np.random.Generator) -> str:
+    """One of the clip's stored texts where a language model wrote some, else the grammar's under a list of `names`."""
     stored = clip.get("descriptions")
-    return str(stored[int(rng.integers(len(stored)))]) if stored else captions.describe(clip, causes.listed(clip), rng)
+    return str(stored[int(rng.integers(len(stored)))]) if stored else captions.describe(clip, names, rng)
 
 
 def argument(a: Annotation, b: Annotation, rng: np.random.Generator) -> str:
@@ -167,14 +181,29 @@ def _rated(
     words: np.random.Generator,
     *,
     with_audio: bool,
+    certain: bool = False,
 ) -> Example:
     ratings = tuple(float(clip[name]) for name in RATINGS)
     clips = (clip,) if with_audio else ()
+    certain = certain or "descriptions" in clip  # a text that was written knows all that was recorded
+    known = listing.entries(clip) if certain else listing.coarser(clip, words)
+    names = listing.known(prompts).listable(known)
+    line = (*prompts.line(clip), *prompts.listing(names))
+    listed = (*(None for _ in RATINGS), *_distributions(prompts, clip, names))
     if task == "line":
-        return Example(prompt, prompts.line(clip), ratings, clips=clips)
-    text = description(clip, words)
-    answer = prompts.rate_answer(clip, text)
-    return Example(prompt, answer, ratings, named=_named(prompts, answer, f"\n{text}{IM_END}", (clip,)), clips=clips)
+        return Example(prompt, line, ratings, listed=listed, clips=clips)
+    text = description(clip, names, words)
+    answer = prompts.rate_answer(clip, text, names)
+    prose = (None,) * (len(answer) - len(listed))
+    named = _named(prompts, answer, f"{text}{IM_END}", captions.stock().read(text).causes)
+    return Example(prompt, answer, ratings, named=named, listed=(*listed, *prose), clips=clips)
+
+
+def _distributions(prompts: PromptBuilder, clip: Annotation, names: Sequence[str]) -> Iterator[Mapping[int, float]]:
+    """What is to be read before each of `names`, and before the end of the list."""
+    for count in range(len(names) + 1):
+        wanted = listing.wanted(clip, names[:count], listing.known(prompts))
+        yield {prompts.cause_ids[name]: probability for name, probability in wanted.items()}
 
 
 def _compared(
@@ -185,8 +214,9 @@ def _compared(
     clips: Sequence[Annotation],
 ) -> Example:
     a, b = pair
-    answer = prompts.compare_answer(a, b, verdict(a["mos"], b["mos"]), reasons)
-    return Example(prompt, answer, named=_named(prompts, answer, f" {reasons}{IM_END}", pair), clips=tuple(clips))
+    answer, written = prompts.compare_answer(a, b, verdict(a["mos"], b["mos"]), reasons), f" {reasons}{IM_END}"
+    found = [named for _, named in captions.stock().read_argument(written).causes]
+    return Example(prompt, answer, named=_named(prompts, answer, written, found), clips=tuple(clips))
 
 
 def _aspect(prompts: PromptBuilder, clip: Annotation, rng: np.random.Generator) -> Example:
@@ -200,7 +230,7 @@ def _aspect(prompts: PromptBuilder, clip: Annotation, rng: np.random.Generator) 
     known = clip.get("rated_by") != "human"
     scored = (True, *(known for _ in answer[1:]))
     named = (False, *(known for _ in cause), False)
-    return Example(prompt, answer, (float(clip[name]),), scored, named, (clip,))
+    return Example(prompt, answer, (float(clip[name]),), scored, named, clips=(clip,))
 
 
 def _which(prompts: PromptBuilder, pair: Sequence[Annotation]) -> Example:
@@ -220,12 +250,9 @@ def _slot(prompts: PromptBuilder, clip: Annotation) -> tuple[int, ...]:
     return prompts.slot(audio_tokens(frame_count(clip["samples"])))
 
 
-def _named(prompts: PromptBuilder, answer: Sequence[int], text: str, clips: Sequence[Annotation]) -> tuple[bool, ...]:
-    """Which answer tokens name a recorded cause of `clips`; `text` is what the answer's last tokens were made from."""
-    names = {cause["name"] for clip in clips for cause in causes.audible(clip)}
-    read = captions.stock()
-    found = read.read(text).causes if len(clips) == 1 else [named for _, named in read.read_argument(text).causes]
-    spans = [(named.start, named.end) for named in found if named.name in names]
+def _named(prompts: PromptBuilder, answer: Sequence[int], text: str, found: Iterable[Named]) -> tuple[bool, ...]:
+    """Which answer tokens lie in what was `found` in `text`, from which the answer's last tokens were made."""
+    spans = [(named.start, named.end) for named in found]
     offsets = prompts.tokenizer.encode(text, add_special_tokens=False).offsets
     marks = tuple(any(first < end and start < last for start, end in spans) for first, last in offsets)
     return (False,) * (len(answer) - len(marks)) + marks
@@ -306,6 +333,7 @@ def collate(examples: Sequence[Example]) -> Batch:
     targets = torch.full_like(tokens, IGNORED)
     ratings = torch.full(tokens.shape, float("nan"))
     named = torch.zeros(tokens.shape, dtype=torch.bool)
+    listed, distributions = torch.full_like(tokens, -1), list[Mapping[int, float]]()
     for i, example in enumerate(examples):
         whole = torch.tensor(example.prompt + example.answer)
         tokens[i, : len(whole) - 1] = whole[:-1]
@@ -314,7 +342,12 @@ def collate(examples: Sequence[Example]) -> Batch:
         targets[i, answer] = whole[len(example.prompt) :].where(scored, IGNORED)
         if example.named:
             named[i, answer] = torch.tensor(example.named)
+        for at, distribution in enumerate(example.listed):
+            if distribution is not None:
+                listed[i, answer.start + at] = len(distributions)
+                distributions.append(distribution)
         if example.ratings:
             first = answer.start + int(scored.nonzero()[0])
             ratings[i, first : first + len(example.ratings)] = torch.tensor(example.ratings)
-    return Batch(tokens, targets, ratings, named, tuple(clip for example in examples for clip in example.clips))
+    clips = tuple(clip for example in examples for clip in example.clips)
+    return Batch(tokens, targets, ratings, named, listed, tuple(distributions), clips)

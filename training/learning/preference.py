@@ -63,7 +63,7 @@ def preference_batch(
 
 def _target(prompts: PromptBuilder, question: Question, rng: np.random.Generator) -> Example:
     """y_t. An argument ends as the engine ends it, which is then scored no more than in y_a."""
-    example = audio_example(prompts, question.task, question.clips, rng)
+    example = audio_example(prompts, question.task, question.clips, rng, certain=True)
     return replace(example, scored=chosen(question.corpus_program(prompts), example.answer))
 
 

@@ -12,8 +12,8 @@ import torch
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.kernels.kl.fused_kl import TokenKL
 from tests.support.answers import answered
-from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
+from tests.support.training_prompts import training_prompts
 from tests.support.training_rows import FakeClips
 from training.configs import Alld, Expert, Schedule, Tuning, Weights
 from training.learning import alld, expert
@@ -30,7 +30,7 @@ ALL = Weights()
 
 @pytest.fixture(scope="module")
 def prompts() -> PromptBuilder:
-    return PromptBuilder(small_tokenizer())
+    return training_prompts()
 
 
 def objective_of(prompts: PromptBuilder, weights: Weights = ALL) -> AlldObjective:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sqe_fast.answer.template import PromptBuilder
-from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
+from tests.support.training_prompts import training_prompts
 from tests.support.training_rows import FakeClips
 from training.configs import Encoder, Schedule
 from training.learning import encoder
@@ -20,7 +20,7 @@ STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
 
 @pytest.fixture(scope="module")
 def prompts() -> PromptBuilder:
-    return PromptBuilder(small_tokenizer())
+    return training_prompts()
 
 
 def test_one_batch_can_be_learnt(prompts: PromptBuilder) -> None:

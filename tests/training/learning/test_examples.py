@@ -11,8 +11,10 @@ from sqe_fast.answer.scale import NUMBER_VALUES, verdict
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import RATINGS
-from tests.support.small_tokenizer import small_tokenizer
+from tests.support.training_prompts import training_prompts
 from tests.support.training_rows import cause, rows
+from training.language import captions
+from training.learning import listing
 from training.learning.examples import (
     IGNORED,
     Batch,
@@ -32,11 +34,13 @@ STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
 
 @pytest.fixture(scope="module")
 def prompts() -> PromptBuilder:
-    return PromptBuilder(small_tokenizer())
+    return training_prompts()
 
 
-def one(prompts: PromptBuilder, task: Task, chosen: list[dict[str, Any]], seed: int = 0) -> tuple[Example, Batch]:
-    example = audio_example(prompts, task, chosen, np.random.default_rng(seed))
+def one(
+    prompts: PromptBuilder, task: Task, chosen: list[dict[str, Any]], seed: int = 0, *, certain: bool = False
+) -> tuple[Example, Batch]:
+    example = audio_example(prompts, task, chosen, np.random.default_rng(seed), certain=certain)
     return example, collate([example])
 
 
@@ -105,16 +109,18 @@ def test_which_is_the_verdict_alone(prompts: PromptBuilder) -> None:
 
 
 def test_the_tokens_that_name_a_cause_are_known(prompts: PromptBuilder) -> None:
-    text = "Mains hum and babble drown out the talker."
-    row = {**rows(1)[0], "causes": [cause("hum", 2.0)], "descriptions": [text]}
-    _, batch = one(prompts, "describe", [row])
+    row = {**rows(1)[0], "noisiness": 1.6, "causes": [cause("hum", 1.8)]}
+    example, batch = one(prompts, "describe", [row], certain=True)
+    text = prompts.text(example.answer[len(RATINGS) + 2 :])
+    [read] = captions.stock().read(text).causes
     named = prompts.tokenizer.decode(batch.targets[0][batch.named[0]].tolist())
-    assert named.replace(" ", "") == "Mainshum"  # babble was not recorded
+    assert named.strip() == text[read.start : read.end]
 
 
 def test_stored_descriptions_come_before_the_grammar(prompts: PromptBuilder) -> None:
     row = {**rows(1)[0], "descriptions": ["One text.", "Two texts."]}
-    told = {prompts.text(one(prompts, "describe", [row], seed)[0].answer[6:]) for seed in range(12)}
+    entries = len(prompts.listing(listing.entries(row)))
+    told = {prompts.text(one(prompts, "describe", [row], seed)[0].answer[5 + entries :]) for seed in range(12)}
     assert told == {"One text.", "Two texts."}
 
 

@@ -9,8 +9,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.model.decoder import Qwen2Decoder
-from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
+from tests.support.training_prompts import training_prompts
 from tests.support.training_rows import FakeClips, rows
 from training.configs import Expert, Schedule
 from training.learning import expert, tokenizer
@@ -23,7 +23,7 @@ STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
 
 @pytest.fixture(scope="module")
 def prompts() -> PromptBuilder:
-    return PromptBuilder(small_tokenizer())
+    return training_prompts()
 
 
 def external(folder: Path, prompts: PromptBuilder, extra: int = 0) -> Path:

@@ -5,8 +5,8 @@ import torch
 
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.results import RATINGS
-from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
+from tests.support.training_prompts import training_prompts
 from tests.support.training_rows import FakeClips, rows
 from training.learning.examples import Sampler, Task, audio_example, text_example
 from training.learning.policy import Policy, log_mels
@@ -18,7 +18,7 @@ STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
 
 @pytest.fixture(scope="module")
 def prompts() -> PromptBuilder:
-    return PromptBuilder(small_tokenizer())
+    return training_prompts()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sqe_fast.answer.program import Read, Write
 from sqe_fast.answer.scale import shown, verdict
 from sqe_fast.answer.template import PromptBuilder
 from tests.support.answers import answered
-from tests.support.small_tokenizer import small_tokenizer
+from tests.support.training_prompts import training_prompts
 from tests.support.training_rows import FakeClips, rows
 from training.learning.examples import IGNORED
 from training.learning.preference import PreferenceBatch, PreferenceSampler, preference_batch
@@ -21,7 +21,7 @@ from training.learning.questions import Question, draw_questions
 
 @pytest.fixture(scope="module")
 def prompts() -> PromptBuilder:
-    return PromptBuilder(small_tokenizer())
+    return training_prompts()
 
 
 def sampled(prompts: PromptBuilder, question: Question, text: str = "The voice is clear.", winner: str = "A") -> tuple:
@@ -29,7 +29,8 @@ def sampled(prompts: PromptBuilder, question: Question, text: str = "The voice i
     words = prompts.encode(f" {text}" if question.task == "compare" else text)
     if question.task == "compare":
         return answered(question.program(prompts), (prompts.verdict_ids[winner], *words * 4))  # type: ignore[index]
-    return answered(question.program(prompts), (*prompts.line(question.clips[0]), *words, prompts.stop))
+    listed = (*prompts.line(question.clips[0]), *prompts.listing(["hum"]))
+    return answered(question.program(prompts), (*listed, *words, prompts.stop))
 
 
 def batch_of(
@@ -45,12 +46,12 @@ def scored(batch: PreferenceBatch, row: int) -> list[int]:
     return targets[targets != IGNORED].tolist()
 
 
-def test_of_a_description_newline_and_numbers_are_forced(prompts: PromptBuilder) -> None:
-    """y_a: ratings and words are the model's, the newline and the MOS in the prose are not."""
+def test_of_a_description_numbers_are_forced(prompts: PromptBuilder) -> None:
+    """y_a: ratings, causes and words are the model's, the MOS in the prose is not."""
     question = Question((rows(1)[0],))
     batch = batch_of(prompts, [question], "A MOS of 1.0 and 1.0.")
-    expected = [*prompts.line(question.clips[0]), *prompts.encode("A MOS of"), *prompts.encode(" and."), prompts.stop]
-    assert scored(batch, 1) == expected
+    listed = [*prompts.line(question.clips[0]), *prompts.listing(["hum"])]
+    assert scored(batch, 1) == [*listed, *prompts.encode("A MOS of"), *prompts.encode(" and."), prompts.stop]
     assert not set(scored(batch, 0)[5:]) & set(prompts.number_ids)
 
 
@@ -102,7 +103,7 @@ def test_an_answer_off_the_template_is_refused(prompts: PromptBuilder) -> None:
     """One drawn by another template, or for another question, that is aligned all the same."""
     described, compared = Question((rows(1)[0],)), Question(tuple(rows(2)))
     rng = np.random.default_rng(0)
-    for question, place in ((described, 5), (compared, 3)):
+    for question, place in ((described, 4), (compared, 3)):
         answer = list(sampled(prompts, question))
         del answer[place]
         with pytest.raises(ValueError, match="does not follow the template"):

@@ -8,8 +8,8 @@ import torch
 
 from sqe_fast.answer.program import MAX_DESCRIPTION_TOKENS, chosen
 from sqe_fast.answer.template import PromptBuilder
-from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
+from tests.support.training_prompts import training_prompts
 from tests.support.training_rows import FakeClips
 from training.configs import Sampling
 from training.learning import sampling
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def prompts() -> PromptBuilder:
-    return PromptBuilder(small_tokenizer())
+    return training_prompts()
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import torch
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.checkpoint.files import TOKENIZER_FILE
 from sqe_fast.model.qwen2_audio import load_checkpoint
-from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
+from tests.support.training_prompts import training_prompts
 from tests.support.training_rows import FakeClips
 from training.configs import Schedule, Sft, Tuning
 from training.learning import sft, stage
@@ -24,7 +24,7 @@ STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
 
 @pytest.fixture(scope="module")
 def prompts() -> PromptBuilder:
-    return PromptBuilder(small_tokenizer())
+    return training_prompts()
 
 
 @pytest.mark.parametrize("lora_rank", [0, 2])

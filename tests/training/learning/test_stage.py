@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from sqe_fast.answer.template import PromptBuilder
-from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
+from tests.support.training_prompts import training_prompts
 from training.learning import stage
 
 
 @pytest.fixture(scope="module")
 def prompts() -> PromptBuilder:
-    return PromptBuilder(small_tokenizer())
+    return training_prompts()
 
 
 def test_adapters_start_from_nothing_and_merge_into_plain_weights(prompts: PromptBuilder) -> None:
