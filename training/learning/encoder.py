@@ -62,7 +62,7 @@ class EncoderObjective(nn.Module):
 
     def forward(self, clips: Sequence[Annotation]) -> Losses:
         """ "same": how far ratings move, squared, between two hearings of a clip that sound alike."""
-        again = [{**clip, "heard": AGAIN + clip["heard"]} for clip in clips[: max(1, len(clips) // PAIRED)]]
+        again = [{**clip, "heard": AGAIN + clip.get("heard", 0)} for clip in clips[: max(1, len(clips) // PAIRED)]]
         audio = self._audio([*clips, *again])
         losses = self.model.head.losses(audio[: len(clips)], clips)
         (once, _), (twice, _) = self.model.head(audio[: len(again)]), self.model.head(audio[len(clips) :])
