@@ -100,6 +100,12 @@ def bundle(config: configs.Bundle) -> str:
     return str(stage.write(config.run / config.name / "checkpoint", config.folder, config.folder.name))
 
 
+def neural_codec(config: configs.NeuralCodec) -> str:
+    from training.learning import neural_codec as stage
+
+    return stage.run(config)
+
+
 def evaluate(config: configs.Evaluate) -> str:
     from training.evaluation import evaluate as stage
 
@@ -132,6 +138,7 @@ STAGES: dict[type[configs.Stage], Callable[[Any], str]] = {
     configs.Alld: alld,
     configs.Calibrate: calibrate,
     configs.Bundle: bundle,
+    configs.NeuralCodec: neural_codec,
     configs.Evaluate: evaluate,
     configs.Baselines: baselines,
     configs.Ablate: ablate,

@@ -292,6 +292,19 @@ class Bundle(Stage):
     """Folder of the model inside --run."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class NeuralCodec(Stage):
+    """Train the neural codec that the simulation degrades speech with. Its weights are part of this repository."""
+
+    data: Annotated[Positional[Path], arg(metavar="DATA")]
+    """The folder that `corpus --simulate` reads: clean speech of its training split is learnt from."""
+    weights: Path = Path("training/simulation/neural_codec.safetensors")
+    """Where they go."""
+    ages: tuple[int, ...] = (200, 800, 2_600)
+    """Steps after which the codec is kept: the fewer, the worse it sounds."""
+    schedule: Schedule = Schedule(steps=2_600, batch_size=12)
+
+
 # --- evaluation -------------------------------------------------------------------------------------------------------
 
 

@@ -91,6 +91,11 @@ class Stream(IntEnum):
     UNHEARD = 53
     """Inaudible changes of a clip each time that it is heard in training: clip's seed, how often it was heard."""
 
+    CODEC_WEIGHTS = 60
+    """Initial neural codec of the simulation."""
+    CODEC_BATCH = 61
+    """Excerpts, levels and codebooks of its batch: index."""
+
 
 def stream(which: Stream, seed: int, *indices: int) -> np.random.Generator:
     """The generator of one decision. Raises ValueError for a negative number, or an index of more than 32 bits."""
