@@ -108,20 +108,23 @@ FARTHEST = 2.5
 
 
 def voice(witness: Mapping[str, float], snr_db: float, powers: tuple[float, float] = POWERS) -> float:
-    """Share of the voice's quality that is left, by the witnesses, in noise so many dB below it."""
-    by_distill_mos = (witness["distill_mos"] - 1) / (curve(UNHARMED, snr_db) - 1)
-    by_dnsmos = (witness["sig"] - 1) / (UNHARMED_SIG - 1)
-    shares = np.clip([by_distill_mos, by_dnsmos], 0.02, 1.0)
-    return float(np.prod(shares ** np.array(powers)))
+    """Share of the voice's quality that is left, by the witnesses, in noise so many dB below it. With a power of 0
+    DNSMOS is not asked."""
+    left = _clipped((witness["distill_mos"] - 1) / (curve(UNHARMED, snr_db) - 1)) ** powers[0]
+    if powers[1]:
+        left *= _clipped((witness["sig"] - 1) / (UNHARMED_SIG - 1)) ** powers[1]
+    return left
 
 
-USUAL, PARTLY = 4.2, 0.8
-"""Its mean over talkers; it says 3.3 to 4.7 of recordings in which nobody hears much amiss. That much of what it has
-against a voice is not the fault of what was done to it. A talker who is not in the table counts as usual."""
+def _clipped(quality: float) -> float:
+    return float(np.clip(quality, 0.02, 1.0))
 
 
 VOICES = Path(__file__).parent / "voices.csv"
 """talker, distill_mos: what Distill-MOS says of one clean recording of each talker of the library (panels.ask)."""
+USUAL, PARTLY = 4.2, 0.8
+"""Its mean over talkers; it says 3.3 to 4.7 of recordings in which nobody hears much amiss. That much of what it has
+against a voice is not the fault of what was done to it. A talker who is not in the table counts as usual."""
 
 
 @cache
@@ -153,7 +156,7 @@ def _heard_out(row: Annotation, witness: Mapping[str, float], snr_db: float, lef
 
 # --- halo -------------------------------------------------------------------------------------------------------------
 
-HALO = 0.85 * np.array(
+HALO = 0.78 * np.array(
     [
         # noisiness, coloration, discontinuity, loudness lose by a bad …
         [0.00, 0.45, 0.33, 0.40],  # noisiness
@@ -163,7 +166,8 @@ HALO = 0.85 * np.array(
     ]
 )
 """Share that a dimension with nothing left takes of the others. People: the 712 files in which one dimension is worst
-by 0.6 or more. Some of what those files lose has causes of its own, so a little less."""
+by 0.6 or more (together.py). Some of what those files lose has causes of its own: with a fifth less, simulated clips
+of several causes have the means of the 712."""
 HALO_POWER = 1.5
 """Mild defects drag little."""
 

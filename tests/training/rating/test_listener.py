@@ -99,14 +99,14 @@ HALOS = {
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_the_halo_is_that_of_people(dimension: str) -> None:
-    """The 712 files have other causes beside the worst, so one cause alone may leave up to 0.35 more."""
+    """The 712 files have other causes beside the worst, so one cause alone may leave up to 0.4 more."""
     own, people = HALOS[dimension]
     left = np.ones(4)
     left[DIMENSIONS.index(dimension)] = (own - 1) / (BEST - 1)
     found = 1 + (BEST - 1) * listener.haloed(left)
     given = {**dict(zip(DIMENSIONS, found, strict=True)), "mos": listener.weighed(found)}
     for name, rating in people.items():
-        assert rating - 0.15 <= given[name] <= rating + 0.35, (name, given[name])
+        assert rating - 0.15 <= given[name] <= rating + 0.4, (name, given[name])
 
 
 def test_weights_are_those_of_people() -> None:
