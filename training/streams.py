@@ -78,6 +78,8 @@ class Stream(IntEnum):
     """Which questions make a batch: epoch."""
     ALLD_WORDS = 34
     """The corpus text y_t of a batch: epoch, number within it."""
+    CALIBRATION = 35
+    """The lists on which causes are calibrated: clip's seed, how many lists it has had."""
 
     EVALUATED_PAIRS = 40
     """Which pairs of a test set are compared."""

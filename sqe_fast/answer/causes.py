@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from sqe_fast.results import DIMENSIONS, Cause
 
@@ -125,13 +126,13 @@ class Causes:
         """`name` with its calibrated probability; `chance` is that of its coming next."""
         return Cause(name, self.dimension[name], self.reading[name](chance))
 
-    def offers(self, chances: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-        """What could be written next and the probability that it rests on, the first choice first. `chances` holds that
-        of each remaining name of coming next.
+    def offers(self, chances: Mapping[str, float]) -> Iterator[list[tuple[str, float]]]:
+        """What could be written next, and the probability that it rests on: lists of equally fine names, the first
+        choice first. `chances` holds that of each remaining name of coming next.
 
-        The likeliest dimension comes first, and of each what is finest: its kinds by their own probabilities, its
-        groups by those of all their members, what is unclear by that of the whole dimension. Equals go by name, and
-        sums are exact (`fsum`), so the order in which they were asked changes nothing.
+        The likeliest dimension comes first with three lists: its kinds by their own probabilities, its groups by those
+        of all their members, what is unclear by that of the whole dimension. Equals go by name, and sums are exact
+        (`fsum`), so the order in which they were asked changes nothing.
         """
         kinds_of = {d: {name: chances[name] for name in self._kinds[d] if name in chances} for d in DIMENSIONS}
         whole = {d: math.fsum((*kinds.values(), chances.get(UNCLEAR[d], 0.0))) for d, kinds in kinds_of.items()}
@@ -142,17 +143,16 @@ class Causes:
                 for group, members in self.members.items()
                 if group in kinds
             }
-            for offered in (kinds, groups):
-                yield from sorted(offered.items(), key=lambda offer: (-offer[1], offer[0]))
-            if UNCLEAR[dimension] in chances:
-                yield UNCLEAR[dimension], whole[dimension]
+            unclear = {UNCLEAR[dimension]: whole[dimension]} if UNCLEAR[dimension] in chances else {}
+            for offered in (kinds, groups, unclear):
+                yield sorted(offered.items(), key=lambda offer: (-offer[1], offer[0]))
 
     def decide(self, chances: Mapping[str, float]) -> Cause | None:
         """What is written next: the first offer whose calibrated probability reaches its threshold; None, the end,
         where no offer's does, or the end's own."""
         if self._reaches(END, chances[END]):
             return None
-        for name, chance in self.offers(chances):
+        for name, chance in chain.from_iterable(self.offers(chances)):
             if self._reaches(name, chance):
                 return self.cause(name, chance)
         return None

@@ -60,10 +60,12 @@ KINDS: dict[str, Kind] = {
 
 
 def uncalibrated() -> causes.Causes:
-    """All of `KINDS`, before validation has said how far the reading of each can be trusted."""
+    """All of `KINDS`, before validation has said how far the reading of each can be trusted. A list goes on until it is
+    likely to be complete: what is not sure is held back by its own threshold."""
     kinds = tuple(causes.Kind(name, kind.dimension, kind.group) for name, kind in KINDS.items())
     names = (*KINDS, *causes.UNCLEAR.values(), causes.END)
-    return causes.Causes(kinds, dict.fromkeys(names, causes.Calibration()))
+    reading = dict.fromkeys(names, causes.Calibration()) | {causes.END: causes.Calibration(threshold=0.8)}
+    return causes.Causes(kinds, reading)
 
 
 AUDIBLE = 4.2

@@ -1,16 +1,17 @@
 """How far the reading of each cause can be trusted, and from where on it is named: measured on clips whose causes were
 recorded, and written into the checkpoint's stock.
 
-What is seen before an entry depends on the entries before it, and so on the calibration itself: it is measured twice,
-the second time on lists that the first one decided on. Of a name that was seen seldom, all names together say more
-than it does alone (`PRIOR`).
+What is seen before an entry depends on the entries before it, and so on the calibration itself. So it is measured on
+lists that the model draws, which know of none: calibrated on lists that an earlier calibration decided on, a planted
+world went to and fro between too strict and too lax. Of a name that was seen seldom, all names together say more than
+it does alone (`PRIOR`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from sqe_fast.audio.features import log_mel
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.checkpoint.files import STOCK_FILE, TOKENIZER_FILE
 from sqe_fast.engine.engine import Engine
-from sqe_fast.engine.sequence import AudioInput, ListRead, Request
+from sqe_fast.engine.sequence import AudioInput, ListRead, Request, Sampling
 from sqe_fast.errors import UnusableError
 from sqe_fast.options import Serving
 from sqe_fast.runners.torch_runner import TorchRunner
@@ -33,10 +34,10 @@ from training.corpora.annotation import Annotation
 from training.corpora.corpus import Clips
 from training.language.causes import audible
 from training.progress import track
+from training.streams import Stream, seed_of
 
-ROUNDS = 2
-LEAST = 0.01
-"""A name less likely than this to come next is never written, and says nothing of those that may be."""
+DRAWS = 3
+"""Lists of each clip."""
 PRIOR = 30.0
 """All names together weigh as much as so many readings of one."""
 AT_ONCE = 64
@@ -63,10 +64,9 @@ def run(config: configs.Calibrate, validation: Clips) -> str:
     if not clips:
         raise UnusableError("no validation clip's causes were recorded: simulate a corpus to calibrate on")
     runner = TorchRunner(folder, Serving("torch-cpu" if config.device == "cpu" else config.device))
-    for _ in range(ROUNDS):
-        reads = _reads(Engine(runner), PromptBuilder(tokenizer, stock), validation, clips)
-        shown = evidence(stock.causes, clips, reads)
-        stock = replace(stock, causes=calibrated(stock.causes, shown, config.precision))
+    reads = _reads(Engine(runner), PromptBuilder(tokenizer, stock), validation, clips)
+    shown = evidence(stock.causes, [clip for clip in clips for _ in range(DRAWS)], reads)
+    stock = replace(stock, causes=calibrated(stock.causes, shown, config.precision))
     stock.save(folder / STOCK_FILE)
     named = [name for name, reading in stock.causes.reading.items() if reading.threshold < 1 and name != END]
     return f"{folder / STOCK_FILE}: calibrated on {len(clips)} clips; {len(named)} names may be written"
@@ -75,6 +75,7 @@ def run(config: configs.Calibrate, validation: Clips) -> str:
 def _reads(
     engine: Engine, prompts: PromptBuilder, audio: Clips, clips: Sequence[Annotation]
 ) -> list[tuple[ListRead, ...]]:
+    """Of `DRAWS` lists of each clip, one after the other."""
     n_mels = engine.runner.info.n_mels
     found: list[tuple[ListRead, ...]] = []
     for start in track(range(0, len(clips), AT_ONCE), "reading causes"):
@@ -82,7 +83,8 @@ def _reads(
         for clip in clips[start : start + AT_ONCE]:
             heard = AudioInput(str(clip["seed"]), log_mel(audio.audio(clip), n_mels))
             program = prompts.rate(audio_tokens(heard.log_mel.frames), describe=False)
-            requests.append(Request(program, (heard,)))
+            seeds = (seed_of(Stream.CALIBRATION, 0, clip["seed"], draw) for draw in range(DRAWS))
+            requests += [Request(program, (heard,), Sampling(seed)) for seed in seeds]
         for result in engine.run(requests):
             if result.error is not None:
                 raise result.error
@@ -91,15 +93,16 @@ def _reads(
 
 
 def evidence(causes: Causes, clips: Iterable[Annotation], reads: Iterable[Sequence[ListRead]]) -> Evidence:
-    """For each name what was read of it, wherever it might have been written, and whether it was right: a cause that it
-    may stand for was recorded and is not told yet. The end is right where no audible cause is left."""
+    """For each name what was read of it wherever it was the first choice among equally fine ones of the likeliest
+    dimension, and whether it was right: a cause that it may stand for was recorded and is not told yet. The end is
+    right where no audible cause is left."""
     shown: Evidence = {name: [] for name in causes.entries}
     for clip, list_reads in zip(clips, reads, strict=True):
         recorded, heard = ({cause["name"] for cause in those} for those in (clip["causes"], audible(clip)))
         told: set[str] = set()
         for read in list_reads:
             shown[END].append(Shown(read.chances[END], heard <= told))
-            for name, chance in causes.offers(read.chances):
+            for name, chance in chain.from_iterable(each[:1] for each in islice(causes.offers(read.chances), 3)):
                 shown[name].append(Shown(chance, not (recorded - told).isdisjoint(causes.covers(name))))
             if read.named is not None:
                 told.update(causes.covers(read.named.name))
@@ -122,9 +125,7 @@ def calibrated(causes: Causes, shown: Evidence, precision: float) -> Causes:
 def _platt(own: Sequence[Shown], pooled: Sequence[Shown]) -> Calibration:
     """Logistic regression on the logit. Readings that say nothing, or the reverse, of what is true calibrate nothing:
     they are left as they are."""
-    weighted = [(each, 1.0) for each in own if each.chance >= LEAST]
-    others = [each for each in pooled if each.chance >= LEAST]
-    weighted += [(each, PRIOR / len(others)) for each in others]
+    weighted = [*((each, 1.0) for each in own), *((each, PRIOR / len(pooled)) for each in pooled)]
     right = [each.right for each, _ in weighted]
     if len(set(right)) < 2:
         return Calibration()
