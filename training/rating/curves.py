@@ -21,7 +21,7 @@ Knots = Sequence[tuple[float, float]]
 Measures = Mapping[str, float]
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
-NOISE: Knots = [(0, 1.0), (8, 1.63), (16, 2.27), (26, 2.52), (38, 3.37), (48, 3.99), (60, 4.6), (70, BEST)]
+NOISE: Knots = [(0, 1.0), (8, 1.62), (16, 2.26), (26, 2.52), (38, 3.36), (48, 3.99), (60, 4.6), (70, BEST)]
 """Speech over noise, dB (A-weighted). People: holub's noises without a codec, P.835's white noise."""
 SPORADIC = 0.6
 """A noise that sounds a tenth of the time counts as one that is so many times 10 dB fainter. Ours."""
@@ -70,14 +70,14 @@ DAMAGE: Knots = [(0.3, BEST), (1, 4.45), (2, 4.1), (4, 3.6), (6, 2.9), (7.5, 2.4
 """What a suppressor does to bands in which speech stands out, dB. Witness, with DNSMOS's SIG as the panels weigh it."""
 LOST: Knots = [
     (0, BEST),
-    (0.002, 4.3),
-    (0.005, 3.9),
-    (0.01, 3.5),
-    (0.02, 2.9),
-    (0.04, 2.35),
-    (0.08, 1.85),
-    (0.15, 1.5),
-    (0.3, 1.15),
+    (0.002, 4.35),
+    (0.005, 3.95),
+    (0.01, 3.55),
+    (0.02, 3.0),
+    (0.04, 2.5),
+    (0.08, 2.0),
+    (0.15, 1.6),
+    (0.3, 1.2),
     (0.5, 1.0),
 ]
 """Share of the speech lost in gaps as bad as silence: between ITU-T G.113 (packet-loss robustness Bpl 4.3 of G.711

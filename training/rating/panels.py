@@ -46,6 +46,8 @@ class Point:
     panel: str
     name: str
     family: str
+    part: str
+    """A narrower lot within holub's panel: a codec, or a degree of suppression."""
     gap_db: float
     """Speech over what is heard in pauses, dB A-weighted."""
     sent_db: float | None
@@ -78,7 +80,8 @@ def _holub(folder: Path, talkers: Sequence[str], heard: Heard) -> Iterator[Point
         sent_db = float(lot[0]["snr_db"]) if coded else None
         scores = np.mean([[float(row[scale.lower()]) for scale in SCALES] for row in lot], axis=0)
         said = [heard[HOLUB, row["file"]] for row in lot]
-        yield Point(HOLUB, name, _holub_family(lot[0]), _mean(said, "gap_db"), sent_db, None, _witness(said), scores)
+        family, part, gap_db = _holub_family(lot[0]), _holub_part(lot[0]), _mean(said, "gap_db")
+        yield Point(HOLUB, name, family, part, gap_db, sent_db, None, _witness(said), scores)
 
 
 def _holub_rows(folder: Path, talkers: Sequence[str]) -> list[dict[str, str]]:
@@ -94,6 +97,12 @@ def _holub_family(row: Mapping[str, str]) -> str:
     return "noise references" if float(row["snr_db"]) < 60 else "clean"
 
 
+def _holub_part(row: Mapping[str, str]) -> str:
+    if row["kind"] == "coded":
+        return row["codec"].split("_")[0]
+    return f"suppression of degree {row['ns_level']}" if row["ns_level"] != "0" else ""
+
+
 def _p835(folder: Path, talkers: Sequence[str], heard: Heard) -> Iterator[Point]:
     """A point a condition: seven votes a file are few."""
     rows = p835.read(folder, talkers)
@@ -102,7 +111,7 @@ def _p835(folder: Path, talkers: Sequence[str], heard: Heard) -> Iterator[Point]
         scores = np.mean([[row[p835.SCALES[f"MOS_{scale}"]] for scale in SCALES] for row in lot], axis=0)
         said = [heard[P835, Path(row["file"]).name] for row in lot]
         gap_db, q_db = _mean(said, "gap_db"), MODULATION[index]
-        yield Point(P835, name, P835_FAMILIES[index], gap_db, None, q_db, _witness(said), scores)
+        yield Point(P835, name, P835_FAMILIES[index], "", gap_db, None, q_db, _witness(said), scores)
 
 
 def _witness(said: Table) -> dict[str, float]:

@@ -7,7 +7,7 @@ P.1401). A listener of P.835 attends to one thing at a time, so SIG and BAK have
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,8 +74,10 @@ def _voice(point: Point, snr_db: float, people: People, witnessed: bool) -> floa
 
 _UNASKED = (np.nan, np.nan)
 ANCHORS = (
-    Point("", "babble", "", 5.0, None, 60.0, {"distill_mos": 2.0, "sig": 3.0}, np.array([*_UNASKED, 2.0])),
-    Point("", "modulated noise", "", 60.0, None, 25.0, {"distill_mos": 3.25, "sig": 3.5}, np.array([*_UNASKED, 2.5])),
+    Point("", "babble", "", "", 5.0, None, 60.0, {"distill_mos": 2.0, "sig": 3.0}, np.array([*_UNASKED, 2.0])),
+    Point(
+        "", "modulated noise", "", "", 60.0, None, 25.0, {"distill_mos": 3.25, "sig": 3.5}, np.array([*_UNASKED, 2.5])
+    ),
 )
 """What a panel of all kinds of degradation, on the common scale, said of 5 dB of babble and of a Q of 25 dB. The second
 pulls against P.835, which rates modulated noise milder."""
@@ -145,12 +147,13 @@ def on_line(read: Values, given: Values) -> Values:
     return np.polyval(np.polyfit(read, given, 1), read)
 
 
-def left_out(points: Sequence[Point]) -> Values:
-    """[n, 3]: each point as predicted by a fit that knew nothing of its family."""
-    read = np.empty((len(points), 3))
-    for panel, family in dict.fromkeys((point.panel, point.family) for point in points):
-        people = fit([point for point in points if (point.panel, point.family) != (panel, family)])
-        for index, point in enumerate(points):
-            if (point.panel, point.family) == (panel, family):
-                read[index] = predict(point, people, witnessed="modulated" in family)
+def left_out(points: Sequence[Point], lot: Callable[[Point], str]) -> Values:
+    """[n, 3]: each point as predicted by a fit that knew nothing of its `lot` in its panel; NaN where that is ""."""
+    lots = [(point.panel, lot(point)) for point in points]
+    read = np.full((len(points), 3), np.nan)
+    for one in dict.fromkeys(name for name in lots if name[1]):
+        people = fit([point for point, name in zip(points, lots, strict=True) if name != one])
+        for index, (point, name) in enumerate(zip(points, lots, strict=True)):
+            if name == one:
+                read[index] = predict(point, people, witnessed="modulated" in point.family)
     return read

@@ -40,23 +40,33 @@ def run(config: Listener) -> str:
 
 
 def _left_out(points: Sequence[Point]) -> Iterator[str]:
-    read = people.left_out(points)
+    """Each panel's table. A narrower lot that is left out is read beside the other families, left out as well."""
+    read = people.left_out(points, lambda point: point.family)
+    narrow = people.left_out(points, lambda point: point.part)
     fitted = people.fit(points)
     inside = np.array([people.predict(point, fitted) for point in points])
     distill_mos = np.array([[point.witness["distill_mos"]] * 3 for point in points])
     for panel in (panels.HOLUB, panels.P835):
         chosen = np.array([point.panel == panel for point in points])
         lot = [point for point in points if point.panel == panel]
-        yield f"{panel}, {len(lot)} points"
-        yield ""
-        yield f"| | {' | '.join(SCALES)} |"
+        yield f"| {panel}, {len(lot)} points | {' | '.join(SCALES)} |"
         yield f"| --- |{' --- |' * len(SCALES)}"
         yield from _rows("family left out", read[chosen], lot)
         yield from _rows("fitted to all", inside[chosen], lot)
         yield from _rows("Distill-MOS as it stands", distill_mos[chosen], lot)
-        for family in dict.fromkeys(point.family for point in lot):
-            yield _family(family, read[chosen], lot)
+        yield from _lots("family", read[chosen], lot, [point.family for point in lot])
+        both = np.where(np.isnan(narrow), read, narrow)[chosen]
+        yield from _lots("only", both, lot, [point.part for point in lot])
         yield ""
+
+
+def _lots(what: str, read: Values, points: Sequence[Point], names: Sequence[str]) -> Iterator[str]:
+    """RMSE of each lot that is left out, after the line of the whole panel."""
+    given = np.array([point.scores for point in points])
+    errors = np.column_stack([people.on_line(r, g) - g for r, g in zip(read.T, given.T, strict=True)])
+    for name in dict.fromkeys(filter(None, names)):
+        inside = [one == name for one in names]
+        yield _row(f"{what} left out: {name} ({sum(inside)}), RMSE", [f"{_rms(e):.2f}" for e in errors[inside].T])
 
 
 def _rows(name: str, read: Values, points: Sequence[Point]) -> Iterator[str]:
@@ -66,14 +76,6 @@ def _rows(name: str, read: Values, points: Sequence[Point]) -> Iterator[str]:
     yield _row("… RMSE after a straight line", [f"{_rms(people.on_line(r, g) - g):.2f}" for r, g in columns])
     yield _row("… RMSE as it stands", [f"{_rms(r - g):.2f}" for r, g in columns])
     yield _row("… bias", [f"{np.mean(r - g):+.2f}" for r, g in columns])
-
-
-def _family(family: str, read: Values, points: Sequence[Point]) -> str:
-    """RMSE of one family, left out, after the line of the whole panel."""
-    given = np.array([point.scores for point in points])
-    inside = [point.family == family for point in points]
-    errors = [(people.on_line(r, g) - g)[inside] for r, g in zip(read.T, given.T, strict=True)]
-    return _row(f"RMSE, {family} ({sum(inside)})", [f"{_rms(error):.2f}" for error in errors])
 
 
 def _untouched(points: Sequence[Point], untouched: Sequence[Point]) -> Iterator[str]:

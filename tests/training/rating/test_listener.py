@@ -161,5 +161,49 @@ def test_the_witness_draws_the_mos_where_it_hears_well() -> None:
     assert rate(row(quiet, coding))["mos"] < rate(row(coding))["mos"] - 0.2
 
 
+def test_distill_mos_is_not_believed_where_it_is_deaf() -> None:
+    """It says 4 of speech of which half is silence."""
+    gone, lost = ("drop-outs", {"lost_share": 0.2}), ("packet loss", {"lost_share": 0.1, "concealment_db": 10.0})
+    between = [
+        rate(row(cause, distill_mos=4.2))["mos"] - rate(row(cause, distill_mos=2.0))["mos"] for cause in (gone, lost)
+    ]
+    assert between[0] < 0.5 < 1.0 < between[1]
+
+
+def test_what_distill_mos_has_against_a_voice_is_no_fault_of_the_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says 3 of some clean recordings, 4.6 of others."""
+    monkeypatch.setattr(listener, "_voices", lambda: {"disliked": 3.2, "liked": 4.6})
+    coding = ("coding", coded(1.0))
+    disliked, usual, liked = (
+        rate({**row(coding, distill_mos=2.6), "speaker": speaker})["mos"] for speaker in ("disliked", "new", "liked")
+    )
+    assert liked < usual - 0.05 < usual + 0.2 < disliked
+
+
+def test_the_table_of_voices_holds_opinions() -> None:
+    opinions = list(listener._voices().values())
+    assert len(opinions) > 500
+    assert min(opinions) > 1.5
+    assert max(opinions) < 5
+    assert np.mean(opinions) == pytest.approx(listener.USUAL, abs=0.1)
+
+
+SAID = {
+    # What panels of all kinds of degradation said of one cause, with what Distill-MOS says of it.
+    "babble, 5 dB": (("voices", {"snr_db": 5.0, "share": 1.0}), 2.2, "mos", 2.0, 0.35),
+    "Q of 25 dB: 2.5 in the full band, 3.7 by P.835": (("grain", {"q_db": 25.0}), 3.25, "mos", 3.1, 0.4),
+    "20 dB too faint": (("low level", {"level_dbov": -46.0}), 4.2, "mos", 3.9, 0.35),
+    "20 dB too faint: loudness": (("low level", {"level_dbov": -46.0}), 4.2, "loudness", 3.5, 0.1),
+    "holub's r07, on its line": (("steady noise", {"snr_db": 9.75, "share": 1.0}), 2.7, "mos", 2.5, 0.35),
+    "telephone band, ITU-T G.107.2": (("telephone band", {"low_hz": 300.0, "high_hz": 3400.0}), 3.4, "mos", 3.3, 0.3),
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_what_panels_said(said: str) -> None:
+    cause, distill_mos, scale, rated, tolerance = SAID[said]
+    assert rate(row(cause, distill_mos=distill_mos))[scale] == pytest.approx(rated, abs=tolerance)
+
+
 def test_every_cause_has_a_curve_and_its_steps_here() -> None:
     assert set(CURVES) == set(KINDS) == set(MILD_TO_SEVERE)

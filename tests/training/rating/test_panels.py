@@ -11,16 +11,16 @@ from tests.training.corpora import test_p835
 from training.rating import panels
 from training.rating.panels import FOLDERS, HOLUB, P835, read
 
-HEAD = ["file", "condition", "kind", "noise", "snr_db", "ns_level", "talker", "sig", "bak", "ovrl"]
+HEAD = ["file", "condition", "kind", "noise", "snr_db", "codec", "ns_level", "talker", "sig", "bak", "ovrl"]
 LINES = [
-    ["a_f1.flac", "pub AMR", "coded", "pub noise", "8.4", "", "f1", "3.0", "2.5", "2.0"],
-    ["b_f1.flac", "pub AMR", "coded", "pub noise", "8.4", "", "f1", "3.0", "2.5", "2.0"],
-    ["a_m1.flac", "pub AMR", "coded", "pub noise", "8.4", "", "m1", "4.0", "3.5", "3.0"],
-    ["r_f1.flac", "r02", "reference", "", "60", "2", "f1", "2.2", "3.7", "2.5"],
-    ["r_m1.flac", "r02", "reference", "", "60", "2", "m1", "2.2", "3.7", "2.5"],
-    ["n_f1.flac", "r07", "reference", "", "12", "0", "f1", "4.0", "1.6", "2.5"],
-    ["c_f1.flac", "r05", "reference", "", "60", "0", "f1", "4.9", "4.9", "5.0"],
-    ["a_f2.flac", "pub AMR", "coded", "pub noise", "8.4", "", "f2", "1.0", "1.0", "1.0"],
+    ["a_f1.flac", "pub AMR", "coded", "pub noise", "8.4", "AMR_WB_12k65", "", "f1", "3.0", "2.5", "2.0"],
+    ["b_f1.flac", "pub AMR", "coded", "pub noise", "8.4", "AMR_WB_12k65", "", "f1", "3.0", "2.5", "2.0"],
+    ["a_m1.flac", "pub AMR", "coded", "pub noise", "8.4", "AMR_WB_12k65", "", "m1", "4.0", "3.5", "3.0"],
+    ["r_f1.flac", "r02", "reference", "", "60", "", "2", "f1", "2.2", "3.7", "2.5"],
+    ["r_m1.flac", "r02", "reference", "", "60", "", "2", "m1", "2.2", "3.7", "2.5"],
+    ["n_f1.flac", "r07", "reference", "", "12", "", "0", "f1", "4.0", "1.6", "2.5"],
+    ["c_f1.flac", "r05", "reference", "", "60", "", "0", "f1", "4.9", "4.9", "5.0"],
+    ["a_f2.flac", "pub AMR", "coded", "pub noise", "8.4", "AMR_WB_12k65", "", "f2", "1.0", "1.0", "1.0"],
 ]
 
 
@@ -63,6 +63,13 @@ def test_families_are_told_apart(data: Path) -> None:
     assert families["r05"] == "clean"
     assert families["c2"] == "modulated noise"
     assert families["c10"] == "white and modulated noise"
+    parts = {point.name: point.part for point in read(data)}
+    assert parts == {
+        "pub AMR f1": "AMR",
+        "pub AMR m1": "AMR",
+        "r02": "suppression of degree 2",
+        **dict.fromkeys(("r07", "r05", "c2", "c10"), ""),
+    }
 
 
 def test_untouched_talkers_come_only_when_asked_for(data: Path) -> None:
