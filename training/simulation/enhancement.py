@@ -191,7 +191,7 @@ def effect(before: Signal, after: Signal) -> Effect | None:
     loss = decibel(bands[speech].sum()) - decibel(cleaned_bands[speech].sum())
     fell = (10 * np.log10(bands / cleaned_bands))[speech] - loss
     levels, cleaned_levels = a_weighted_frames(before), a_weighted_frames(after)
-    pauses = levels <= np.quantile(levels, 0.2)
+    pauses = levels <= np.quantile(levels, 0.1)
     floor = levels.max() * 1e-9
     fall = 10 * np.log10((levels[pauses] + floor) / (cleaned_levels[pauses] + floor))
     return Effect(
@@ -248,10 +248,10 @@ def suppress(signal: Signal, params: Params, materials: Materials, rng: Rng) -> 
     the speech what such a noise would have it do: as if none of the noise were left and all of the damage.
 
     `damage_db`: mean absolute change of the bands and frames in which speech stands out. `lost_share`: how many of them
-    fell by more than 10 dB beside the rest. `reduction_db`: how much more the quiet
-    fifth of the frames fell (A-weighted) than the speech, so that noise recorded by an earlier stage is now so many dB
-    fainter against the speech; above 0 also where nothing of the speech was lost. `musical_db`: how much more the
-    residual's spectrum fluctuates than the noise did.
+    fell by more than 10 dB beside the rest. `reduction_db`: how much more the quiet tenth of the frames fell (median,
+    A-weighted) than the speech: noise recorded by an earlier stage is now so many dB fainter against it. Above 0 also
+    where nothing of the speech was lost. `musical_db`: how much more the residual's spectrum fluctuates
+    than the noise did.
     """
     warm = int(params["warm_up"])
     longer = np.pad(signal, (warm, 0), mode="reflect")

@@ -71,6 +71,14 @@ def drawn(severity: float, kind: str) -> dict[str, float]:
     return {name: value for name, value in params.items() if name != "kind"}
 
 
+def test_reduction_is_against_the_voice_not_against_what_came_in() -> None:
+    """A suppressor that takes the voice down with the noise has not lowered the noise by so much."""
+    voice, signal = noisy(5)
+    cleaned, measures = clean(signal, "webrtc", HARSH)
+    fell = pause_level(signal, voice) - pause_level(cleaned, voice)
+    assert measures["reduction_db"] == pytest.approx(fell, abs=1.5)
+
+
 def test_subtraction_warbles_and_a_smoother_does_not() -> None:
     """Musical noise is peaks that come and go where the noise was; a smooth residual is no such thing."""
     _, signal = noisy(5)
