@@ -20,15 +20,16 @@ INAUDIBLE_DB = 45.0
 """Distortion so far below the speech is no cause."""
 
 
+_STEPS = [0, 0.25, 0.5, 0.75, 1]
+"""Severities."""
 OVERLOADS = {"hard": 0.5, "soft": 0.25, "asymmetric": 0.25}
 """Kinds of overload, and how often they are met."""
-_STEPS = [0, 0.25, 0.5, 0.75, 1]
 _HEADROOM_DB = {
-    "hard": [15, 12.2, 9.7, 6, -4],
-    "soft": [23, 15.5, 10.8, 5.2, -5],
-    "asymmetric": [15, 10.8, 7.7, 3, -8],
+    "hard": [12.5, 7, 2, -4.6, -18],
+    "soft": [15.5, 6.6, 0.4, -6.8, -20],
+    "asymmetric": [12.5, 4.4, -1.3, -8.4, -21],
 }
-"""By severity (_STEPS): what brings speech to ratings of 4.45, 3.65, 2.9, 2.1 and 1.35 by the listener's curve of
+"""By severity (_STEPS): what brings speech to ratings of 4.45, 3.65, 2.9, 2.1 and 1.4 by the listener's curve of
 distortion, on average over ten talkers."""
 
 
@@ -55,7 +56,7 @@ def overload(speech: Signal, params: Params, materials: Materials, rng: Rng) -> 
 
 
 def _draw_mnru(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
-    return {"q_db": float(np.interp(severity, [0, 0.3, 1], [40, 27, 5]))}
+    return {"q_db": float(np.interp(severity, _STEPS, [45, 32, 25, 17, 5]))}
 
 
 def mnru(speech: Signal, params: Params, materials: Materials, rng: Rng) -> Done:

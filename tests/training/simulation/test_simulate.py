@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.small_library import write_library
 from tests.support.speech import SAMPLE_RATE, talk
+from training.rating import curves
 from training.simulation import line
 from training.simulation.calls import around
 from training.simulation.library import Library, open_library
@@ -359,3 +360,14 @@ def test_severities_order_what_is_done(lib: Library) -> None:
             stage = draw_stage(family, severity, lib, stream(Stream.CLIP_RECIPE, 4))
             found.append(degrade(speech=talk(6.0, level=0.02), **stage)[1].measures[measure])
         assert sign * (found[1] - found[0]) > 0, family
+
+
+@pytest.mark.parametrize("family", ["mnru", "band", "steps", "pumping", "overload"])
+def test_severities_drawn_evenly_give_ratings_drawn_evenly(family: str, lib: Library) -> None:
+    """Nearly all of it mild, or nearly all terrible: whatever lies between is not learnt."""
+    found = []
+    for seed in range(24):
+        stage = draw_stage(family, (seed + 0.5) / 24, lib, stream(Stream.CLIP_RECIPE, seed))
+        _, degradations = apply(talk(4.0, seed=seed, level=0.02), (stage,), NONE, seed)
+        found.append(min((curves.alone(degradation.to_row()) for degradation in degradations), default=curves.BEST))
+    assert np.quantile(found, [0.25, 0.5, 0.75]) == pytest.approx([2.1, 2.9, 3.7], abs=0.6)
