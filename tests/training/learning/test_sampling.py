@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sqe_fast.answer.causes import END, MOST
 from sqe_fast.answer.program import MAX_DESCRIPTION_TOKENS, chosen
 from sqe_fast.answer.template import PromptBuilder
 from tests.support.speech import listening_model
@@ -59,9 +60,11 @@ def drawn(checkpoint: Path, prompts: PromptBuilder, asked: Asked, seed: int = SE
 
 def test_a_description_follows_the_template(answers: list[tuple[int, ...]], prompts: PromptBuilder) -> None:
     for answer in answers[:6]:
-        line, newline, prose = answer[:5], answer[5:6], answer[6:]
+        end = answer.index(prompts.cause_ids[END])
+        line, listed, prose = answer[:5], answer[5:end], answer[end + 1 :]
         assert set(line) <= set(prompts.number_ids)
-        assert newline == prompts.encode("\n")
+        assert set(listed) <= set(prompts.cause_ids.values())
+        assert len(listed) <= MOST
         assert 1 <= len(prose) <= MAX_DESCRIPTION_TOKENS
         assert set(prose[:-1]) <= prompts.prose_ids
         assert {token for token in prose if token in prompts.number_ids} <= {line[-1]}
