@@ -8,14 +8,14 @@ import pytest
 from sqe_fast.results import DIMENSIONS
 from training.language.causes import KINDS
 from training.rating import listener
-from training.rating.curves import BEST, CURVES
+from training.rating.curves import BEST, CURVES, HARM, HARM_OFFSET
 from training.rating.listener import alone, rate
 
 
 def coded(harm: float) -> dict[str, float]:
     """Measures of coding from which Distill-MOS would take off `harm`."""
-    each = (harm + 0.31) / 4
-    return {"fine_db": each / 0.2, "spectral_db": each / 0.11, "voicing": each / 3.7, "pulse_db": each / 0.24}
+    each = (harm - HARM_OFFSET) / len(HARM)
+    return {name: each / weight for name, weight in HARM.items()}
 
 
 MILD_TO_SEVERE: dict[str, list[dict[str, float]]] = {
@@ -50,7 +50,7 @@ MILD_TO_SEVERE: dict[str, list[dict[str, float]]] = {
 def row(*causes: tuple[str, dict[str, float]], distill_mos: float = 3.0, **defects: float) -> dict[str, Any]:
     return {
         "speaker": None,
-        "causes": [{"name": name, "measures": measures} for name, measures in causes],
+        "causes": [{"family": "", "name": name, "measures": measures} for name, measures in causes],
         "defects": {"floor_db": 65.0, "high_hz": 8000.0, **defects},
         "witness": {"distill_mos": distill_mos, "sig": 3.4},
     }
@@ -159,6 +159,12 @@ def test_the_witness_draws_the_mos_where_it_hears_well() -> None:
     assert rate(row(coding, distill_mos=1.8))["mos"] < rate(row(coding, distill_mos=3.8))["mos"] - 0.8
     assert rate(row(quiet, distill_mos=1.8))["mos"] > rate(row(quiet, distill_mos=3.8))["mos"] - 0.1
     assert rate(row(quiet, coding))["mos"] < rate(row(coding))["mos"] - 0.2
+
+
+def test_a_neural_codec_does_more_harm_than_its_measures_hear() -> None:
+    plain = row(("robotic voice", coded(0.8)))
+    neural = {**plain, "causes": [{**plain["causes"][0], "family": "neural codec"}]}
+    assert alone(neural)[0] < alone(plain)[0] - 0.5
 
 
 def test_distill_mos_is_not_believed_where_it_is_deaf() -> None:
