@@ -12,7 +12,7 @@ from scipy import signal as dsp
 from tests.support.audio_samples import speech
 from training.simulation.library import Library
 from training.simulation.measures import SAMPLE_RATE, signal_to_distortion
-from training.simulation.neural_codec import AGES, FAMILIES, HOP, WEIGHTS, Transform, code, draw, neural_codec
+from training.simulation.neural_codec import AGES, FAMILIES, HOP, RUNGS, WEIGHTS, Transform, code, draw, neural_codec
 from training.simulation.speech_codecs import coding_measures
 from training.simulation.stage import Materials
 
@@ -48,12 +48,19 @@ def test_an_older_codec_is_nearer_to_the_voice() -> None:
     assert distances[0] > distances[-1] + 1
 
 
+def test_rungs_lead_away_from_the_voice() -> None:
+    """The worst codec where the mildest was asked for."""
+    distances = np.array([distance(age, codebooks) for age, codebooks in RUNGS])
+    assert np.all(np.diff(distances) > -1)
+    assert distances[-1] > distances[0] + 5
+
+
 def test_what_lies_below_the_border_stays() -> None:
     voice = speech()
     params = {"age": AGES[0], "codebooks": 1, "above_hz": 3000.0}
     coded, (degradation,) = neural_codec(voice, params, NONE, np.random.default_rng(0))
     low, high = (dsp.butter(8, hz, kind, fs=SAMPLE_RATE, output="sos") for hz, kind in ((2000, "low"), (4500, "high")))
-    assert signal_to_distortion(dsp.sosfilt(low, voice), dsp.sosfilt(low, coded)) > 15
+    assert signal_to_distortion(dsp.sosfilt(low, voice), dsp.sosfilt(low, coded)) > 40
     assert signal_to_distortion(dsp.sosfilt(high, voice), dsp.sosfilt(high, coded)) < 5
     assert degradation.measures == coding_measures(voice, coded)
 
