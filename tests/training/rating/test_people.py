@@ -13,7 +13,7 @@ LINES = {HOLUB: (1.1, -0.4), P835: (0.8, 0.6)}
 
 
 def point(panel: str, family: str, gap_db: float, **known: float | None) -> Point:
-    said = {"distill_mos": 3.0, "sig": 3.3}
+    said = {"distill_mos": 1.5 + gap_db / 25, "sig": 3.3}
     blank = Point(panel, "", family, "", gap_db, known.get("sent_db"), known.get("q_db"), said, np.zeros(3))
     slope, offset = LINES[panel]
     return Point(panel, "", family, "", gap_db, blank.sent_db, blank.q_db, said, slope * predict(blank, TRUTH) + offset)
