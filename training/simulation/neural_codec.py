@@ -210,7 +210,9 @@ RUNGS = (
     *((_OLD, 8), (_OLD, 6), (_GROWN, 8), (_OLD, 4), (_GROWN, 4), (_OLD, 2)),
     *((_GROWN, 2), (_YOUNG, 8), (_YOUNG, 3), (_OLD, 1), (_YOUNG, 1)),
 )
-"""Age and codebooks, from near to the voice to far from it by signal to distortion, measured on five talkers."""
+"""Age and codebooks, from near to the voice to far from it: signal to distortion falls from −0.3 to −9.7 dB (mean of
+twelve validation talkers). Alone, all of them are a bad voice: three talkers' Distill-MOS falls from 4.4 to 1.2 and
+1.1, their SIG of DNSMOS from 3.6 to 2.6 and 1.4. So milder severities leave the lower part of the voice alone."""
 ABOVE_HZ = (5500.0, 3000.0, 1500.0, 500.0, 0.0)
 """Where the codec begins, at evenly spaced severities."""
 TREBLE_HZ = 2000.0
