@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from sqe_fast.answer.causes import END
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.kernels.kl.fused_kl import TokenKL
 from tests.support.answers import answered
@@ -18,7 +19,7 @@ from tests.support.training_rows import FakeClips
 from training.configs import Alld, Expert, Schedule, Tuning, Weights
 from training.learning import alld, expert
 from training.learning.alld import AlldObjective, margins, response_terms
-from training.learning.examples import IGNORED
+from training.learning.examples import IGNORED, Batch
 from training.learning.expert import OwnExpert
 from training.learning.policy import Policy
 from training.learning.preference import PreferenceBatch, preference_batch
@@ -51,8 +52,10 @@ def batch_for(objective: AlldObjective, prompts: PromptBuilder, task: str = "des
 
 
 def rambling(prompts: PromptBuilder, question: Question, rng: np.random.Generator) -> tuple[int, ...]:
-    """y_a of a model that has learnt nothing: ratings or a verdict, then words that lead nowhere."""
-    read = rng.choice(prompts.number_ids, 5) if question.task == "describe" else [prompts.verdict_ids["B"]]
+    """y_a of a model that has learnt nothing: ratings and a cause, or a verdict, then words that lead nowhere."""
+    listed = [prompts.cause_ids["wind"], prompts.cause_ids[END]]
+    line = [*rng.choice(prompts.number_ids, 5), *listed]
+    read = line if question.task == "describe" else [prompts.verdict_ids["B"]]
     words = rng.choice(sorted(prompts.prose_ids - {prompts.full_stop}), 8)
     return answered(question.program(prompts), map(int, (*read, *words)))
 
@@ -151,15 +154,14 @@ def test_the_divergence_alone_brings_the_model_to_the_expert(prompts: PromptBuil
 
 
 def test_the_anchor_is_the_warm_ups_loss(prompts: PromptBuilder) -> None:
-    """On y_t and with no number of the prose: the two ways to it agree."""
+    """On y_t, its list too, and with no number of the prose: the two ways to it agree."""
     objective = objective_of(prompts).eval()
     batch = batch_for(objective, prompts)
     losses = objective(batch)
     half = len(batch.student.tokens) // 2
     student = batch.student
-    answered = type(student)(
-        student.tokens[:half], student.targets[:half], student.ratings[:half], student.named[:half], student.clips
-    )
+    each = (student.tokens, student.targets, student.ratings, student.named, student.listed)
+    answered = Batch(*(tensor[:half] for tensor in each), student.distributions, student.clips)
     assert float(losses["anchor"].detach()) == pytest.approx(
         float(objective.policy(answered)["loss"].detach()), abs=1e-4
     )

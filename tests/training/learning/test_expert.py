@@ -45,7 +45,7 @@ def external(folder: Path, prompts: PromptBuilder, extra: int = 0) -> Path:
 def test_its_line_is_spread_like_the_audio_models(prompts: PromptBuilder) -> None:
     objective = ExpertObjective(listening_model(prompts).decoder, prompts)
     losses = objective(Sampler(rows(4), prompts, text_example, {"describe": 1.0}, 4, 0, *STREAMS)(0))
-    assert {"line", "squared", "prose", "loss"} == losses.keys()
+    assert {"line", "squared", "list", "prose", "loss"} == losses.keys()
     losses["loss"].backward()
     assert all(parameter.grad is not None for parameter in objective.parameters())
 

@@ -84,9 +84,10 @@ def test_a_comparison_argues_for_its_own_verdict(
         assert sum(chosen(question.program(prompts), answer)) <= 1 + MAX_DESCRIPTION_TOKENS
 
 
-def test_the_line_is_drawn_not_read(answers: list[tuple[int, ...]]) -> None:
-    """Ratings by their expectation leave nothing for the preference to tell apart."""
+def test_line_and_list_are_drawn_not_read(answers: list[tuple[int, ...]], prompts: PromptBuilder) -> None:
+    """Ratings by their expectation, or a list by its likeliest names, leave nothing for the preference to tell apart."""
     assert len({answer[:5] for answer in answers[:6]}) == 6
+    assert len({answer[5 : answer.index(prompts.cause_ids[END])] for answer in answers[:6]}) > 1
 
 
 def test_an_answer_does_not_depend_on_its_neighbours(
