@@ -1,8 +1,10 @@
 """What can be wrong with speech: the names that a checkpoint knows, and which of them is written next in a list.
 
 A list is read one entry at a time, the worst cause first. Before each entry the model gives every name that may still
-follow, and the end, a probability of coming next; `Causes.decide` says what is written. It never names more than is
-known: not a kind where only its group is sure, not a group where only the dimension is.
+follow, and the end, a probability of coming next. Causes of different dimensions that are all surely there share that
+among themselves, for only one of them can come next. So a name is judged by its share of what its own dimension and the
+end have (`Causes.offers`), and `Causes.decide` says what is written. It never names more than is known: not a kind
+where only its group is sure, not a group where only the dimension is.
 """
 
 from __future__ import annotations
@@ -38,9 +40,9 @@ class Kind:
 
 @dataclass(frozen=True)
 class Calibration:
-    """From the probability p that a name comes next to the probability that it is true, σ(slope · logit(p) + offset)
-    (Platt 1999), and what the latter must reach for the name to be written: it never reaches 1. Raises ValueError for a
-    slope of 0 or below, a threshold that is no probability, and for what is not finite."""
+    """From a name's share p to the probability that it is true, σ(slope · logit(p) + offset) (Platt 1999), and what the
+    latter must reach for the name to be written: it never reaches 1. Raises ValueError for a slope of 0 or below, a
+    threshold that is no probability, and for what is not finite."""
 
     slope: float = 1.0
     offset: float = 0.0
@@ -52,8 +54,8 @@ class Calibration:
                 f"slope {self.slope}, offset {self.offset} and threshold {self.threshold} calibrate nothing"
             )
 
-    def __call__(self, chance: float) -> float:
-        p = min(max(chance, _LEAST), 1 - _LEAST)
+    def __call__(self, share: float) -> float:
+        p = min(max(share, _LEAST), 1 - _LEAST)
         return min(0.5 + 0.5 * math.tanh((self.slope * math.log(p / (1 - p)) + self.offset) / 2), 1 - _LEAST)
 
 
@@ -122,20 +124,19 @@ class Causes:
                 listed.append(name)
         return tuple(listed)
 
-    def cause(self, name: str, chance: float) -> Cause:
-        """`name` with its calibrated probability; `chance` is that of its coming next."""
-        return Cause(name, self.dimension[name], self.reading[name](chance))
-
     def offers(self, chances: Mapping[str, float]) -> Iterator[list[tuple[str, float]]]:
-        """What could be written next, and the probability that it rests on: lists of equally fine names, the first
-        choice first. `chances` holds that of each remaining name of coming next.
+        """What could be written next, and the share that it rests on: lists of equally fine names, the first choice
+        first. `chances` holds the probability of each remaining name, and of the end, of coming next.
 
         The likeliest dimension comes first with three lists: its kinds by their own probabilities, its groups by those
-        of all their members, what is unclear by that of the whole dimension. Equals go by name, and sums are exact
-        (`fsum`), so the order in which they were asked changes nothing.
+        of all their members, what is unclear by that of the whole dimension; each as a share of what the dimension and
+        the end have. Milder causes of other dimensions come later, so they are no rivals; but a dimension that was
+        turned down before is one. Equals go by name, and sums are exact (`fsum`), so the order in which they were asked
+        changes nothing.
         """
         kinds_of = {d: {name: chances[name] for name in self._kinds[d] if name in chances} for d in DIMENSIONS}
         whole = {d: math.fsum((*kinds.values(), chances.get(UNCLEAR[d], 0.0))) for d, kinds in kinds_of.items()}
+        rivals = [chances[END]]
         for dimension in sorted(DIMENSIONS, key=lambda d: -whole[d]):
             kinds = kinds_of[dimension]
             groups = {
@@ -144,19 +145,28 @@ class Causes:
                 if group in kinds
             }
             unclear = {UNCLEAR[dimension]: whole[dimension]} if UNCLEAR[dimension] in chances else {}
+            rivals.append(whole[dimension])
             for offered in (kinds, groups, unclear):
-                yield sorted(offered.items(), key=lambda offer: (-offer[1], offer[0]))
+                shares = ((name, chance / math.fsum(rivals)) for name, chance in offered.items())
+                yield sorted(shares, key=lambda offer: (-offer[1], offer[0]))
 
     def decide(self, chances: Mapping[str, float]) -> Cause | None:
         """What is written next: the first offer whose calibrated probability reaches its threshold; None, the end,
-        where no offer's does, or the end's own."""
+        where no offer's does, or the end's own, which is calibrated as it is."""
         if self._reaches(END, chances[END]):
             return None
-        for name, chance in chain.from_iterable(self.offers(chances)):
-            if self._reaches(name, chance):
-                return self.cause(name, chance)
+        for name, share in chain.from_iterable(self.offers(chances)):
+            if self._reaches(name, share):
+                return self._cause(name, share)
         return None
 
-    def _reaches(self, name: str, chance: float) -> bool:
+    def cause(self, name: str, chances: Mapping[str, float]) -> Cause:
+        """`name`, one of the `chances` but not the end, with its calibrated probability."""
+        return self._cause(name, dict(chain.from_iterable(self.offers(chances)))[name])
+
+    def _cause(self, name: str, share: float) -> Cause:
+        return Cause(name, self.dimension[name], self.reading[name](share))
+
+    def _reaches(self, name: str, share: float) -> bool:
         reading = self.reading[name]
-        return reading(chance) >= reading.threshold
+        return reading(share) >= reading.threshold

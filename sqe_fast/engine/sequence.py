@@ -177,7 +177,7 @@ class Sequence:
             named = step.causes.decide(chances)
         else:
             name = step.name[self._drawn_of(candidates, probabilities)]
-            named = None if name == END else step.causes.cause(name, chances[name])
+            named = None if name == END else step.causes.cause(name, chances)
         self._list_reads.append(ListRead(chances, named))
         self._draft.take(step.token[END if named is None else named.name])
 

@@ -47,7 +47,8 @@ AT_ONCE = 64
 class Shown(NamedTuple):
     """A name that might have been written next."""
 
-    chance: float
+    share: float
+    """What its calibration is given (`Causes.offers`): of the end its probability of coming next."""
     right: bool
 
 
@@ -102,8 +103,8 @@ def evidence(causes: Causes, clips: Iterable[Annotation], reads: Iterable[Sequen
         told: set[str] = set()
         for read in list_reads:
             shown[END].append(Shown(read.chances[END], heard <= told))
-            for name, chance in chain.from_iterable(each[:1] for each in islice(causes.offers(read.chances), 3)):
-                shown[name].append(Shown(chance, not (recorded - told).isdisjoint(causes.covers(name))))
+            for name, share in chain.from_iterable(each[:1] for each in islice(causes.offers(read.chances), 3)):
+                shown[name].append(Shown(share, not (recorded - told).isdisjoint(causes.covers(name))))
             if read.named is not None:
                 told.update(causes.covers(read.named.name))
     return shown
@@ -129,7 +130,7 @@ def _platt(own: Sequence[Shown], pooled: Sequence[Shown]) -> Calibration:
     right = [each.right for each, _ in weighted]
     if len(set(right)) < 2:
         return Calibration()
-    p = np.clip([each.chance for each, _ in weighted], 1e-6, 1 - 1e-6)
+    p = np.clip([each.share for each, _ in weighted], 1e-6, 1 - 1e-6)
     logits, weights = np.log(p / (1 - p))[:, None], [weight for _, weight in weighted]
     model = LogisticRegression(C=np.inf).fit(logits, right, sample_weight=weights)
     slope, offset = float(model.coef_[0, 0]), float(model.intercept_[0])
@@ -140,7 +141,7 @@ def _threshold(calibration: Calibration, shown: Sequence[Shown], precision: floa
     """The least calibrated probability from which on their mean is `precision`; 1, which none reaches, where that of
     the likeliest reading is less."""
     best, total = 1.0, 0.0
-    likeliest = sorted((calibration(each.chance) for each in shown), reverse=True)
+    likeliest = sorted((calibration(each.share) for each in shown), reverse=True)
     for count, probability in enumerate(likeliest, 1):
         total += probability
         if total < precision * count:

@@ -13,6 +13,7 @@ from sqe_fast.answer.stock import Stock
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.engine.sequence import ListRead
 from sqe_fast.errors import UnusableError
+from sqe_fast.results import Cause
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.speech import listening_model
 from tests.support.stocks import EAGER, NAMES, causes
@@ -32,7 +33,7 @@ def right(shown: Evidence, name: str) -> list[bool]:
 def likely(name: str, listed: tuple[str, ...] = (), named: str | None = None) -> ListRead:
     """A read in which `name` is the likeliest."""
     chances = {each: 0.5 if each == name else 0.01 for each in TABLE.remaining(listed)}
-    return ListRead(chances, None if named is None else TABLE.cause(named, 0.5))
+    return ListRead(chances, None if named is None else Cause(named, TABLE.dimension[named], 0.5))
 
 
 def test_what_was_recorded_and_is_not_told_yet_is_right() -> None:
@@ -56,13 +57,15 @@ def test_what_was_recorded_and_is_not_told_yet_is_right() -> None:
 
 
 def test_what_would_be_written_first_is_shown() -> None:
-    chances = dict.fromkeys(NAMES, 0.02) | {"wind": 0.3, "water": 0.2, "hum": 0.1}
+    """Probabilities of coming next, which two causes of different dimensions share: by the share that decides."""
+    chances = dict.fromkeys(NAMES, 0.01) | {"wind": 0.2, "water": 0.1, "hum": 0.05, "clipping": 0.3, "end": 0.04}
     shown = evidence(TABLE, [{"causes": []}], [[ListRead(chances, None)]])
-    assert {name: [each.chance for each in of] for name, of in shown.items() if of} == {
-        "wind": [0.3],
-        "steady noise": [pytest.approx(0.52)],
-        "unclear noise": [pytest.approx(0.64)],
-        END: [0.02],
+    noise = 0.01 + 0.2 + 0.1 + 0.05 + 0.01  # with steady noise and what is unclear
+    assert {name: [each.share for each in of] for name, of in shown.items() if of} == {
+        "wind": [pytest.approx(0.2 / (noise + 0.04))],
+        "steady noise": [pytest.approx(0.31 / (noise + 0.04))],
+        "unclear noise": [pytest.approx(noise / (noise + 0.04))],
+        END: [0.04],
     }
 
 
@@ -90,7 +93,7 @@ def test_what_is_named_is_right_as_often_as_asked(slope: float, offset: float) -
     """On readings that nothing was fitted to; a threshold so high that it names next to nothing."""
     reading = calibrated(TABLE, planted(hum=drawn(20_000, slope, offset, 1)), 0.9).reading["hum"]
     fresh = sorted(drawn(20_000, slope, offset, 2), reverse=True)
-    named = [each.right for each in fresh if reading(each.chance) >= reading.threshold]
+    named = [each.right for each in fresh if reading(each.share) >= reading.threshold]
     assert np.mean(named) == pytest.approx(0.9, abs=0.02)
     right = np.cumsum([each.right for each in fresh]) / np.arange(1, len(fresh) + 1)
     most = np.flatnonzero(right >= 0.9)[-1] + 1

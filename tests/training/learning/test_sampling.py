@@ -85,7 +85,7 @@ def test_a_comparison_argues_for_its_own_verdict(
 
 
 def test_line_and_list_are_drawn_not_read(answers: list[tuple[int, ...]], prompts: PromptBuilder) -> None:
-    """Ratings by their expectation, or a list by its likeliest names, leave nothing for the preference to tell apart."""
+    """Ratings by expectation, or a list by its likeliest names, leave nothing for the preference to tell apart."""
     assert len({answer[:5] for answer in answers[:6]}) == 6
     assert len({answer[5 : answer.index(prompts.cause_ids[END])] for answer in answers[:6]}) > 1
 
