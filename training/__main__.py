@@ -22,9 +22,11 @@ from training import configs
 
 def corpus(config: configs.Corpus) -> str:
     from training.corpora import corpus as simulated
-    from training.corpora import nisqa as human
+    from training.corpora import human, nisqa
 
-    return human.run(config) if config.nisqa else simulated.run(config)
+    if config.human:
+        return human.run(config)
+    return nisqa.run(config) if config.nisqa else simulated.run(config)
 
 
 def labels(config: configs.Labels) -> str:
@@ -72,14 +74,14 @@ def expert(config: configs.Expert) -> str:
 def encoder(config: configs.Encoder) -> str:
     from training.learning import encoder as stage
 
-    return stage.run(config, *_clips(config, "train", "validation"), _prompts(config))
+    return stage.run(config, *_clips(config, "train", "validation"), _prompts(config), _human(config))
 
 
 def sft(config: configs.Sft) -> str:
     from training.learning import sft as stage
 
     start = config.start or stage.Parts(config.run / "encoder", config.run / "expert")
-    return stage.run(config, start, *_clips(config, "train", "validation"), _prompts(config))
+    return stage.run(config, start, *_clips(config, "train", "validation"), _prompts(config), _human(config))
 
 
 def alld(config: configs.Alld) -> str:
@@ -150,6 +152,14 @@ def _clips(config: configs.Stage, *splits: str) -> list[Any]:
     from training.language import captioning
 
     return [captioning.open_clips(config.split(split)) for split in splits]
+
+
+def _human(config: configs.Stage) -> Any:
+    """Clips that people rated (corpus.Clips), where `corpus --human` was run."""
+    from training.corpora import corpus
+
+    folder = config.split(corpus.HUMAN)
+    return corpus.Clips.open(folder) if folder.is_dir() else None
 
 
 def _prompts(config: configs.Stage) -> PromptBuilder:

@@ -33,12 +33,14 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus(Stage):
-    """Build rated clips: degraded ones with their causes recorded, or the NISQA corpus with human ratings."""
+    """Build rated clips: degraded ones with their causes recorded, those of people's panels, or the NISQA corpus."""
 
     simulate: Path | None = None
     """Degrade the clean speech of this folder, which holds clean/, noise/ and rir/, each with its sources.csv."""
     nisqa: Path | None = None
     """Read the NISQA corpus in this folder instead."""
+    human: Path | None = None
+    """Read what people's panels said, in this folder's rated/, to train on beside simulated clips."""
     train: int = 24_000
     """Simulated clips to train on."""
     validation: int = 600
@@ -52,8 +54,8 @@ class Corpus(Stage):
     """Processes."""
 
     def __post_init__(self) -> None:
-        if (self.simulate is None) == (self.nisqa is None):
-            raise ValueError("give either --simulate FOLDER or --nisqa FOLDER")
+        if sum(source is not None for source in (self.simulate, self.nisqa, self.human)) != 1:
+            raise ValueError("give one of --simulate FOLDER, --nisqa FOLDER and --human FOLDER")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,10 @@ class Stream(IntEnum):
     """Initial projector, decoder and pooled head."""
     ENCODER_ORDER = 11
     """Which clips make a batch of the encoder's warm-up: epoch."""
+    ENCODER_HUMAN = 15
+    """Whether a batch of the encoder's warm-up is of clips that people rated: its index."""
+    ENCODER_HUMAN_ORDER = 16
+    """Which of them make a batch: epoch."""
     EXPERT_WEIGHTS = 12
     """Initial decoder of the text expert."""
     EXPERT_ORDER = 13
@@ -58,7 +62,7 @@ class Stream(IntEnum):
     SFT_WEIGHTS = 20
     """Initial adapters, and whatever part of the model is not loaded."""
     SFT_MODALITY = 21
-    """Whether a batch is heard or read: its index."""
+    """Whether a batch is heard, read, or heard and rated by people: its index."""
     SFT_AUDIO_ORDER = 22
     """Which clips make an audio batch: epoch."""
     SFT_AUDIO_BATCH = 23
@@ -67,6 +71,11 @@ class Stream(IntEnum):
     """Which clips make a text batch: epoch."""
     SFT_TEXT_BATCH = 25
     """Task, pairs and words of a text batch: its index."""
+
+    SFT_HUMAN_ORDER = 26
+    """Which clips make a batch of those that people rated: epoch."""
+    SFT_HUMAN_BATCH = 27
+    """The words of such a batch, if it had any: its index."""
 
     ALLD_WEIGHTS = 30
     """Initial adapters."""

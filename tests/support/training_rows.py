@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from sqe_fast.results import RATINGS
 from tests.support.speech import talk
+from training.corpora.corpus import HUMAN
 from training.language.causes import KINDS
 
 
@@ -30,6 +31,23 @@ def rows(count: int, seed: int = 1, shortest: int = 16_000, longest: int = 20_00
 def cause(name: str, rating: float) -> dict[str, Any]:
     assert name in KINDS
     return {"family": "any", "kind": "any", "name": name, "measures": {}, "rating": rating}
+
+
+def partly_rated(count: int) -> FakeClips:
+    """Clips that a panel rated on two scales."""
+    clips = FakeClips(count, seed=9)
+    unknown = ("coloration", "discontinuity", "loudness")
+    clips.annotations = tuple(
+        {
+            **{name: value for name, value in row.items() if name not in unknown},
+            "split": HUMAN,
+            "rated_by": "human",
+            "causes": [],
+            "plausible": dict.fromkeys(unknown, 3.3),
+        }
+        for row in clips.annotations
+    )
+    return clips
 
 
 class FakeClips:

@@ -79,6 +79,7 @@ def test_stages_differ_in_their_defaults(ran: list[configs.Stage]) -> None:
     [
         ["corpus"],
         ["corpus", "--simulate", "a", "--nisqa", "b"],
+        ["corpus", "--human", "a", "--simulate", "a"],
         ["captions"],
         ["captions", "--endpoint", "http://x", "--local", "y"],
         ["sft", "--stpes", "3"],

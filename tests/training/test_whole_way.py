@@ -1,4 +1,5 @@
-"""The paper's whole way, command by command: human ratings, captions by a language model, a model that scores.
+"""The whole way, command by command: of our own recipe, and of the paper's, from human ratings and captions by a
+language model to a model that scores.
 
 Each stage is tested by itself on what the test hands it. What breaks between two stages (a command that calls its
 stage with other arguments than it takes, a file that the next one does not find, a vocabulary that does not fit, a
@@ -19,24 +20,37 @@ import soundfile as sf
 import torch
 
 from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.stock import Stock
+from sqe_fast.checkpoint.files import STOCK_FILE
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.results import RATINGS
 from tests.support.endpoint import serving
+from tests.support.small_library import write_library
 from tests.support.speech import SAMPLE_RATE, talk
+from tests.training.corpora.test_human import write_panels
 from tests.training.corpora.test_nisqa import PUBLISHED, cells, write_table
 from training.__main__ import main
 from training.corpora.nisqa import CORPUS_TABLE
 from training.language import captions
+from training.language.causes import uncalibrated
 from training.language.paper_prompts import PREFERENCES
 from training.language.read_back import READ_PAIR_SYSTEM, READ_SYSTEM
 from training.learning import whisper
+from training.rating import judges
 
 CLIPS = {"NISQA_TRAIN_SIM": 6, "NISQA_VAL_SIM": 3, "NISQA_TEST_FOR": 3}
 STEPS = ["--steps", "2", "--batch-size", "2"]
+EVALUATED = ["--described", "0", "--pairs", "0", "--same-sound", "1"]
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec(whisper.PACKAGE) is None, reason="Whisper's weights are not installed"
 )
+
+
+def witness(samples: np.ndarray, *, discontinuous: bool) -> dict[str, float]:
+    """Judges who need no model."""
+    said = {"distill_mos": 3.5, "sig": 3.0, "bak": 3.0, "ovrl": 2.5}
+    return {**said, "plcmos": 2.75} if discontinuous else said
 
 
 def nisqa(root: Path) -> Path:
@@ -121,3 +135,35 @@ def test_from_rated_recordings_to_a_model_that_scores(tmp_path: Path, capsys: py
     assert evaluation.model.startswith("whole@")
     assert evaluation.ratings is not None
     assert all(1 <= evaluation.ratings[name] <= 5 for name in RATINGS)
+
+
+def test_the_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """README's commands, with people's ratings beside simulated ones, and lists of causes that are calibrated."""
+    monkeypatch.setattr(judges, "witness", witness)
+    run, data = tmp_path / "run", write_panels(write_library(tmp_path / "data"), monkeypatch)
+
+    def stage(name: str, *arguments: str) -> str:
+        main([name, *arguments, "--run", str(run)])
+        return capsys.readouterr().out
+
+    stage("corpus", "--simulate", str(data), "--train", "8", "--validation", "4", "--test", "4", "--workers", "1")
+    assert "12 clips that people rated" in stage("corpus", "--human", str(data))
+    stage("tokenizer")
+    stage("expert", *STEPS)
+    stage("encoder", *STEPS, "--encoder-layers", "1")
+    stage("sft", *STEPS)
+    stage("alld", *STEPS)
+    assert {"list", "line", "prose"} <= logged(run / "expert")[0].keys()
+    facts = json.loads((run / "sft" / "checkpoint" / "training.json").read_text())
+    assert (facts["clips"], facts["human_clips"]) == (8, 12)
+    assert "calibrated on 4 clips" in stage("calibrate")
+    stage("bundle", str(tmp_path / "whole"))
+    calibrated = Stock.load(run / "alld" / "checkpoint" / STOCK_FILE).causes
+    assert Stock.load(tmp_path / "whole" / STOCK_FILE).causes == calibrated != uncalibrated()
+
+    found = stage("evaluate", "--model", str(tmp_path / "whole"), *EVALUATED)
+    assert "rated by: simulated" in found
+
+    [evaluation] = Evaluator.from_pretrained(tmp_path / "whole").evaluate([(talk(1.0, seed=99), SAMPLE_RATE)])
+    assert evaluation.ratings is not None
+    assert {cause.name for cause in evaluation.causes} <= set(calibrated.dimension)

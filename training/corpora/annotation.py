@@ -13,6 +13,7 @@ Annotation = Mapping[str, Any]
   measures); `witness`, what the judges say (rating/judges); `recipe`, the stages, and `checksum`, of all that the clip
   follows from;
 - the five ratings by name: in a human row as people gave them, in a simulated one computed when the corpus is opened;
+- of a clip whose panel was not asked for all five, `plausible`: values of the others that would not be out of place;
 - `offset`, `samples`: where in the corpus's audio it lies, and how long it is, in samples;
 - in a batch of training, `heard`: how often the clip was heard before, which decides the changes that nobody hears;
 - where a language model wrote them (captioning.py): `descriptions`, and `arguments` by the seed of the other clip.

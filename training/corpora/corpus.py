@@ -40,6 +40,8 @@ from training.simulation.stage import Materials, Params, to_level
 from training.streams import Stream, stream
 
 ROWS, AUDIO, WITNESS = "rows.jsonl", "audio.i16", "witness.jsonl"
+HUMAN = "human"
+"""Beside SPLITS, clips that people's panels rated: to train on, not simulated, of no split."""
 CLIPS_OF_A_SPLIT = 10_000_000
 """Seeds of the next split begin so much higher."""
 QUIETEST_DB = -50.0
@@ -271,6 +273,18 @@ class Clips:
 
     def __len__(self) -> int:
         return len(self.annotations)
+
+
+@dataclass(frozen=True)
+class Both:
+    """Simulated clips, and beside them those that people rated (human.py): a row's audio is found in either."""
+
+    clips: Clips
+    human: Clips
+
+    def audio(self, clip: Annotation) -> Signal:
+        """Float32 [samples] at 16 kHz, within ±1."""
+        return (self.human if clip.get("split") == HUMAN else self.clips).audio(clip)
 
 
 def witnessed(folder: Path) -> Iterator[Annotation]:

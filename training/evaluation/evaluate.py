@@ -72,7 +72,8 @@ def report(
                 **comparison_scores(evaluator, rated, writer, plan),
             }
         if rated.rated_by == "simulated" and plan.same_sound:
-            entry["same_sound"] = same_sound(evaluator, rated, plan.same_sound)
+            answered = [index for index, evaluation in enumerate(evaluations) if evaluation.ratings]
+            entry["same_sound"] = same_sound(evaluator, rated, answered[: plan.same_sound])
         if plot_folder:
             entry["plot"] = plot(rated, evaluations, entry["files"], plot_folder).name
         found["sets"][rated.name] = entry

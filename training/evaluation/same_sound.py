@@ -20,10 +20,10 @@ ROOM_TO_FALL = 3.5
 """An audible twin is asked of clips whose dimension is rated at least this: there must be something to lose."""
 
 
-def same_sound(evaluator: Evaluator, rated: RatedSet, clips: int) -> dict[str, dict[str, Any]]:
-    """For each change, over the first `clips` of a simulated set: by how much the MOS moves under the inaudible one, on
-    average, at most, and with its sign; and how often the twin lowers both its dimension and the MOS."""
-    chosen = list(range(min(clips, len(rated.rows))))
+def same_sound(evaluator: Evaluator, rated: RatedSet, chosen: Sequence[int]) -> dict[str, dict[str, Any]]:
+    """For each change, over the `chosen` recordings of a simulated set, which can all be rated: by how much the MOS
+    moves under the inaudible one, on average, at most, and with its sign; and how often the twin lowers both its
+    dimension and the MOS."""
     sounds = [_samples(rated.sources[index]) for index in chosen]
     before = _rate(evaluator, sounds)
     found = {}

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+HUMAN_SHARE = 0.04
+"""Of the batches that are heard, those of clips that people rated: a few hundred, each heard about as often as eight
+simulated ones."""
 LONG_CLIP = 6 * 16_000
 """Samples above which a clip takes the room of several in a batch."""
 

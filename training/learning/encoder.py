@@ -8,6 +8,8 @@ keeps the head, frozen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,10 @@ from sqe_fast.model.encoder import PackedClip
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 from training import configs
 from training.corpora.annotation import Annotation
-from training.corpora.corpus import Clips
+from training.corpora.corpus import Both, Clips
 from training.learning import whisper
 from training.learning.answer_loss import Losses
-from training.learning.batches import Epochs, cut
+from training.learning.batches import HUMAN_SHARE, Epochs, cut
 from training.learning.loop import train
 from training.learning.policy import log_mels, rating_report
 from training.learning.pooled_head import PooledHead, true_causes, true_ratings
@@ -55,7 +57,7 @@ class PooledEncoder(nn.Module):
 class EncoderObjective(nn.Module):
     """The encoder in training, on the clips of a split. Called with some of them it gives their losses."""
 
-    def __init__(self, model: PooledEncoder, clips: Clips) -> None:
+    def __init__(self, model: PooledEncoder, clips: Clips | Both) -> None:
         super().__init__()
         self.model = model
         self.clips = clips
@@ -97,8 +99,11 @@ def untrained(prompts: PromptBuilder, encoder_layers: int = configs.ENCODER_LAYE
     return model
 
 
-def run(config: configs.Encoder, clips: Clips, held_out: Clips, prompts: PromptBuilder) -> str:
-    """Train into RUN/NAME/state.pt, from Whisper's encoder; returns the folder's name."""
+def run(
+    config: configs.Encoder, clips: Clips, held_out: Clips, prompts: PromptBuilder, human: Clips | None = None
+) -> str:
+    """Train into RUN/NAME/state.pt, from Whisper's encoder; returns the folder's name. Clips that people rated are
+    heard beside the others."""
     schedule = config.schedule
     torch.manual_seed(seed_of(Stream.ENCODER_WEIGHTS, schedule.seed))
     model = PooledEncoder(untrained(prompts, config.encoder_layers))
@@ -107,18 +112,49 @@ def run(config: configs.Encoder, clips: Clips, held_out: Clips, prompts: PromptB
         {"params": [p for p in model.encoder.parameters() if p.requires_grad], "lr": ENCODER_RATE},
         {"params": rest, "lr": REST_RATE},
     ]
-    lengths = [int(clip["samples"]) for clip in clips.annotations]
-    size = schedule.batch_size
-    epochs = Epochs(lambda epoch: cut(lengths, size, stream(Stream.ENCODER_ORDER, schedule.seed, epoch)))
-    watched = EncoderObjective(model, held_out)
-
-    def batches(index: int) -> list[Annotation]:
-        place = epochs[index]
-        return [{**clips.annotations[i], "heard": place.epoch} for i in place.items]
-
-    objective, folder = EncoderObjective(model, clips), config.run / config.name
-    train(objective, groups, batches, folder, schedule, lambda: watched.validate(size))
+    watched, folder = EncoderObjective(model, held_out), config.run / config.name
+    objective = EncoderObjective(model, Both(clips, human) if human else clips)
+    batches = Batches.of(clips, human, schedule)
+    train(objective, groups, batches, folder, schedule, lambda: watched.validate(schedule.batch_size))
     return str(folder)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Clips of similar length; now and then some that people rated."""
+
+    simulated: Lot
+    human: Lot | None
+    seed: int
+
+    @classmethod
+    def of(cls, clips: Clips, human: Clips | None, schedule: configs.Schedule) -> Batches:
+        size, seed = schedule.batch_size, schedule.seed
+        rated = Lot(human.annotations, Stream.ENCODER_HUMAN_ORDER, size, seed) if human else None
+        return cls(Lot(clips.annotations, Stream.ENCODER_ORDER, size, seed), rated, seed)
+
+    def __call__(self, index: int) -> list[Annotation]:
+        by_people = stream(Stream.ENCODER_HUMAN, self.seed, index).random() < HUMAN_SHARE
+        return (self.human if self.human and by_people else self.simulated)(index)
+
+
+@dataclass(frozen=True, eq=False)
+class Lot:
+    """Batches of some clips, epoch after epoch."""
+
+    clips: Sequence[Annotation]
+    order: Stream
+    size: int
+    seed: int
+
+    def __call__(self, index: int) -> list[Annotation]:
+        place = self.epochs[index]
+        return [{**self.clips[i], "heard": place.epoch} for i in place.items]
+
+    @cached_property
+    def epochs(self) -> Epochs:
+        lengths = [int(clip["samples"]) for clip in self.clips]
+        return Epochs(lambda epoch: cut(lengths, self.size, stream(self.order, self.seed, epoch)))
 
 
 def load(folder: Path, prompts: PromptBuilder) -> tuple[Qwen2Audio, PooledHead]:

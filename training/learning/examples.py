@@ -7,6 +7,7 @@ argument. Two short ones ask for what prose rests on: "aspect" for one dimension
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,7 +49,8 @@ class Example:
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
     ratings: tuple[float, ...] = ()
-    """The exact ratings that the answer's first scored tokens state, to be predicted."""
+    """The exact ratings that the answer's first tokens state, to be predicted; NaN where a token stands for one that
+    nobody was asked for, and is not scored."""
     scored: tuple[bool, ...] = ()
     """Answer tokens that are trained; empty: all."""
     named: tuple[bool, ...] = ()
@@ -113,6 +115,8 @@ def audio_example(
         case "compare":
             a, b = clips
             return _compared(prompts, audio_prompt(prompts, clips), clips, argument(a, b, words), clips)
+        case "line" if not listing.complete(clips[0]):
+            return _partly_rated(prompts, clips[0])
     return _rated(prompts, task, audio_prompt(prompts, clips), clips[0], words, with_audio=True, certain=certain)
 
 
@@ -197,6 +201,14 @@ def _rated(
     prose = (None,) * (len(answer) - len(listed))
     named = _named(prompts, answer, f"{text}{IM_END}", captions.stock().read(text).causes)
     return Example(prompt, answer, ratings, named=named, listed=(*listed, *prose), clips=clips)
+
+
+def _partly_rated(prompts: PromptBuilder, clip: Annotation) -> Example:
+    """A line in which only the ratings that the panel gave are scored. What follows it is not known."""
+    ratings = tuple(float(clip.get(name, math.nan)) for name in RATINGS)
+    line = prompts.line({**clip, **clip["plausible"]})
+    scored = tuple(not math.isnan(rating) for rating in ratings)
+    return Example(audio_prompt(prompts, (clip,)), line, ratings, scored, clips=(clip,))
 
 
 def _distributions(prompts: PromptBuilder, clip: Annotation, names: Sequence[str]) -> Iterator[Mapping[int, float]]:
@@ -347,7 +359,6 @@ def collate(examples: Sequence[Example]) -> Batch:
                 listed[i, answer.start + at] = len(distributions)
                 distributions.append(distribution)
         if example.ratings:
-            first = answer.start + int(scored.nonzero()[0])
-            ratings[i, first : first + len(example.ratings)] = torch.tensor(example.ratings)
+            ratings[i, answer.start : answer.start + len(example.ratings)] = torch.tensor(example.ratings)
     clips = tuple(clip for example in examples for clip in example.clips)
     return Batch(tokens, targets, ratings, named, listed, tuple(distributions), clips)

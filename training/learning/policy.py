@@ -15,7 +15,7 @@ from sqe_fast.model.encoder import PackedClip
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 from sqe_fast.results import RATINGS
 from training.corpora.annotation import Annotation
-from training.corpora.corpus import Clips
+from training.corpora.corpus import Both, Clips
 from training.learning.answer_loss import AnswerLoss, Losses, total
 from training.learning.examples import Batch, audio_prompt
 from training.learning.pooled_head import PooledHead, true_ratings
@@ -30,7 +30,9 @@ class Policy(nn.Module):
     With a frozen `head` the audio embeddings must go on showing it ratings and causes.
     """
 
-    def __init__(self, model: Qwen2Audio, clips: Clips, prompts: PromptBuilder, head: PooledHead | None = None) -> None:
+    def __init__(
+        self, model: Qwen2Audio, clips: Clips | Both, prompts: PromptBuilder, head: PooledHead | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.clips = clips
@@ -82,14 +84,14 @@ class Policy(nn.Module):
         return rating_report(torch.cat(read).cpu(), true_ratings(clips))
 
 
-def log_mels(corpus: Clips, clips: Sequence[Annotation], n_mels: int, device: torch.device) -> list[PackedClip]:
+def log_mels(corpus: Clips | Both, clips: Sequence[Annotation], n_mels: int, device: torch.device) -> list[PackedClip]:
     """The log-mels of `clips`, as an encoder takes them: of those that say how often they were `heard`, after changes
     that nobody hears."""
     mels = (log_mel(_heard(corpus, clip), n_mels) for clip in clips)
     return [(torch.from_numpy(mel.data).to(device), mel.frames) for mel in mels]
 
 
-def _heard(corpus: Clips, clip: Annotation) -> Signal:
+def _heard(corpus: Clips | Both, clip: Annotation) -> Signal:
     samples = corpus.audio(clip)
     return unheard(samples, stream(Stream.UNHEARD, clip["seed"], clip["heard"])) if "heard" in clip else samples
 

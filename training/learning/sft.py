@@ -1,8 +1,8 @@
 """Warm-up of the audio model (the paper's SFT): encoder, projector and decoder together, on ratings, prose and A/B.
 
-Tasks are those of `examples.py`. It starts from an encoder that hears already (`encoder.py`) and from the text expert,
-whose task goes on between the others, so that learning to listen does not cost the prose: how words follow from the
-line is the same in both, and a text step is cheap.
+Tasks are those of `examples.py`; of clips that people rated, ratings alone are learnt. It starts from an encoder that
+hears already (`encoder.py`) and from the text expert, whose task goes on between the others, so that learning to listen
+does not cost the prose: how words follow from the line is the same in both, and a text step is cheap.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import torch
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 from training import configs
-from training.corpora.corpus import Clips
+from training.corpora.corpus import Both, Clips
 from training.learning import encoder, expert
+from training.learning.batches import HUMAN_SHARE
 from training.learning.examples import Batch, Sampler, Task, audio_example, text_example
 from training.learning.loop import join, train
 from training.learning.policy import Policy
@@ -27,6 +28,8 @@ from training.streams import Stream, seed_of, stream
 
 TASKS: dict[Task, float] = {"line": 0.1, "describe": 0.45, "compare": 0.2, "aspect": 0.15, "which": 0.1}
 TEXT_TASKS: dict[Task, float] = {"describe": 0.4, "compare": 0.6}
+HUMAN_TASKS: dict[Task, float] = {"line": 1.0}
+"""Of clips that people rated on some scales; what they suffer from was not recorded."""
 TEXT_SHARE = 0.25
 """Share of the batches that go on with the expert's text task."""
 TEXT_BATCH = 2.5
@@ -35,21 +38,28 @@ TEXT_BATCH = 2.5
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Audio batches, and between them text batches."""
+    """Audio batches, and between them text batches, and batches of clips that people rated."""
 
     audio: Sampler
     text: Sampler
+    human: Sampler | None
     seed: int
 
     @classmethod
-    def of(cls, clips: Clips, prompts: PromptBuilder, batch_size: int, seed: int, *, diverse: bool) -> Mixture:
+    def of(
+        cls, clips: Clips, human: Clips | None, prompts: PromptBuilder, batch_size: int, seed: int, *, diverse: bool
+    ) -> Mixture:
         audio, text = (partial(make, diverse=diverse) for make in (audio_example, text_example))
         audio_streams = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
         text_streams = Stream.SFT_TEXT_ORDER, Stream.SFT_TEXT_BATCH
+        human_streams = Stream.SFT_HUMAN_ORDER, Stream.SFT_HUMAN_BATCH
         text_batch = round(TEXT_BATCH * batch_size)
         return cls(
             Sampler(clips.annotations, prompts, audio, TASKS, batch_size, seed, *audio_streams),
             Sampler(clips.annotations, prompts, text, TEXT_TASKS, text_batch, seed, *text_streams),
+            Sampler(human.annotations, prompts, audio, HUMAN_TASKS, batch_size, seed, *human_streams)
+            if human
+            else None,
             seed,
         )
 
@@ -58,7 +68,10 @@ class Mixture:
 
     def sampler(self, index: int) -> Sampler:
         """The one that makes batch `index`."""
-        return self.text if stream(Stream.SFT_MODALITY, self.seed, index).random() < TEXT_SHARE else self.audio
+        lot = stream(Stream.SFT_MODALITY, self.seed, index).random()
+        if lot < TEXT_SHARE:
+            return self.text
+        return self.human if self.human and lot < TEXT_SHARE + (1 - TEXT_SHARE) * HUMAN_SHARE else self.audio
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,14 @@ class Parts:
         return f"{self.encoder.name if self.encoder else 'whisper'} and {self.expert.name}"
 
 
-def run(config: configs.Sft, start: Path | Parts, clips: Clips, held_out: Clips, prompts: PromptBuilder) -> str:
+def run(
+    config: configs.Sft,
+    start: Path | Parts,
+    clips: Clips,
+    held_out: Clips,
+    prompts: PromptBuilder,
+    human: Clips | None = None,
+) -> str:
     """Train into RUN/NAME/state.pt, and write the finished checkpoint (weights and tokenizer) to RUN/NAME/checkpoint.
 
     Starts from warmed-up parts, or from the checkpoint of another run's folder or of a Hugging Face folder.
@@ -87,12 +107,13 @@ def run(config: configs.Sft, start: Path | Parts, clips: Clips, held_out: Clips,
     torch.manual_seed(seed_of(Stream.SFT_WEIGHTS, schedule.seed))
     model, head = start.assemble(prompts) if isinstance(start, Parts) else (start_model(start), None)
     groups = parameter_groups(model, config.tuning)
-    policy = Policy(model, clips, prompts, head)
-    batches = Mixture.of(clips, prompts, schedule.batch_size, schedule.seed, diverse=diverse)
+    policy = Policy(model, Both(clips, human) if human else clips, prompts, head)
+    batches = Mixture.of(clips, human, prompts, schedule.batch_size, schedule.seed, diverse=diverse)
     train(policy, groups, batches, folder, schedule, Policy(model, held_out, prompts).validate)
     if join(schedule).leads:
         facts = {
             "clips": len(clips),
+            "human_clips": len(human) if human else 0,
             "start": str(start),
             "one_caption": config.one_caption,
             "schedule": asdict(schedule),

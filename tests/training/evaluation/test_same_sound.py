@@ -33,7 +33,7 @@ def rated() -> RatedSet:
 
 def test_a_deaf_model_never_moves_and_fails_every_twin() -> None:
     """The first half of the table alone would call it perfect."""
-    found = same_sound(Rater(lambda samples: 4.0), rated(), clips=3)
+    found = same_sound(Rater(lambda samples: 4.0), rated(), range(3))
     assert set(found) == set(PAIRS)
     for row in found.values():
         assert row["mean_move"] == row["worst_move"] == row["bias"] == 0
@@ -43,12 +43,12 @@ def test_a_deaf_model_never_moves_and_fails_every_twin() -> None:
 
 def test_a_model_that_hears_the_offset_is_found_out() -> None:
     """Its sign is told, and the other changes stay clean."""
-    found = same_sound(Rater(lambda samples: 4.0 - 20 * abs(float(np.mean(samples)))), rated(), clips=3)
+    found = same_sound(Rater(lambda samples: 4.0 - 20 * abs(float(np.mean(samples)))), rated(), range(3))
     assert found["a constant offset, against hum"]["bias"] < -0.01
     assert found["polarity, against rectified"]["worst_move"] < 0.01
 
 
 def test_a_twin_is_asked_only_where_there_is_something_to_lose() -> None:
     """A clip that is bad already cannot show that a model hears one fault more."""
-    found = same_sound(Rater(lambda samples: 2.0), rated(), clips=3)
+    found = same_sound(Rater(lambda samples: 2.0), rated(), range(3))
     assert all(row["twins_fall"]["of"] == 0 for row in found.values())

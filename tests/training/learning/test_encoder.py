@@ -1,5 +1,7 @@
 """The warm-up of encoder and projector: what it learns, and how SFT goes on with what a run left."""
 
+import json
+import math
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,11 @@ import torch
 from sqe_fast.answer.template import PromptBuilder
 from tests.support.speech import listening_model
 from tests.support.training_prompts import training_prompts
-from tests.support.training_rows import FakeClips
+from tests.support.training_rows import FakeClips, partly_rated
 from training.configs import Encoder, Schedule
+from training.corpora.corpus import HUMAN
 from training.learning import encoder
-from training.learning.encoder import EncoderObjective, PooledEncoder
+from training.learning.encoder import Batches, EncoderObjective, PooledEncoder
 from training.learning.sft import Parts
 from training.streams import Stream
 
@@ -54,3 +57,20 @@ def test_sft_begins_where_a_run_ended(prompts: PromptBuilder, tmp_path: Path) ->
     last = (folder / "log.jsonl").read_text().splitlines()[-1]
     assert "cause_recall" in last
     assert str(Parts(None, tmp_path)) == f"whisper and {tmp_path.name}"
+
+
+def test_people_are_heard_beside_simulated_clips(
+    prompts: PromptBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two known ratings of five, and no cause: a loss that is not a number; a share that nobody hears."""
+    clips, held_out, people = FakeClips(8), FakeClips(4, seed=2), partly_rated(4)
+    batches = Batches.of(clips, people, Schedule(steps=1, batch_size=4))  # type: ignore[arg-type]
+    human = [index for index in range(3000) if batches(index)[0].get("split") == HUMAN]
+    assert len(human) / 3000 == pytest.approx(encoder.HUMAN_SHARE, abs=0.01)
+    monkeypatch.setattr(encoder, "HUMAN_SHARE", 0.5)
+    schedule = Schedule(steps=6, batch_size=4, log_every=1)
+    encoder.run(Encoder(run=tmp_path, encoder_layers=1, schedule=schedule), clips, held_out, prompts, people)  # type: ignore[arg-type]
+    assert people.heard > 0
+    assert clips.heard > 0
+    losses = [json.loads(line).get("loss", 0.0) for line in (tmp_path / "encoder" / "log.jsonl").open()]
+    assert all(map(math.isfinite, losses))

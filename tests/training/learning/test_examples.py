@@ -12,7 +12,7 @@ from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import RATINGS
 from tests.support.training_prompts import training_prompts
-from tests.support.training_rows import cause, rows
+from tests.support.training_rows import cause, partly_rated, rows
 from training.language import captions
 from training.learning import listing
 from training.learning.examples import (
@@ -64,6 +64,18 @@ def test_the_line_carries_the_exact_ratings_in_order(prompts: PromptBuilder, mak
     assert batch.ratings[rated].tolist() == pytest.approx([row[name] for name in RATINGS])
     values = [NUMBER_VALUES[prompts.number_ids.index(int(token))] for token in batch.targets[rated]]
     assert values == pytest.approx([round(row[name], 1) for name in RATINGS], abs=0.051)
+
+
+def test_of_a_partly_rated_clip_what_is_known_is_scored(prompts: PromptBuilder) -> None:
+    """A stand-in that is learnt; an MOS at the place of another rating; a list of which nothing is known."""
+    [clip] = partly_rated(1).annotations
+    example, batch = one(prompts, "line", [clip])
+    assert example.answer == prompts.line({**clip, "coloration": 3.3, "discontinuity": 3.3, "loudness": 3.3})
+    assert scored(batch) == [prompts.number_id(clip["noisiness"]), prompts.number_id(clip["mos"])]
+    rated = ~batch.ratings.isnan()
+    assert batch.ratings[rated].tolist() == pytest.approx([clip["noisiness"], clip["mos"]])
+    assert torch.equal(rated, batch.targets != IGNORED)
+    assert not batch.prose.any()
 
 
 def test_what_inference_forces_is_not_trained(prompts: PromptBuilder) -> None:
