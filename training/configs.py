@@ -316,12 +316,14 @@ class Sets:
 
     corpus: bool = True
     """RUN/corpus/test is among them, unless this is given."""
+    holub: Path | None = None
+    """Folder of holub's P.835 panel."""
     p835: Path | None = None
     """Folder of the P.835 reference conditions (16 kHz)."""
     nisqa: Path | None = None
     """Folder of the NISQA corpus: its three test sets."""
     final: bool = False
-    """Also P.835's untouched talkers. Once, at the very end."""
+    """Also the panels' untouched talkers. Once, at the very end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,6 +336,10 @@ class Plan:
     """Comparisons for each range of |ΔMOS|."""
     same_sound: int = 100
     """Clips of a simulated set that are changed inaudibly, and audibly, and rated again."""
+    singles: int = 20
+    """Clips of each family of degradation, with nothing but that."""
+    followed: int = 200
+    """Clips of a simulated set that are heard under the ratings of others."""
     seed: int = 0
     """Of the pairs."""
 
@@ -344,8 +350,8 @@ class Evaluate(Stage):
 
     model: str = "tiny"
     """Bundled name or checkpoint folder."""
-    ladders: Path | None = None
-    """The folder that `corpus --simulate` reads: rate the ladders of its held-out speakers as well."""
+    data: Path | None = None
+    """The folder that `corpus --simulate` reads: of its held-out speakers rate ladders and single degradations, too."""
     output: Path | None = None
     """Folder for results.json, results.md and a plot a set."""
     sets: Sets = Sets()

@@ -99,6 +99,9 @@ class Stream(IntEnum):
     SAME_SOUND = 43
     """How a clip is changed: which change, which clip."""
 
+    SINGLE = 44
+    """A clip with one degradation: the family's name (its CRC-32), number among its clips."""
+
     UNHEARD = 53
     """Inaudible changes of a clip each time that it is heard in training: clip's seed, how often it was heard."""
 

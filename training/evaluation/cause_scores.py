@@ -19,8 +19,8 @@ from training.language.causes import KINDS, audible
 
 TO_BE_NAMED = 3.5
 """A recorded cause ought to be named where it alone would leave its dimension at most here."""
-ENOUGH = 20
-"""Clips that a kind needs for its own recall to say something."""
+ENOUGH, HALF = 20, 0.5
+"""Clips that a kind needs for its own recall to say something, and what that should be at least."""
 NOTHING = "nothing"
 
 
@@ -46,10 +46,16 @@ class CauseScores:
         enough = {name: share for name, share in self.recall.items() if share.of >= ENOUGH}
         return dict(sorted(enough.items(), key=lambda item: item[1].right / item[1].of))
 
+    @property
+    def missed(self) -> list[str]:
+        """Kinds with enough clips of which fewer than half are named, the worst first."""
+        return [name for name, share in self.worst.items() if share.right < HALF * share.of]
+
     def to_row(self) -> dict[str, Any]:
         return {
             "precision": self.precision.to_row(),
-            "macro_recall": round(self.macro_recall, 4),
+            "macro_recall": round(self.macro_recall, 4) if self.recall else None,
+            "missed": self.missed,
             "recall": {name: share.to_row() for name, share in self.recall.items()},
             "confusion": self.confusion,
         }

@@ -9,22 +9,31 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sqe_fast.answer.argument import conclusion
+from sqe_fast.answer.program import Program
 from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.template import IM_END, PromptBuilder
+from sqe_fast.checkpoint.folder import open_checkpoint
+from sqe_fast.engine.engine import Engine
 from sqe_fast.evaluator import Evaluator
+from sqe_fast.options import Serving
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
+from sqe_fast.runners import open_runner
 from training.configs import Evaluate, Plan
 from training.corpora.annotation import Annotation
 from training.evaluation import ladder, plots, prose_scores, scores
+from training.evaluation.cause_scores import cause_scores
+from training.evaluation.followed import followed
 from training.evaluation.rated_sets import RatedSet, accuracy, gather
 from training.evaluation.report import markdown
 from training.evaluation.same_sound import same_sound
+from training.evaluation.singles import singles
 from training.language import captions, causes, problems
 from training.language.captions import stock
 from training.language.scale import shown
@@ -38,8 +47,7 @@ NO_FAMILY = "nothing"
 def run(config: Evaluate) -> str:
     """Evaluate a checkpoint on every set that was asked for; the report, as Markdown."""
     sets = gather(config.split("test"), config.sets)
-    evaluator = Evaluator.from_pretrained(config.model)
-    found = report(evaluator, sets, config.plan, ladder_data=config.ladders, plot_folder=config.output)
+    found = report(Subject.open(config.model), sets, config.plan, data=config.data, plot_folder=config.output)
     text = markdown(found)
     if config.output:
         save(found, config.output / "results.json")
@@ -47,38 +55,62 @@ def run(config: Evaluate) -> str:
     return text
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated: as its users have it, and its parts, of which more can be asked."""
+
+    evaluator: Evaluator
+    prompts: PromptBuilder
+    engine: Engine
+
+    @classmethod
+    def open(cls, model: str) -> Subject:
+        """A bundled name or a checkpoint folder."""
+        checkpoint = open_checkpoint(model)
+        engine = Engine(open_runner(checkpoint.folder, Serving()))
+        return cls(Evaluator.from_pretrained(model), checkpoint.prompts(), engine)
+
+
 def report(
-    evaluator: Evaluator,
+    subject: Subject,
     sets: Sequence[RatedSet],
     plan: Plan,
     *,
     writer: Writer = captions,
-    ladder_data: Path | None = None,
+    data: Path | None = None,
     plot_folder: Path | None = None,
 ) -> dict[str, Any]:
     """Everything a model card states, as JSON holds it.
 
-    `ladder_data` is the folder with the held-out speakers, for the ladders; `plot_folder` takes one PNG a set.
+    `data` is the folder with the held-out speakers, for ladders and single degradations; `plot_folder` takes one PNG a
+    set.
     """
+    evaluator = subject.evaluator
     found: dict[str, Any] = {"model": evaluator.model, "plan": asdict(plan), "sets": {}}
     for rated in sets:
         evaluations = evaluate_set(evaluator, rated, plan.described if rated.complete else 0)
         entry = {"domain": rated.domain, "rated_by": rated.rated_by, **rating_scores(rated, evaluations)}
         if rated.complete and plan.described:
-            entry["descriptions"] = description_scores(rated, evaluations, writer)
+            entry["descriptions"] = description_scores(subject.prompts, rated, evaluations, writer)
         if rated.complete and plan.pairs:
             entry["comparisons"] = {
                 "all_clear_pairs": clear_pairs(rated, evaluations).to_row(),
-                **comparison_scores(evaluator, rated, writer, plan),
+                **comparison_scores(subject, rated, writer, plan),
             }
+        if rated.rated_by == "simulated":
+            entry["causes"] = named_scores(rated, evaluations)
+        if rated.rated_by == "simulated" and plan.followed and subject.prompts.stock is not None:
+            entry["followed"] = followed(subject.engine, subject.prompts, rated, plan.followed)
         if rated.rated_by == "simulated" and plan.same_sound:
             answered = [index for index, evaluation in enumerate(evaluations) if evaluation.ratings]
             entry["same_sound"] = same_sound(evaluator, rated, answered[: plan.same_sound])
         if plot_folder:
             entry["plot"] = plot(rated, evaluations, entry["files"], plot_folder).name
         found["sets"][rated.name] = entry
-    if ladder_data:
-        found["ladders"] = [step.to_row() for step in ladder.climb(evaluator, ladder_data)]
+    if data:
+        found["ladders"] = [step.to_row() for step in ladder.climb(evaluator, data)]
+    if data and plan.singles:
+        found["singles"] = singles(evaluator, data, plan.singles)
     return found
 
 
@@ -117,6 +149,13 @@ def family_scores(rows: Sequence[Annotation], read: scores.Values, true: scores.
     return {"families": found} if found else {}
 
 
+def named_scores(rated: RatedSet, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+    """Causes named against causes recorded, of every recording that was rated."""
+    answered = [(row, e) for row, e in zip(rated.rows, evaluations, strict=True) if e.ratings]
+    named = [[cause.name for cause in evaluation.causes] for _, evaluation in answered]
+    return cause_scores([row for row, _ in answered], named).to_row()
+
+
 def _read(evaluations: Sequence[Evaluation], name: str) -> scores.Values:
     return np.array([getattr(e.ratings, name) if e.ratings else np.nan for e in evaluations])
 
@@ -141,12 +180,17 @@ def plot(rated: RatedSet, evaluations: Sequence[Evaluation], files: dict[str, An
 # --- descriptions -------------------------------------------------------------------------------------
 
 
-def description_scores(rated: RatedSet, evaluations: Sequence[Evaluation], writer: Writer) -> dict[str, Any]:
-    """BLEU beside its ceiling; whether words follow the model's own numbers and causes; whether those named were
-    there."""
+def description_scores(
+    prompts: PromptBuilder, rated: RatedSet, evaluations: Sequence[Evaluation], writer: Writer
+) -> dict[str, Any]:
+    """BLEU beside its ceiling; whether words follow the model's own numbers and causes, and how much of them was
+    forced."""
     pairs = zip(rated.rows, evaluations, strict=True)
     written = [(row, e.ratings, e.causes, e.description) for row, e in pairs if e.ratings and e.description]
     rows, texts = [row for row, *_ in written], [text for *_, text in written]
+    failed = sum(e.ratings is not None and e.error is not None for e in evaluations)
+    if not texts:
+        return {"texts": 0, "failed": failed}
     likeness = prose_scores.likeness(
         texts, lambda index, rng: writer.describe(rows[index], causes.listed(rows[index]), rng)
     )
@@ -155,17 +199,15 @@ def description_scores(rated: RatedSet, evaluations: Sequence[Evaluation], write
         for row, ratings, listed, text in written
     ]
     readings = [stock().read(text) for text in texts]
-    found: dict[str, Any] = {
+    answers = ((prompts.describe(0, ratings), prompts.encode(f"{text}{IM_END}")) for _, ratings, _, text in written)
+    return {
         "texts": len(texts),
-        "failed": sum(e.ratings is not None and e.error is not None for e in evaluations),
+        "failed": failed,
         "distinct": len(set(texts)),
         "bleu": likeness.to_row(),
         "agreement": prose_scores.agreement(texts, wrong, readings).to_row(),
+        "forced": prose_scores.forced(answers).to_row(),
     }
-    if any(row["causes"] for row in rows):
-        scored = prose_scores.cause_scores(rows, [{each.name for each in read.causes} for read in readings])
-        found["causes"] = scored.to_row()
-    return found
 
 
 def as_rated(row: Annotation, ratings: Ratings) -> Annotation:
@@ -176,15 +218,15 @@ def as_rated(row: Annotation, ratings: Ratings) -> Annotation:
 # --- comparisons --------------------------------------------------------------------------------------
 
 
-def comparison_scores(evaluator: Evaluator, rated: RatedSet, writer: Writer, plan: Plan) -> dict[str, Any]:
+def comparison_scores(subject: Subject, rated: RatedSet, writer: Writer, plan: Plan) -> dict[str, Any]:
     """A/B accuracy by |ΔMOS|; the mirrored answer to the swapped question; arguments, judged as descriptions are."""
     true = [shown(row) for row in rated.rows]
     rng = stream(Stream.EVALUATED_PAIRS, plan.seed)
     pairs = scores.draw_pairs(np.array([row["mos"] for row in true]), plan.pairs, rng)
     asked, outcomes, refused = [], [], 0
     for a, b in pairs:
-        comparison = evaluator.compare(rated.sources[a], rated.sources[b])
-        swapped = evaluator.compare(rated.sources[b], rated.sources[a], describe=False)
+        comparison = subject.evaluator.compare(rated.sources[a], rated.sources[b])
+        swapped = subject.evaluator.compare(rated.sources[b], rated.sources[a], describe=False)
         if comparison.winner is None or comparison.probability is None:
             refused += 1
             continue
@@ -200,7 +242,7 @@ def comparison_scores(evaluator: Evaluator, rated: RatedSet, writer: Writer, pla
         "refused": refused,
         "accuracy": scores.rows(scores.ab_shares(outcomes)),
         "mirrored": scores.mirrored(outcomes).to_row(),
-        **argument_scores(rated, asked, writer),
+        **argument_scores(subject.prompts, rated, asked, writer),
     }
 
 
@@ -211,8 +253,11 @@ def clear_pairs(rated: RatedSet, evaluations: Sequence[Evaluation]) -> scores.Fi
     return scores.ab_accuracy(true, read)
 
 
-def argument_scores(rated: RatedSet, asked: Sequence[tuple[int, int, Comparison]], writer: Writer) -> dict[str, Any]:
-    """BLEU of the arguments against the writer's for the rows as they were rated, and whether words follow numbers."""
+def argument_scores(
+    prompts: PromptBuilder, rated: RatedSet, asked: Sequence[tuple[int, int, Comparison]], writer: Writer
+) -> dict[str, Any]:
+    """BLEU of the arguments against the writer's for the rows as they were rated, whether words follow numbers, and how
+    much of them was forced, the conclusion not counted."""
     argued = [(a, b, c.a.ratings, c.b.ratings, c.description) for a, b, c in asked]
     kept = [
         (rated.rows[a], rated.rows[b], ra, rb, text) for a, b, ra, rb, text in argued if ra and rb and text is not None
@@ -222,6 +267,9 @@ def argument_scores(rated: RatedSet, asked: Sequence[tuple[int, int, Comparison]
         return argument(kept[index][0], kept[index][1], writer, rng)
 
     texts = [text for *_, text in kept]
+    if not texts:
+        return {}
+    answers = (_argued(prompts, ra, rb, text) for _, _, ra, rb, text in kept)
     wrong = [
         problems.of_argument(text, as_rated(a, ra), as_rated(b, rb), (causes.listed(a), causes.listed(b)))
         for a, b, ra, rb, text in kept
@@ -230,7 +278,15 @@ def argument_scores(rated: RatedSet, asked: Sequence[tuple[int, int, Comparison]
     return {
         "bleu": prose_scores.likeness(texts, write).to_row(),
         "agreement": prose_scores.agreement(texts, wrong, readings).to_row(),
+        "forced": prose_scores.forced(answers).to_row(),
     }
+
+
+def _argued(prompts: PromptBuilder, a: Ratings, b: Ratings, text: str) -> tuple[Program, tuple[int, ...]]:
+    """What the engine ran for an argument, and its reasons as tokens."""
+    winner = verdict(a.mos, b.mos)
+    reasons = text.removeprefix(conclusion(winner, a.mos, b.mos))
+    return prompts.argue(0, 0, a, b, winner), prompts.encode(f"{reasons}{IM_END}")
 
 
 def argument(a: Annotation, b: Annotation, writer: Writer, rng: np.random.Generator) -> str:

@@ -1,4 +1,4 @@
-"""Judging descriptions: BLEU beside what a second draw of the writer scores, words against numbers, causes named.
+"""Judging prose: BLEU beside what a second draw of the writer scores, words against numbers, what was forced.
 
 BLEU alone does not show that a description is right, so whether words, numbers and causes agree is counted apart.
 """
@@ -15,9 +15,8 @@ import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU
 
 from sqe_fast.answer.phrases import ArgumentReading, Reading
-from training.corpora.annotation import Annotation
+from sqe_fast.answer.program import Program, chosen
 from training.evaluation.scores import Figure, Share, bootstrap
-from training.language import causes
 from training.language.problems import Problem
 from training.streams import Stream, stream
 
@@ -145,46 +144,17 @@ def agreement(
     return Agreement(*shares, outside, dict(kinds.most_common()), tuple(examples.values()))
 
 
-# --- causes -----------------------------------------------------------------------------------------
-
-TO_BE_NAMED = 3.5
-"""The worst audible cause of a dimension ought to be named where it alone would leave the dimension at most here."""
-NOTHING = "nothing"
+# --- what the model had no say in -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class CauseScores:
-    """How far the causes that descriptions name are those that were recorded."""
-
-    precision: Share
-    """Of the causes named, those recorded."""
-    recall: Share
-    """Of the causes that ought to be named, those that are."""
-    confusion: dict[str, dict[str, int]]
-    """For each cause that ought to be named: what was named in its dimension, or `nothing`. A description that names
-    it and more counts as right."""
-
-    def to_row(self) -> dict[str, Any]:
-        shares = {"precision": self.precision.to_row(), "recall": self.recall.to_row()}
-        return {**shares, "confusion": self.confusion}
-
-
-def cause_scores(rows: Sequence[Annotation], named: Sequence[Iterable[str]]) -> CauseScores:
-    """`named` [n] holds the names (keys of causes.KINDS) that each description claims of its row."""
-    claimed = recorded = expected = hit = 0
-    confusion: dict[str, Counter[str]] = {}
-    for row, names in zip(rows, map(set, named), strict=True):
-        claimed += len(names)
-        recorded += len(names & {cause["name"] for cause in row["causes"]})
-        for name in expected_names(row):
-            expected, hit = expected + 1, hit + (name in names)
-            rivals = sorted(other for other in names if causes.KINDS[other].dimension == causes.KINDS[name].dimension)
-            confusion.setdefault(name, Counter()).update([name] if name in names else rivals or [NOTHING])
-    ordered = {name: dict(confusion[name].most_common()) for name in sorted(confusion)}
-    return CauseScores(Share(recorded, claimed), Share(hit, expected), ordered)
-
-
-def expected_names(row: Annotation) -> list[str]:
-    """The worst audible cause of each dimension, where it is bad enough that silence about it would be an omission."""
-    worst = (causes.audible(row, dimension)[:1] for dimension in sorted({k.dimension for k in causes.KINDS.values()}))
-    return [cause["name"] for found in worst for cause in found if cause["rating"] <= TO_BE_NAMED]
+def forced(answers: Iterable[tuple[Program, Sequence[int]]]) -> Share:
+    """Of the tokens of all answers to their programs, those that the template forced: numbers, and how an argument's
+    sentences begin. Answers that don't follow their template have no such tokens, and don't count."""
+    fixed = total = 0
+    for program, answer in answers:
+        try:
+            free = sum(chosen(program, answer))
+        except ValueError:
+            continue
+        fixed, total = fixed + len(answer) - free, total + len(answer)
+    return Share(fixed, total)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,17 @@ from sqe_fast import audio
 from sqe_fast.audio import Source
 from sqe_fast.results import RATINGS
 from training.configs import Sets
-from training.corpora import nisqa, p835
+from training.corpora import holub, nisqa, p835
 from training.corpora.annotation import Annotation
 from training.corpora.corpus import Clips
 from training.evaluation import scores
+from training.rating import panels
 from training.simulation.measures import SAMPLE_RATE, Signal
 
-Domain = Literal["in-domain", "out-of-domain"]
+Domain = Literal["in-domain", "out-of-domain", "trained on"]
+DOMAINS: tuple[Domain, ...] = get_args(Domain)
+GROUPS = {"conditions": "condition", "points": "point"}
+"""By what a row names files are put together: by condition, and by what has one score (a condition and talker)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,20 +90,19 @@ class ClipSources(Sequence[Source]):
 
 
 def accuracy(rated: RatedSet, read: Mapping[str, scores.Values], answered: Sequence[int]) -> dict[str, Any]:
-    """Per rating: figures over files and, where the rows name conditions that hold several, over conditions.
+    """Per rating: figures over files and, where the rows name `GROUPS` that hold several, over groups.
 
     `read[name]` [m] holds the ratings of the recordings `answered` [m], by whatever read them.
     """
     true = {name: rated.true(name)[list(answered)] for name in rated.ratings}
     files = {name: scores.rows(scores.accuracy(read[name], true[name])) for name in rated.ratings}
     found: dict[str, Any] = {"files": files}
-    conditions = [str(rated.rows[index].get("condition") or "") for index in answered]
-    if all(conditions) and scores.FEWEST <= len(set(conditions)) < len(conditions):
-        found["condition_count"] = len(set(conditions))
-        found["conditions"] = {}
-        for name in rated.ratings:
-            means = scores.condition_means(conditions, read[name], true[name])
-            found["conditions"][name] = scores.rows(scores.accuracy(means[0], means[1]))
+    for group, column in GROUPS.items():
+        names = [str(rated.rows[index].get(column) or "") for index in answered]
+        if all(names) and scores.FEWEST <= len(set(names)) < len(names):
+            means = {name: scores.condition_means(names, read[name], true[name]) for name in rated.ratings}
+            figures = {name: scores.rows(scores.accuracy(*both)) for name, both in means.items()}
+            found[group] = {"count": len(set(names)), "figures": figures}
     return found
 
 
@@ -109,12 +112,15 @@ def built(clips: Clips, name: str, domain: Domain = "in-domain", limit: int | No
     return RatedSet(name, domain, rows, ClipSources(clips, rows))
 
 
-def p835_set(folder: Path, talkers: Sequence[str]) -> RatedSet:
-    """People's ratings of talkers who were never trained on. Rows lack discontinuity and loudness."""
-    rows = p835.read(folder, talkers)
-    untouched = set(talkers).isdisjoint(p835.CALIBRATION_TALKERS)
-    name = f"P.835, {'untouched' if untouched else 'calibration'} talkers"
-    return RatedSet(name, "out-of-domain", rows, [row["file"] for row in rows])
+def panel_sets(panel: str, folder: Path, *, final: bool) -> Iterator[RatedSet]:
+    """People's ratings of talkers who are trained on (corpora/human.py) and, only if it is `final`, of the others. Rows
+    lack discontinuity and loudness."""
+    read = {panels.HOLUB: holub.read, panels.P835: p835.read}[panel]
+    trained = read(folder, panels.TALKERS[panel])
+    yield RatedSet(f"{panel}, talkers trained on", "trained on", trained, [row["file"] for row in trained])
+    if final:
+        rows = read(folder, panels.UNTOUCHED[panel])
+        yield RatedSet(f"{panel}, untouched talkers", "out-of-domain", rows, [row["file"] for row in rows])
 
 
 def nisqa_sets(folder: Path) -> list[RatedSet]:
@@ -126,20 +132,19 @@ def nisqa_sets(folder: Path) -> list[RatedSet]:
 
 
 def gather(test: Path, sets: Sets) -> list[RatedSet]:
-    """The sets that were asked for. `test` is a built split's folder. Only with `final` are P.835's untouched talkers
-    among them: a model that was changed after hearing them must not be judged by them again."""
+    """The sets that were asked for. `test` is a built split's folder. Only with `final` are the panels' untouched
+    talkers among them: a model that was changed after hearing them must not be judged by them again."""
     found = []
     if sets.corpus:
         clips = Clips.open(test)
         rated_by = clips.annotations[0]["rated_by"]
         # NISQA's own test databases share neither talkers nor conditions with what it trains on.
         found.append(built(clips, f"{rated_by} test", "in-domain" if rated_by == "simulated" else "out-of-domain"))
-    if sets.p835:
-        found.append(p835_set(sets.p835, p835.CALIBRATION_TALKERS))
-        if sets.final:
-            found.append(p835_set(sets.p835, p835.UNTOUCHED_TALKERS))
+    for panel, folder in ((panels.HOLUB, sets.holub), (panels.P835, sets.p835)):
+        if folder:
+            found += panel_sets(panel, folder, final=sets.final)
     if sets.nisqa:
         found += nisqa_sets(sets.nisqa)
     if not found:
-        raise ValueError("nothing to evaluate on: name a test split, the P.835 folder or the NISQA folder")
+        raise ValueError("nothing to evaluate on: name a test split, a panel's folder or the NISQA folder")
     return found

@@ -6,20 +6,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from training.evaluation import ladder
-from training.evaluation.scores import METRIC_NAMES, METRICS
+from training.evaluation.cause_scores import ENOUGH
+from training.evaluation.rated_sets import DOMAINS
+from training.evaluation.scores import METRIC_NAMES, METRICS, Share
 
 Found = dict[str, Any]
 
+GROUP_NAMES = {"conditions": "per condition", "points": "per condition and talker"}
+SIDES = ("right", "wrong")
+"""Of single degradations: the right cause is named, a wrong one is."""
+
 
 def markdown(found: Found) -> str:
-    """Every set's tables, in-domain and out-of-domain apart; then the ladders. Intervals are 95 %."""
+    """Every set's tables, in-domain, out-of-domain and trained on apart; then what was made for the occasion. Intervals
+    are 95 %."""
     lines = [f"Model `{found['model']}`. In brackets: 95 % intervals."]
-    for domain in ("in-domain", "out-of-domain"):
+    for domain in DOMAINS:
         for name, entry in found["sets"].items():
             if entry["domain"] == domain:
                 lines += ["", f"### {name} ({domain})", "", *_set(entry)]
     if "ladders" in found:
         lines += ["", "### Ladders", "", *_ladders(found["ladders"])]
+    if "singles" in found:
+        lines += ["", "### One degradation each", "", *_singles(found["singles"])]
     return "\n".join(lines) + "\n"
 
 
@@ -31,8 +40,9 @@ def baselines(found: Found) -> str:
         for name, entry in found.items():
             scored = entry["sets"][rated]
             lines += ["", *accuracy_table(scored["files"], f"{name}, {scored['clips']} files")]
-            if "conditions" in scored:
-                lines += ["", *accuracy_table(scored["conditions"], f"per condition ({scored['condition_count']})")]
+            for group in GROUP_NAMES:
+                if group in scored:
+                    lines += ["", *_grouped(scored, group)]
     return "\n".join(lines[1:]) + "\n"
 
 
@@ -56,14 +66,16 @@ def _set(entry: Found) -> Iterator[str]:
     yield f"{entry['clips']} clips, rated by: {entry['rated_by']}{refused}."
     yield ""
     yield from accuracy_table(entry["files"], "per file")
-    if "conditions" in entry:
-        yield ""
-        yield from accuracy_table(entry["conditions"], f"per condition ({entry['condition_count']})")
+    for group in GROUP_NAMES:
+        if group in entry:
+            yield from ("", *_grouped(entry, group))
     if "within_std" in entry:
         one, two = (_share(entry["within_std"][name]) for name in ("one", "two"))
         yield from ("", f"The given MOS lies within one `mos_std` in {one}, within two in {two}.")
     if "families" in entry:
         yield from ("", *_families(entry["families"]))
+    if "causes" in entry:
+        yield from ("", *_causes(entry))
     if "same_sound" in entry:
         yield from ("", *_same_sound(entry["same_sound"]))
     if "descriptions" in entry:
@@ -72,10 +84,12 @@ def _set(entry: Found) -> Iterator[str]:
     if "comparisons" in entry:
         yield from ("", "| comparisons | |", "| --- | --- |")
         yield from _comparisons(entry["comparisons"])
-    if "causes" in entry.get("descriptions", {}):
-        yield from ("", *_confusion(entry["descriptions"]["causes"]["confusion"]))
     if "plot" in entry:
         yield from ("", f"![predicted against rated]({entry['plot']})")
+
+
+def _grouped(entry: Found, group: str) -> list[str]:
+    return accuracy_table(entry[group]["figures"], f"{GROUP_NAMES[group]} ({entry[group]['count']})")
 
 
 def _families(families: Found) -> Iterator[str]:
@@ -93,11 +107,8 @@ def _same_sound(changes: Found) -> Iterator[str]:
 
 
 def _descriptions(found: Found) -> Iterator[str]:
-    yield f"| texts (distinct; failed) | {found['texts']} ({found['distinct']}; {found['failed']}) |"
+    yield f"| texts (distinct; failed) | {found['texts']} ({found.get('distinct', 0)}; {found['failed']}) |"
     yield from _prose(found)
-    if "causes" in found:
-        yield f"| causes named that were recorded | {_share(found['causes']['precision'])} |"
-        yield f"| worst causes (rating ≤ 3.5) that are named | {_share(found['causes']['recall'])} |"
 
 
 def _comparisons(found: Found) -> Iterator[str]:
@@ -110,6 +121,8 @@ def _comparisons(found: Found) -> Iterator[str]:
 
 
 def _prose(found: Found) -> Iterator[str]:
+    if "bleu" not in found:
+        return
     bleu = found["bleu"]
     yield f"| BLEU | {cell(bleu['model'], 1)} |"
     yield f"| BLEU of a second draw of the writer | {cell(bleu['ceiling'], 1)} |"
@@ -118,6 +131,7 @@ def _prose(found: Found) -> Iterator[str]:
     yield f"| words agree with the model's own ratings | {_share(found['agreement']['with_ratings'])} |"
     yield f"| words agree with ratings and causes | {_share(found['agreement']['share'])} |"
     yield f"| words outside the stock | {_share(found['agreement']['outside'])} |"
+    yield f"| tokens that were forced | {_share(found['forced'])} |"
     for kind, count in found["agreement"]["kinds"].items():
         yield f"| texts in which: {kind} | {count} |"
 
@@ -128,10 +142,30 @@ def _share(share: Found) -> str:
     return f"{share['right']} of {share['of']}: {share['value']:.1%} ({share['low']:.1%}–{share['high']:.1%})"
 
 
-def _confusion(confusion: dict[str, dict[str, int]]) -> Iterator[str]:
-    yield from ("| recorded, and to be named | named in its dimension |", "| --- | --- |")
-    for name, named in confusion.items():
-        yield f"| {name} | {', '.join(f'{other} {count}' for other, count in named.items())} |"
+def _causes(entry: Found) -> Iterator[str]:
+    found = entry["causes"]
+    macro = "–" if found["macro_recall"] is None else f"{found['macro_recall']:.1%}"
+    yield from ("| causes | |", "| --- | --- |")
+    yield f"| named, of which recorded | {_share(found['precision'])} |"
+    yield f"| recall, mean over kinds | {macro} |"
+    missed = ", ".join(found["missed"]) or "none"
+    yield f"| kinds with {ENOUGH} clips or more of which fewer than half are named | {missed} |"
+    if "followed" in entry:
+        heard, written = (_share(entry["followed"][side]) for side in ("heard", "written"))
+        yield f"| under another clip's ratings: named, of which recorded of the clip that is heard | {heard} |"
+        yield f"| … of which recorded of the clip whose ratings they are | {written} |"
+    yield from ("", "| recorded, and to be named | named | in its dimension |", "| --- | --- | --- |")
+    for name, named in found["confusion"].items():
+        others = ", ".join(f"{other} {count}" for other, count in named.items())
+        yield f"| {name} | {_share(found['recall'][name])} | {others} |"
+
+
+def _singles(families: Found) -> Iterator[str]:
+    yield from ("| family | one of its causes is named | one that is not there |", "| --- | --- | --- |")
+    for name, found in families.items():
+        yield f"| {name} | {_share(found['right'])} | {_share(found['wrong'])} |"
+    sums = {side: [sum(found[side][part] for found in families.values()) for part in ("right", "of")] for side in SIDES}
+    yield f"| all | {' | '.join(_share(Share(*sums[side]).to_row()) for side in SIDES)} |"
 
 
 def _ladders(rows: list[Found]) -> Iterator[str]:

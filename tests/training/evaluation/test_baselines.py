@@ -135,11 +135,11 @@ def test_a_baseline_learns_noise_and_reports_files_and_conditions(monkeypatch: p
     test = entry["sets"]["test"]
     assert test["clips"] == 25
     assert test["files"]["mos"]["lcc"]["value"] > 0.9
-    assert test["condition_count"] == 4
+    assert test["conditions"]["count"] == 4
     text = tables(found)
     assert text.startswith("### test\n")
     assert "| ridge on signal statistics, 25 files | mos |" in text
-    assert f"| LCC | {cell(test['conditions']['mos']['lcc'])} |" in text
+    assert f"| LCC | {cell(test['conditions']['figures']['mos']['lcc'])} |" in text
 
 
 def test_recordings_that_cannot_be_read_are_left_out() -> None:

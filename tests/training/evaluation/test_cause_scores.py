@@ -46,3 +46,12 @@ def test_one_degradation_alone_is_named_or_missed_or_invented() -> None:
     rows = [row(("packet loss", 2.0), family="loss"), row(("packet loss", 2.0), family="loss")]
     found = single_scores(rows, [["packet loss", "hum"], []])
     assert (found["loss"]["right"].right, found["loss"]["wrong"].right, found["loss"]["right"].of) == (1, 1, 2)
+
+
+def test_kinds_of_which_most_are_missed_are_listed() -> None:
+    """A kind that is never named hidden by a mean; one with a few clips blamed for them."""
+    rows = [row(("hum", 2.0))] * 20 + [row(("typing", 2.0))] * 20 + [row(("wind", 2.0))] * 19
+    found = cause_scores(rows, [["hum"]] * 10 + [[]] * 10 + [["typing"]] * 9 + [[]] * 30)
+    assert found.missed == ["typing"]
+    assert found.to_row()["missed"] == ["typing"]
+    assert cause_scores([row()], [[]]).to_row()["macro_recall"] is None

@@ -9,16 +9,20 @@ import pytest
 
 from sqe_fast.answer.argument import conclusion
 from sqe_fast.answer.scale import verdict
+from sqe_fast.answer.template import IM_END, PromptBuilder
+from sqe_fast.engine.engine import Engine
 from sqe_fast.jobs.lines import JsonLines
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
-from tests.support.fake_evaluator import fake_evaluator, fake_runner, prose, silence, sound
+from tests.support.fake_evaluator import LISTING, PROMPTS, fake_evaluator, fake_runner, prose, silence, sound
+from tests.training.corpora.test_human import write_panels
 from tests.training.corpora.test_p835 import folder as p835_folder
 from training.configs import Plan, Sets
 from training.corpora import p835
 from training.corpora.corpus import WITNESS, Clips, SplitWriter
-from training.evaluation.evaluate import argument, comparison_scores, report, save
+from training.evaluation.evaluate import Subject, argument, comparison_scores, report, save
 from training.evaluation.rated_sets import RatedSet, accuracy, built, gather
 from training.evaluation.report import cell, markdown
+from training.rating import panels
 
 CAUSE = {"family": "loss", "kind": "silence", "name": "packet loss", "rating": 2.5}
 SAID = "Packet loss breaks up many words, so the overall MOS is 1.0."
@@ -48,19 +52,21 @@ def complete(count: int = 12) -> RatedSet:
 
 
 def partial(count: int = 8) -> RatedSet:
-    """As P.835: three ratings, two files a condition."""
-    rows = [row(i, rated_by="human", condition=f"c{i // 2}", causes=[]) for i in range(count)]
+    """As holub's: three ratings, two files a condition, two or four that have one score."""
+    rows = [row(i, rated_by="human", condition=f"c{i // 2}", point=f"p{i // 3}", causes=[]) for i in range(count)]
     rows = [{k: v for k, v in given.items() if k not in ("discontinuity", "loudness")} for given in rows]
     return RatedSet("P.835", "out-of-domain", rows, [sound(100 + i, 0.5) for i in range(count)])
 
 
+def subject(prompts: PromptBuilder) -> Subject:
+    return Subject(fake_evaluator(fake_runner(script=prose(SAID)), prompts), prompts, Engine(fake_runner()))
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    evaluator = fake_evaluator(fake_runner(script=prose(SAID)))
     folder = tmp_path_factory.mktemp("plots")
-    result = report(
-        evaluator, [complete(), partial()], Plan(described=5, pairs=1), writer=FewWords(), plot_folder=folder
-    )
+    sets, plan = [complete(), partial()], Plan(described=5, pairs=1, same_sound=2, followed=4)
+    result = report(subject(LISTING), sets, plan, writer=FewWords(), plot_folder=folder)
     assert sorted(path.name for path in folder.iterdir()) == ["p835.png", "simulated-test.png"]
     return result
 
@@ -70,8 +76,10 @@ def test_ratings_are_scored_in_every_set_by_itself(found: dict) -> None:
     assert (simulated["domain"], simulated["rated_by"], simulated["clips"]) == ("in-domain", "simulated", 12)
     assert set(simulated["files"]) == set(RATINGS)
     assert "conditions" not in simulated
-    assert set(human["files"]) == set(human["conditions"]) == {"noisiness", "coloration", "mos"}
-    assert human["condition_count"] == 4
+    assert set(human["files"]) == {"noisiness", "coloration", "mos"}
+    for group, count in (("conditions", 4), ("points", 3)):
+        assert human[group]["count"] == count
+        assert set(human[group]["figures"]) == set(human["files"])
     assert "descriptions" not in human
 
 
@@ -81,11 +89,21 @@ def test_descriptions_and_comparisons_are_judged(found: dict) -> None:
     assert described["bleu"]["share"]["value"] == pytest.approx(
         described["bleu"]["model"]["value"] / described["bleu"]["ceiling"]["value"], rel=1e-3
     )
-    assert described["causes"]["precision"]["right"] == described["causes"]["precision"]["of"] == 5
-    assert described["causes"]["confusion"] == {"packet loss": {"packet loss": 5}}
+    words = len(LISTING.encode(f"{SAID}{IM_END}"))
+    assert described["forced"] == described["forced"] | {"right": 5, "of": 5 * words}, "the MOS, once a text"
     compared = found["sets"]["simulated test"]["comparisons"]
     assert compared["mirrored"] == compared["mirrored"] | {"right": compared["pairs"], "of": compared["pairs"]}
     assert sum(share["of"] for name, share in compared["accuracy"].items() if "all" not in name) == compared["pairs"]
+
+
+def test_causes_are_those_of_every_recording(found: dict) -> None:
+    """Those of descriptions alone, or read off the prose."""
+    named = found["sets"]["simulated test"]["causes"]
+    assert named["recall"]["packet loss"]["of"] == 12
+    assert sum(named["confusion"]["packet loss"].values()) >= 12
+    assert "causes" not in found["sets"]["P.835"]
+    followed = found["sets"]["simulated test"]["followed"]
+    assert followed["clips"] == 0, "all clips suffer from the same"
 
 
 def test_the_figures_survive_json_and_make_tables(found: dict, tmp_path: Path) -> None:
@@ -95,7 +113,11 @@ def test_the_figures_survive_json_and_make_tables(found: dict, tmp_path: Path) -
     text = markdown(again)
     assert text.index("### simulated test (in-domain)") < text.index("### P.835 (out-of-domain)")
     assert "per condition (4)" in text
-    assert "5 of 5: 100.0%" in text
+    assert "per condition and talker (3)" in text
+    assert "| named, of which recorded | " in text
+    assert "| under another clip's ratings: named, of which recorded of the clip that is heard | " in text
+    words = again["sets"]["simulated test"]["descriptions"]["forced"]["of"]
+    assert f"| tokens that were forced | 5 of {words}: " in text
     assert f"| LCC | {cell(again['sets']['P.835']['files']['noisiness']['lcc'])} |" in text
     for line in text.splitlines():
         if line.startswith("|") and "nrefs" not in line:
@@ -121,7 +143,8 @@ def test_the_verdict_is_right_where_the_clip_rated_higher_wins(sign: int) -> Non
     mos = np.linspace(1.0, 4.8, 20)
     rows = [row(index, mos=float(value)) for index, value in enumerate(mos)]
     rated = RatedSet("exact", "in-domain", rows, [(np.full(10, value), 16_000) for value in mos])
-    found = comparison_scores(Oracle(sign), rated, FewWords(), Plan(pairs=4))  # type: ignore[arg-type]
+    oracle = Subject(Oracle(sign), PROMPTS, None)  # type: ignore[arg-type]
+    found = comparison_scores(oracle, rated, FewWords(), Plan(pairs=4))
     assert found["mirrored"]["right"] == found["mirrored"]["of"] == found["pairs"] == 4 * 5
     clear = found["accuracy"]["≥ 0.5, all"]
     assert (clear["right"], clear["of"]) == ((12, 12) if sign == 1 else (0, 12))
@@ -132,9 +155,8 @@ def test_the_verdict_is_right_where_the_clip_rated_higher_wins(sign: int) -> Non
 def test_what_cannot_be_scored_is_counted_and_said() -> None:
     rated = complete(6)
     rated.sources[1], rated.sources[4] = silence(0.5), sound(1, 0.1)
-    found = report(
-        fake_evaluator(), [RatedSet("few", "in-domain", rated.rows, rated.sources)], Plan(described=0, pairs=0)
-    )
+    few = RatedSet("few", "in-domain", rated.rows, rated.sources)
+    found = report(subject(PROMPTS), [few], Plan(described=0, pairs=0, same_sound=2))
     entry = found["sets"]["few"]
     assert (entry["clips"], entry["refused"]) == (4, {"silent": 1, "too_short": 1})
     assert not {"descriptions", "comparisons"} & entry.keys()
@@ -160,15 +182,26 @@ def test_the_reference_of_an_argument_opens_with_the_conclusion_of_the_rated_row
 # --- sets ---------------------------------------------------------------------------------------------
 
 
-def test_untouched_talkers_are_heard_only_in_the_final_evaluation(tmp_path: Path) -> None:
+def test_talkers_trained_on_stand_apart_and_untouched_ones_are_heard_at_the_end(tmp_path: Path) -> None:
     lines = [["u", f"c{c}_{t}.wav", c, 7, 2.0, 3.0, 2.5] for c in (1, 2) for t in ("f1", "m1", "f2", "f3", "m2", "m3")]
     folder = p835_folder(tmp_path, lines=lines)
     [calibration] = gather(tmp_path, Sets(corpus=False, p835=folder))
     assert {row["speaker"] for row in calibration.rows} == set(p835.CALIBRATION_TALKERS)
+    assert calibration.domain == "trained on"
     _, untouched = gather(tmp_path, Sets(corpus=False, p835=folder, final=True))
-    assert untouched.name == "P.835, untouched talkers"
+    assert (untouched.name, untouched.domain) == ("P.835, untouched talkers", "out-of-domain")
     assert {row["speaker"] for row in untouched.rows} == set(p835.UNTOUCHED_TALKERS)
     assert all(Path(source).name.split("_")[1][:2] in p835.UNTOUCHED_TALKERS for source in untouched.sources)
+
+
+def test_holubs_panel_is_scored_by_what_has_one_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_panels(tmp_path, monkeypatch) / "rated" / panels.FOLDERS[panels.HOLUB]
+    [trained] = gather(tmp_path, Sets(corpus=False, holub=folder))
+    assert {(row["speaker"], trained.domain) for row in trained.rows} == {("f1", "trained on"), ("m1", "trained on")}
+    assert {row["point"] for row in trained.rows} == {"pub f1", "pub m1", "car f1", "car m1", "r05"}
+    _, untouched = gather(tmp_path, Sets(corpus=False, holub=folder, final=True))
+    assert {row["speaker"] for row in untouched.rows} == set(panels.UNTOUCHED[panels.HOLUB])
+    assert untouched.ratings == ("noisiness", "coloration", "mos")
 
 
 def test_a_built_split_is_read_clip_by_clip(tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
-"""BLEU is sacrebleu's, with a ceiling; causes named and recorded, counted by hand."""
+"""BLEU is sacrebleu's, with a ceiling; agreement and what was forced, counted by hand."""
 
 import numpy as np
 import pytest
 import sacrebleu
 
+from sqe_fast.answer.template import IM_END
+from sqe_fast.results import Ratings
+from tests.support.fake_evaluator import PROMPTS
 from training.evaluation.prose_scores import (
     agreement,
     bleu,
     bleu_counts,
     bleu_signature,
-    cause_scores,
-    expected_names,
+    forced,
     likeness,
 )
 from training.evaluation.scores import Share
@@ -72,24 +74,18 @@ def test_a_cause_that_is_not_listed_does_not_concern_the_ratings() -> None:
     assert (found.share, found.with_ratings, found.kinds) == (Share(0, 1), Share(1, 1), {"causes": 1})
 
 
-def cause(name: str, rating: float) -> dict[str, object]:
-    return {"name": name, "rating": rating}
-
-
-def test_only_the_worst_audible_cause_of_a_dimension_must_be_named() -> None:
-    row = {"causes": [cause("hum", 3.4), cause("voices", 2.0), cause("clipping", 3.6), cause("packet loss", 3.5)]}
-    assert sorted(expected_names(row)) == ["packet loss", "voices"]
-
-
-def test_causes_named_and_recorded_by_hand() -> None:
-    rows = [
-        {"causes": [cause("hum", 2.0), cause("clipping", 4.6)]},
-        {"causes": [cause("hum", 2.0)]},
-        {"causes": [cause("stutter", 1.5)]},
-        {"causes": []},
-    ]
-    named = [{"hum", "clipping"}, {"voices", "packet loss"}, [], {"voices"}]
-    found = cause_scores(rows, named)
-    assert found.precision == Share(2, 5)  # hum and clipping, of hum, clipping, voices, packet loss, voices
-    assert found.recall == Share(1, 3)
-    assert found.confusion == {"hum": {"hum": 1, "voices": 1}, "stutter": {"nothing": 1}}
+def test_numbers_and_beginnings_are_forced() -> None:
+    """Half a description that counts as the model's own; an argument's outline that does not count at all."""
+    ratings = Ratings(2.0, 4.0, 4.0, 4.0, 3.1, 0.1)
+    described = PROMPTS.encode(f"Much noise. Overall fair, MOS 3.1.{IM_END}")
+    assert forced([(PROMPTS.describe(0, ratings), described)]) == Share(1, len(described))
+    other = PROMPTS.encode(f"Much noise. Overall fair, MOS 3.2.{IM_END}")
+    assert forced([(PROMPTS.describe(0, ratings), other)]) == Share(0, 0), "not an answer to this program"
+    program = PROMPTS.argue(0, 0, ratings, Ratings(4.0, 4.0, 4.0, 4.0, 4.1, 0.1), "B")
+    [write] = program.steps
+    *reasons, weighed = write.outline
+    said = PROMPTS.encode(" with a hum.")
+    argued = [token for begun in reasons for token in (*begun, *said)]
+    told = forced([(program, (*argued, *weighed))])
+    assert told == Share(sum(map(len, write.outline)), len(argued) + len(weighed))
+    assert len(reasons) * len(said) == told.of - told.right > 0
