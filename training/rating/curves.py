@@ -15,7 +15,7 @@ import numpy.typing as npt
 from training.language.causes import KINDS
 
 BEST = 4.65
-"""What a dimension of a clip with nothing wrong is rated: the best of the 712 files have 4.6 to 4.7."""
+"""What one cause alone leaves of its dimension where it is not heard: the scale of the curves."""
 Knots = Sequence[tuple[float, float]]
 """(measure, rating of the own dimension), linear between them, constant beyond."""
 Measures = Mapping[str, float]
@@ -86,8 +86,9 @@ LOST: Knots = [
 """Share of the speech lost in gaps as bad as silence: between ITU-T G.113 (packet-loss robustness Bpl 4.3 of G.711
 without concealment, R to MOS by G.107, MOS to discontinuity as in the 712 files) and the milder witnesses."""
 SILENT_DB = 14.0
-"""Distance from the speech of 20 ms of silence in its place. A gap counts by the square of what its concealment leaves
-of that: with concealment Bpl is 25.1, six times as much."""
+"""Distance from the speech of 20 ms of silence in its place. A gap counts by the root of what its concealment leaves of
+that. Witness: over clips with losses alone the share by itself explains Distill-MOS (R² .80) and PLCMOS (.55) as well
+as with the root (.78, .52), and better than with the square (.57, .34), which Bpl with concealment (25.1) asks for."""
 CUT: Knots = [(0, BEST), (0.01, 4.5), (0.03, 4.2), (0.1, 3.4), (0.2, 2.7), (0.35, 1.9), (0.6, 1.3)]
 """Share of the speech that a voice detector cuts off altogether. Ours, harsher than the witnesses."""
 MISSING: Knots = [(0, BEST), (0.01, 4.0), (0.02, 3.6), (0.05, 2.9), (0.12, 2.2), (0.25, 1.7), (0.5, 1.2)]
@@ -146,7 +147,7 @@ def _coding(measures: Measures) -> float:
 
 
 def _lost(measures: Measures) -> float:
-    return curve(LOST, measures["lost_share"] * min(measures["concealment_db"] / SILENT_DB, 1.5) ** 2)
+    return curve(LOST, measures["lost_share"] * min(measures["concealment_db"] / SILENT_DB, 1.5) ** 0.5)
 
 
 def _skips(measures: Measures) -> float:

@@ -72,20 +72,23 @@ def test_a_cause_lowers_its_own_dimension_most(name: str) -> None:
     """A halo that is stronger than what casts it."""
     for measures in MILD_TO_SEVERE[name]:
         found = rate(row((name, measures)))
-        assert min(DIMENSIONS, key=found.__getitem__) == KINDS[name].dimension
+        lost = listener.PRISTINE - np.array([found[dimension] for dimension in DIMENSIONS])
+        assert DIMENSIONS[int(lost.argmax())] == KINDS[name].dimension
 
 
 @pytest.mark.parametrize("name", sorted(set(KINDS) - set(listener.UNSURE)))
 def test_alone_is_the_own_dimension_without_halo(name: str) -> None:
     for measures in MILD_TO_SEVERE[name]:
         [left] = alone(row((name, measures)))
-        assert left == pytest.approx(rate(row((name, measures), floor_db=75.0))[KINDS[name].dimension], abs=0.02)
+        own = DIMENSIONS.index(KINDS[name].dimension)
+        found = rate(row((name, measures), floor_db=75.0))[DIMENSIONS[own]]
+        assert found == pytest.approx(listener.rated(np.full(4, (left - 1) / (BEST - 1)))[own], abs=0.02)
 
 
 def test_a_clip_with_nothing_wrong_is_rated_as_people_rate_the_best() -> None:
-    """The best of the 712 files: 4.4 to 4.7 in each dimension, MOS 4.5 to 4.9."""
+    """The best tenth of the 712 files has 4.1 to 4.3 in each dimension and a MOS of 4.3, its clean conditions more."""
     found = rate(row(distill_mos=4.3))
-    assert all(4.5 <= rating <= 4.8 for rating in found.values()), found
+    assert all(4.25 <= rating <= 4.6 for rating in found.values()), found
 
 
 HALOS = {
@@ -103,7 +106,7 @@ def test_the_halo_is_that_of_people(dimension: str) -> None:
     own, people = HALOS[dimension]
     left = np.ones(4)
     left[DIMENSIONS.index(dimension)] = (own - 1) / (BEST - 1)
-    found = 1 + (BEST - 1) * listener.haloed(left)
+    found = listener.rated(listener.haloed(left))
     given = {**dict(zip(DIMENSIONS, found, strict=True)), "mos": listener.weighed(found)}
     for name, rating in people.items():
         assert rating - 0.15 <= given[name] <= rating + 0.4, (name, given[name])
@@ -138,7 +141,7 @@ def test_suppression_takes_noise_away_and_only_what_was_there_before_it() -> Non
 
 def test_what_the_recording_brings_along_counts() -> None:
     assert rate(row(floor_db=20.0))["noisiness"] < rate(row())["noisiness"] - 1
-    assert rate(row(high_hz=4000.0))["coloration"] < rate(row())["coloration"] - 0.8
+    assert rate(row(high_hz=4000.0))["coloration"] < rate(row())["coloration"] - 0.7
 
 
 def test_a_narrower_band_hides_a_wider_one() -> None:
