@@ -123,7 +123,7 @@ def baselines(config: configs.Baselines) -> str:
 def ablate(config: configs.Ablate) -> str:
     from training.evaluation import ablate as stage
 
-    return stage.run(config, *_clips(config, "train", "validation", "test"), _prompts(config))
+    return stage.run(config, *_clips(config, "train", "validation", "test"), _prompts(config), _human(config))
 
 
 STAGES: dict[type[configs.Stage], Callable[[Any], str]] = {

@@ -264,6 +264,8 @@ class Alld(Stage):
     """Folder, inside --run, of the model to align."""
     expert_folder: Path | None = None
     """Any causal LM with our tokenizer; by default RUN/expert."""
+    answers: Path | None = None
+    """Folder for the answers that the model to align gives; by default its own."""
     limit: int = 2_000
     """Clips to align on, the first of the corpus."""
     schedule: Schedule = Schedule(steps=1_000, batch_size=6)
@@ -379,13 +381,16 @@ class Budget:
     """Clips in a batch."""
     precision: Precision = "fp32"
     """bf16 pays only where the processor multiplies it natively."""
-    plan: Plan = Plan(described=200, pairs=20)
+    plan: Plan = Plan(described=200, pairs=20, same_sound=0, followed=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ablate(Stage):
     """Train and evaluate arms that differ in one thing each, on the same clips with the same budget."""
 
+    start: str | None = None
+    """Folder, inside --run, of a finished warm-up that every arm goes on from; by default each seed warms up a small
+    one."""
     seeds: tuple[int, ...] = (1, 2)
     """Each arm is trained once with each."""
     arms: tuple[str, ...] = ()

@@ -31,6 +31,7 @@ from tests.training.corpora.test_human import write_panels
 from tests.training.corpora.test_nisqa import PUBLISHED, cells, write_table
 from training.__main__ import main
 from training.corpora.nisqa import CORPUS_TABLE
+from training.evaluation.ablate import ARMS
 from training.language import captions
 from training.language.causes import uncalibrated
 from training.language.paper_prompts import PREFERENCES
@@ -40,7 +41,7 @@ from training.rating import judges
 
 CLIPS = {"NISQA_TRAIN_SIM": 6, "NISQA_VAL_SIM": 3, "NISQA_TEST_FOR": 3}
 STEPS = ["--steps", "2", "--batch-size", "2"]
-EVALUATED = ["--described", "0", "--pairs", "0", "--same-sound", "1"]
+EVALUATED = ["--described", "2", "--pairs", "0", "--same-sound", "1"]
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec(whisper.PACKAGE) is None, reason="Whisper's weights are not installed"
@@ -163,6 +164,15 @@ def test_the_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypa
 
     found = stage("evaluate", "--model", str(tmp_path / "whole"), *EVALUATED)
     assert "rated by: simulated" in found
+    assert "| named, of which recorded | " in found
+    assert "| under another clip's ratings: named" in found
+
+    arms = ("sft", "both")
+    few = ("--seeds", "1", "--clips", "8", "--described", "2", *STEPS)
+    table = stage("ablate", "--start", "sft", "--arms", *arms, *few).split()
+    assert all(" ".join(table).count(f"| {ARMS[name].title} | ") == 1 for name in arms)
+    kept = Stock.load(run / "sft" / "checkpoint" / STOCK_FILE).causes
+    assert kept == uncalibrated(), "arms are calibrated, the warm-up stays as it was"
 
     [evaluation] = Evaluator.from_pretrained(tmp_path / "whole").evaluate([(talk(1.0, seed=99), SAMPLE_RATE)])
     assert evaluation.ratings is not None

@@ -11,6 +11,7 @@ from training.corpora.annotation import Annotation
 from training.corpora.corpus import draw_excerpt
 from training.evaluation.cause_scores import single_scores
 from training.evaluation.scores import rows
+from training.language.causes import audible
 from training.rating import listener
 from training.simulation.library import Library, open_library
 from training.simulation.measures import SAMPLE_RATE, Signal
@@ -42,15 +43,17 @@ def singles(evaluator: Evaluator, data: Path, clips: int) -> dict[str, dict[str,
 
 
 def make(family: str, number: int, lib: Library) -> tuple[Signal, Annotation]:
-    """Clip `number` of a family: the signal, and its causes with what each alone would leave."""
+    """Clip `number` of a family: the signal, and its causes with what each alone would leave. Whatever was done counts
+    as the family's: two families may record the same."""
     rng = stream(Stream.SINGLE, 0, zlib.crc32(family.encode()), number)
     seed = seed_of(Stream.SINGLE, 0, zlib.crc32(family.encode()), number)
     for _ in range(TRIES):
         excerpt = draw_excerpt(lib, rng)
         recipe = single(family, float(rng.uniform(*SEVERITIES)), lib.without(excerpt.speaker), rng)
         signal, done = apply(excerpt.samples, recipe, Materials(lib.root), seed)
-        row: dict[str, Any] = {"causes": [degradation.to_row() for degradation in done]}
-        if any(cause["family"] == family for cause in row["causes"]):
-            rated = zip(row["causes"], listener.alone(row), strict=True)
-            return signal, {"causes": [{**cause, "rating": rating} for cause, rating in rated]}
-    raise ValueError(f"{family}: nothing was done in {TRIES} draws")
+        row: dict[str, Any] = {"causes": [{**degradation.to_row(), "family": family} for degradation in done]}
+        rated = zip(row["causes"], listener.alone(row), strict=True)
+        row["causes"] = [{**cause, "rating": rating} for cause, rating in rated]
+        if audible(row):
+            return signal, row
+    raise ValueError(f"{family}: nothing that can be heard was done in {TRIES} draws")

@@ -142,15 +142,16 @@ def run(config: configs.Alld, clips: Clips, held_out: Clips, prompts: PromptBuil
     """Align the finished model of RUN/WARM_UP with the expert; writes to RUN/NAME what `sft.run` writes.
 
     Answers y_a to the clips (the first `limit`) are drawn once, and kept beside the model that gave them, in
-    RUN/WARM_UP/sampled.jsonl, so that other runs from it need not ask again.
+    RUN/WARM_UP/sampled.jsonl, or in the folder `answers`, so that other runs from it need not ask again.
     """
     schedule, folder, sft_folder = config.schedule, config.run / config.name, config.run / config.warm_up
     seed = schedule.seed
     torch.manual_seed(seed_of(Stream.ALLD_WEIGHTS, seed))
     world = join(schedule)
+    answers = config.answers or sft_folder
     asked = (
-        Asked(clips, draw_questions(clips, seed, config.limit), sft_folder / "sampled.jsonl"),
-        Asked(held_out, draw_questions(held_out, seed, VALIDATED), sft_folder / "sampled_held_out.jsonl"),
+        Asked(clips, draw_questions(clips, seed, config.limit), answers / "sampled.jsonl"),
+        Asked(held_out, draw_questions(held_out, seed, VALIDATED), answers / "sampled_held_out.jsonl"),
     )
     if world.leads:
         sample(checkpoint_folder(sft_folder), prompts, asked, config.sampling, seed, device_of(schedule))
