@@ -73,19 +73,24 @@ DEBIAN = {
     "libgsm1": "libgsm.so.1",
     "liblc3-0": "liblc3.so.0",
     "libopencore-amrwb0": "libopencore-amrwb.so.0",
+    "libopus0": "libopus.so.0",
     "libspeex1": "libspeex.so.1",
     "libvo-amrwbenc0": "libvo-amrwbenc.so.0",
 }
 """Packages of Debian 12, and the library in each."""
 
 
+class AbsentLibraryError(ModuleNotFoundError):
+    """A library that Debian packages is not installed; the message says how to install all of them."""
+
+
 @cache
 def load(package: str) -> ctypes.CDLL:
-    """The library of `package`. Raises ModuleNotFoundError, which says how to install it, where it is absent."""
+    """The library of `package`. Raises AbsentLibraryError."""
     try:
         return ctypes.CDLL(DEBIAN[package])
     except OSError as error:
-        raise ModuleNotFoundError(f"{error}: apt-get install {' '.join(DEBIAN)}") from error
+        raise AbsentLibraryError(f"{error}: apt-get install {' '.join(DEBIAN)}") from error
 
 
 def _pointer(library: ctypes.CDLL, function: str, *arguments: Any) -> ctypes.c_void_p:

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from opuslib_next import Decoder, Encoder
 
-from training.simulation.codec_libraries import Lost, Pcm
+from training.simulation.codec_libraries import Lost, Pcm, load
 from training.simulation.measures import SAMPLE_RATE
 
 LOOKAHEAD = {"voip": 104, "restricted_lowdelay": 40}
@@ -20,7 +19,10 @@ _EXPECTED_LOSS = 20
 def transcode(pcm: Pcm, bit_rate: int, packet: int, lost: Lost, application: str, redundant: bool) -> Pcm:
     """Mono int16 [n] at 16 kHz, in packets of `packet` samples, of which those in `lost`, bool [packets], don't arrive;
     at least as long, and late by LOOKAHEAD. `application`: voip, which is SILK up to about 32 kbit/s; or
-    restricted_lowdelay, which is CELT and has no redundancy."""
+    restricted_lowdelay, which is CELT and has no redundancy. Raises AbsentLibraryError without libopus."""
+    load("libopus0")  # the bindings look for it when they are imported
+    from opuslib_next import Encoder
+
     encoder = Encoder(SAMPLE_RATE, 1, application)
     encoder.bitrate = bit_rate
     encoder.inband_fec = int(redundant)
@@ -32,6 +34,8 @@ def transcode(pcm: Pcm, bit_rate: int, packet: int, lost: Lost, application: str
 
 
 def _decode(packets: Sequence[bytes], packet: int, lost: Lost, redundant: bool) -> Pcm:
+    from opuslib_next import Decoder
+
     decoder = Decoder(SAMPLE_RATE, 1)
     pieces = []
     for index, data in enumerate(packets):
