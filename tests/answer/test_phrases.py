@@ -6,8 +6,9 @@ import copy
 
 import pytest
 
-from sqe_fast.answer.phrases import Noun, Phrases, elliptic, finished, inflected
+from sqe_fast.answer.phrases import Phrases, elliptic, finished, inflected
 from sqe_fast.answer.scale import LABELS
+from sqe_fast.answer.trie import Noun
 from tests.support.stocks import PHRASES, STOCK
 
 

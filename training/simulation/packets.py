@@ -19,7 +19,13 @@ UNCONCEALED = [0.002, 0.005, 0.02, 0.05, 0.1, 0.2, 0.35]
 REPEATED = [0.003, 0.007, 0.03, 0.07, 0.14, 0.25, 0.4]
 CONCEALED = [0.004, 0.01, 0.04, 0.09, 0.17, 0.3, 0.4]
 RESTORED = [0.01, 0.03, 0.08, 0.15, 0.25, 0.35, 0.45]
-"""Shares of packets lost at _SEVERITIES, by how well a receiver fills the gaps."""
+"""Shares of packets lost at _SEVERITIES, by how well a receiver fills the gaps.
+
+Mean Distill-MOS / PLCMOS of ten talkers (unharmed 4.1 / 4.1) at severities 0.1, 0.3, 0.5, 0.7, 0.9: silence 4.0, 3.8,
+3.1, 2.5, 1.8 / 4.0, 3.9, 3.5, 2.8, 2.2; repeated packets 4.0, 3.3, 3.2, 2.5, 1.8 / 4.0, 3.5, 3.3, 2.8, 2.1; repeated
+pitch periods 4.0, 3.7, 3.3, 2.3, 1.8 / 4.0, 3.8, 3.4, 2.4, 1.9. Opus, its coding included, with its own concealment
+3.7, 3.4, 3.2, 2.9, 2.3 / 3.7, 3.6, 3.5, 3.1, 2.6; with redundancy 3.3, 3.4, 2.8, 2.4, 2.2 / 3.6, 3.5, 3.3, 3.1, 2.6.
+"""
 _USUAL_MS = 5000
 """A burst takes no more than what is lost of a clip of this length on average. So few losses are short ones, too: most
 clips would be spared a long and rare burst, and the others hit far harder than the rate says."""
@@ -85,7 +91,9 @@ def loss_measures(speech: Signal, received: Signal, concealed: Signal, spans: li
     `lost_share`: lost share of active speech. `losses_per_s`: gaps per second of active speech. `gap_ms`: the speech
     that one takes, on average. `concealment_db`: log-spectral distance from `received` (interruptions.distance) for
     each lost moment, what goes wrong after a gap included: 0 is perfect concealment, 20 ms of silence are about 14.
-    `lost_share` × `concealment_db` is the mean distance over all active speech.
+    `lost_share` × `concealment_db` is the mean distance over all active speech. Distill-MOS and PLCMOS of 524 lossy
+    clips follow `lost_share` × `concealment_db` ** k alike for k from 0 to 0.5 (R² .54 to .55, .57 to .59), and worse
+    for 1 (.53, .52) and 2 (.45, .39): concealment helps less than the distance says.
     """
     active = active_samples(speech)
     lost = toll(active, spans)

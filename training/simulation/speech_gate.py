@@ -89,6 +89,8 @@ def _opened(speech: Signal, params: Params, phase: int) -> Mask:
     return opened[phase : phase + speech.size]
 
 
+# Mean Distill-MOS / PLCMOS of ten talkers (unharmed 4.2 / 4.1) at severities 0.1, 0.5, 0.9: deaf 3.8, 2.7, 2.0 / 3.6,
+# 2.9, 2.4; late 4.0, 3.8, 3.8 / 3.8, 3.9, 3.8, since neither knows that a word had a beginning.
 LATE = ([0.0, 1.0], [15.0, 250.0])
 """Severity → ms by which the gate opens late."""
 DEAF = ([0.0, 1.0], [-24.0, 0.0])

@@ -80,7 +80,7 @@ def lpc(speech: Wave, params: Params, rng: Rng) -> Wave:
     """A linear predictive vocoder: all-pole filters of `order` every `frame_ms` (ms), driven by pulses at the pitch or
     by noise, as loud as the frame was. `source`: "pitch"; "monotone", the clip's median; "whisper", noise alone."""
     hop, order = int(params["frame_ms"] * SAMPLE_RATE / 1000), params["order"]
-    pitch = _pitch(speech, params)
+    pitch = _pitch(speech, hop, params["source"])
     window = np.hanning(2 * hop)
     emphasised = np.pad(dsp.lfilter([1, -0.9], [1], speech), (hop // 2, 2 * hop))
     frames = np.lib.stride_tricks.sliding_window_view(emphasised, 2 * hop)[: speech.size : hop] * window
@@ -97,12 +97,12 @@ def lpc(speech: Wave, params: Params, rng: Rng) -> Wave:
     return voice
 
 
-def _pitch(speech: Wave, params: Params) -> Wave:
-    """Hz of each frame, 0 where there is none."""
-    pitch: Wave = pyworld.dio(speech, SAMPLE_RATE, frame_period=params["frame_ms"])[0]
-    if params["source"] == "monotone" and (pitch > 0).any():
+def _pitch(speech: Wave, hop: int, source: str) -> Wave:
+    """Hz every `hop` samples, 0 where there is none."""
+    pitch: Wave = pyworld.dio(speech, SAMPLE_RATE, frame_period=1000 * hop / SAMPLE_RATE)[0]
+    if source == "monotone" and (pitch > 0).any():
         pitch[pitch > 0] = np.median(pitch[pitch > 0])
-    return np.zeros_like(pitch) if params["source"] == "whisper" else pitch
+    return np.zeros_like(pitch) if source == "whisper" else pitch
 
 
 def _drive(pitch: float, size: int, phase: float, rng: Rng) -> tuple[Wave, float]:
@@ -118,14 +118,16 @@ VOCODERS: dict[str, Vocode] = {"world": world, "griffin-lim": griffin_lim, "lpc"
 
 
 _CODEC2_MILD = Codec(
-    TELEPHONE, 140, codec_libraries.codec2, {3200: 2.96, 2400: 2.81, 1600: 2.36, 1400: 2.40, 1300: 2.41, 1200: 2.38}
+    TELEPHONE, 140, codec_libraries.codec2, {3200: 3.22, 2400: 3.04, 1600: 2.59, 1400: 2.59, 1300: 2.68, 1200: 2.61}
 )
-_CODEC2_HARSH = Codec(TELEPHONE, 208, codec_libraries.codec2, {700: 2.59, 450: 2.01})
+_CODEC2_HARSH = Codec(TELEPHONE, 208, codec_libraries.codec2, {700: 2.77, 450: 2.16})
 CODEC2: dict[int, Codec] = {rate: codec for codec in (_CODEC2_MILD, _CODEC2_HARSH) for rate in codec.rated}
 """Codec 2 by bit rate."""
 
 
 def draw(severity: float, lib: Library, rng: Rng) -> dict[str, Any]:
+    """A vocoder and its parameters. Distill-MOS of 8 talkers, 4.18 untouched, at severities 0, 0.25, 0.5, 0.75 and 1:
+    4.17, 3.76, 2.93, 2.04, 1.30."""
     shares = np.array([share if severity >= least else 0.0 for share, least, _ in DRAWS.values()])
     kind = str(rng.choice(list(DRAWS), p=shares / shares.sum()))
     return {"kind": kind, **DRAWS[kind][2](severity, rng)}
