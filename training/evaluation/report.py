@@ -13,6 +13,7 @@ from training.evaluation.scores import METRIC_NAMES, METRICS, Share
 Found = dict[str, Any]
 
 GROUP_NAMES = {"conditions": "per condition", "points": "per condition and talker"}
+P835_SCALES = " By P.835: BAK stands under noisiness, SIG under coloration, OVRL under mos."
 SIDES = ("right", "wrong")
 """Of single degradations: the right cause is named, a wrong one is."""
 
@@ -63,7 +64,8 @@ def cell(figure: Found, digits: int = 3) -> str:
 
 def _set(entry: Found) -> Iterator[str]:
     refused = "".join(f"; not scored: {count} {reason}" for reason, count in entry["refused"].items())
-    yield f"{entry['clips']} clips, rated by: {entry['rated_by']}{refused}."
+    scales = "" if "discontinuity" in entry["files"] else P835_SCALES
+    yield f"{entry['clips']} clips, rated by: {entry['rated_by']}{refused}.{scales}"
     yield ""
     yield from accuracy_table(entry["files"], "per file")
     for group in GROUP_NAMES:

@@ -113,6 +113,8 @@ def test_the_figures_survive_json_and_make_tables(found: dict, tmp_path: Path) -
     text = markdown(again)
     assert text.index("### simulated test (in-domain)") < text.index("### P.835 (out-of-domain)")
     assert "per condition (4)" in text
+    assert "8 clips, rated by: human. By P.835: BAK stands under noisiness," in text
+    assert text.count("By P.835") == 1
     assert "per condition and talker (3)" in text
     assert "| named, of which recorded | " in text
     assert "| under another clip's ratings: named, of which recorded of the clip that is heard | " in text
