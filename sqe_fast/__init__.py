@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqe_fast.audio import Raw
+    from sqe_fast.audio.timeline import Timeline
     from sqe_fast.engine.trace import Trace
     from sqe_fast.errors import BusyError, ClipError, ErrorCode, UnusableError
     from sqe_fast.evaluator import Evaluator
+    from sqe_fast.live.alarms import Alerting
+    from sqe_fast.live.events import CallSummary, QualityAlert, QualityRecovered, QualityUpdate
+    from sqe_fast.live.signal import SignalFaults
+    from sqe_fast.live.stream import AsyncStream, Stream
     from sqe_fast.options import Serving
-    from sqe_fast.results import Cause, Comparison, Evaluation, Ratings
+    from sqe_fast.results import Cause, Comparison, Evaluation, Ratings, WindowRating
 
     __version__: str
 
@@ -28,32 +33,52 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _HOMES = {
     "Evaluator": "sqe_fast.evaluator",
+    "Alerting": "sqe_fast.live.alarms",
+    "AsyncStream": "sqe_fast.live.stream",
     "BusyError": "sqe_fast.errors",
+    "CallSummary": "sqe_fast.live.events",
     "Cause": "sqe_fast.results",
     "ClipError": "sqe_fast.errors",
     "Comparison": "sqe_fast.results",
     "ErrorCode": "sqe_fast.errors",
     "Evaluation": "sqe_fast.results",
+    "QualityAlert": "sqe_fast.live.events",
+    "QualityRecovered": "sqe_fast.live.events",
+    "QualityUpdate": "sqe_fast.live.events",
     "Ratings": "sqe_fast.results",
     "Raw": "sqe_fast.audio",
     "Serving": "sqe_fast.options",
+    "SignalFaults": "sqe_fast.live.signal",
+    "Stream": "sqe_fast.live.stream",
+    "Timeline": "sqe_fast.audio.timeline",
     "Trace": "sqe_fast.engine.trace",
     "UnusableError": "sqe_fast.errors",
+    "WindowRating": "sqe_fast.results",
 }
 
 __all__ = [
+    "Alerting",
+    "AsyncStream",
     "BusyError",
+    "CallSummary",
     "Cause",
     "ClipError",
     "Comparison",
     "ErrorCode",
     "Evaluation",
     "Evaluator",
+    "QualityAlert",
+    "QualityRecovered",
+    "QualityUpdate",
     "Ratings",
     "Raw",
     "Serving",
+    "SignalFaults",
+    "Stream",
+    "Timeline",
     "Trace",
     "UnusableError",
+    "WindowRating",
     "__version__",
 ]
 

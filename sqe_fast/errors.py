@@ -21,6 +21,7 @@ class ErrorCode(StrEnum):
     BAD_INPUT = "bad_input"
     GENERATION_FAILED = "generation_failed"
     TOO_LATE = "too_late"
+    STREAM_FAILED = "stream_failed"
 
 
 class ClipError(Exception):

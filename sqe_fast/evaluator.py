@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ from sqe_fast.answer.argument import conclusion
 from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.audio import Source
+from sqe_fast.audio.timeline import Timeline
 from sqe_fast.checkpoint.folder import adapter_name, open_checkpoint
 from sqe_fast.engine.driver import Driver
 from sqe_fast.engine.engine import Engine, Priority
@@ -25,6 +27,9 @@ from sqe_fast.engine.pipeline import Batch, Call, Pipeline
 from sqe_fast.engine.sequence import AudioInput
 from sqe_fast.engine.trace import Meter, Trace
 from sqe_fast.errors import ClipError
+from sqe_fast.live.alarms import Alerting
+from sqe_fast.live.hub import Hub, Live
+from sqe_fast.live.stream import DEADLINE, AsyncStream, Channels, Stream, plan_of
 from sqe_fast.options import SHORT_NAMES, Serving
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings, Winner
 from sqe_fast.runners import open_runner
@@ -60,6 +65,8 @@ class Evaluator:
         self._prompts = prompts
         self._driver = Driver(Engine(runner))
         self._pipeline = Pipeline(self._driver, prompts, limits or audio.Limits(), model)
+        self._live: Live | None = None
+        self._opening = threading.Lock()
 
     @classmethod
     def from_pretrained(
@@ -94,32 +101,75 @@ class Evaluator:
             name += f"+{SHORT_NAMES[runner.info.dtype]}"
         return cls(runner, checkpoint.prompts(), model=name)
 
-    def evaluate(self, sources: Iterable[Source], describe: bool = True) -> list[Evaluation]:
+    def evaluate(
+        self, sources: Iterable[Source], describe: bool = True, timeline: Timeline | None = None
+    ) -> list[Evaluation]:
         """One evaluation for each source, in order; what is wrong with a source is its evaluation's `error`.
 
         A source is a path, the bytes of a file, an open binary file, (samples, sample_rate), a row or decoder of a
-        dataset, or `Raw`. `describe=False` skips the prose. Raises TypeError for a single source instead of several: it
-        belongs in a list.
+        dataset, or `Raw`. `describe=False` skips the prose. `timeline` also rates overlapping windows, as `stream` does
+        a live call; the description of a recording over 10 s then says where it is worst. Raises TypeError for a single
+        source instead of several: it belongs in a list.
         """
-        return list(self.iter_evaluate(sources, describe))
+        return list(self.iter_evaluate(sources, describe, timeline))
 
-    def iter_evaluate(self, sources: Iterable[Source], describe: bool = True) -> Iterator[Evaluation]:
+    def iter_evaluate(
+        self, sources: Iterable[Source], describe: bool = True, timeline: Timeline | None = None
+    ) -> Iterator[Evaluation]:
         """As `evaluate`, lazily: `sources` may be endless, and is read only a little ahead of what you take."""
         _refuse_single(sources)
         self._meter.restart()
-        return self._iterate(sources, describe)
+        return self._iterate(sources, describe, timeline)
 
-    async def aevaluate(self, sources: Iterable[Source], describe: bool = True) -> list[Evaluation]:
+    async def aevaluate(
+        self, sources: Iterable[Source], describe: bool = True, timeline: Timeline | None = None
+    ) -> list[Evaluation]:
         """As `evaluate`, on an event loop, which goes on meanwhile; cancelling it drops the work."""
         _refuse_single(sources)
         self._meter.restart()
-        with self.batch(describe) as batch:
+        with self.batch(describe, timeline) as batch:
             return await asyncio.gather(*(asyncio.wrap_future(batch.submit(source)) for source in sources))
 
-    def batch(self, describe: bool = True) -> Batch:
+    def batch(self, describe: bool = True, timeline: Timeline | None = None) -> Batch:
         """For sources that come one by one: `with evaluator.batch() as batch`, `batch.submit(source)` gives a Future of
         its evaluation."""
-        return Batch(self._pipeline, describe=describe)
+        return Batch(self._pipeline, describe=describe, timeline=timeline)
+
+    def stream(
+        self,
+        sample_rate: int = 16_000,
+        *,
+        window: float = Timeline.window,
+        hop: float = Timeline.hop,
+        channels: Channels = "mix",
+        alerting: Alerting | None = None,
+        deadline: float = DEADLINE,
+        describe: bool = True,
+    ) -> Stream:
+        """A live call at 8,000 to 48,000 Hz: push its audio as it comes, read `QualityUpdate`, `QualityAlert`,
+        `QualityRecovered` and at the end a `CallSummary`.
+
+        Each `hop` seconds the last `window` seconds are rated, together with those of all other calls. `channels` of a
+        stereo call: "mix" rates their mean, "each" every one by itself. `alerting` says when quality is at fault. A
+        window that waits longer than `deadline` seconds is dropped, and counted. `describe=False` leaves the model's
+        words out. Raises ValueError for what cannot be, UnusableError after `close` and in a fork.
+        """
+        return Stream(self._calls(), sample_rate, plan_of(window, hop, alerting, deadline, describe=describe), channels)
+
+    def astream(
+        self,
+        sample_rate: int = 16_000,
+        *,
+        window: float = Timeline.window,
+        hop: float = Timeline.hop,
+        channels: Channels = "mix",
+        alerting: Alerting | None = None,
+        deadline: float = DEADLINE,
+        describe: bool = True,
+    ) -> AsyncStream:
+        """As `stream`, for an event loop: `async with evaluator.astream() as s`."""
+        plan = plan_of(window, hop, alerting, deadline, describe=describe)
+        return AsyncStream(Stream(self._calls(), sample_rate, plan, channels))
 
     def compare(self, a: Source, b: Source, describe: bool = True) -> Comparison:
         """Which of two recordings sounds better. `compare(b, a)` is the exact mirror of `compare(a, b)`.
@@ -167,6 +217,8 @@ class Evaluator:
 
     def close(self) -> None:
         """End the engine's thread. Calls that are not finished raise UnusableError, as later ones do."""
+        if self._live is not None:
+            self._live.close()
         self._driver.close()
 
     def __enter__(self) -> Evaluator:
@@ -181,9 +233,16 @@ class Evaluator:
     def _meter(self) -> Meter:
         return self._driver.engine.meter
 
-    def _iterate(self, sources: Iterable[Source], describe: bool) -> Iterator[Evaluation]:
+    def _calls(self) -> Live:
+        """Live calls share one thread, which the first of them starts."""
+        with self._opening:
+            if self._live is None:
+                self._live = Live(Hub(self._driver, self._prompts, self.model))
+            return self._live
+
+    def _iterate(self, sources: Iterable[Source], describe: bool, timeline: Timeline | None) -> Iterator[Evaluation]:
         pending: deque[Future[Evaluation]] = deque()
-        with self.batch(describe) as batch:
+        with self.batch(describe, timeline) as batch:
             for source in sources:
                 pending.append(batch.submit(source))
                 while pending and (len(pending) == batch.ahead or pending[0].done()):

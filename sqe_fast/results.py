@@ -61,6 +61,32 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class WindowRating:
+    """One window of a recording's timeline; `start` and `end` in seconds."""
+
+    start: float
+    end: float
+    ratings: Ratings | None
+    """None where its `flags` say that there is nothing to hear ("silent", "no_speech"), or that the model failed."""
+    causes: tuple[Cause, ...] = ()
+    """The worst first."""
+    flags: tuple[str, ...] = ()
+
+    def to_row(self) -> dict[str, Any]:
+        """start, end, mos, mos_std, four dimensions, causes, flags."""
+        ratings = self.ratings
+        return {
+            "start": rounded(self.start),
+            "end": rounded(self.end),
+            "mos": rounded(ratings.mos if ratings else None),
+            "mos_std": rounded(ratings.mos_std if ratings else None),
+            **{name: rounded(ratings[name] if ratings else None) for name in DIMENSIONS},
+            "causes": [cause_row(cause) for cause in self.causes],
+            "flags": list(self.flags),
+        }
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """One input's row. `ratings` or `error` is set. Both are where only the description failed (`generation_failed`);
     neither is for a silent clip."""
@@ -76,6 +102,8 @@ class Evaluation:
     model: str = ""
     """name@sha256[:12] of the weights."""
     error: ClipError | None = None
+    timeline: tuple[WindowRating, ...] = ()
+    """Where one was asked for."""
 
     @property
     def mos(self) -> float | None:
@@ -105,15 +133,15 @@ class Evaluation:
         """The JSONL row: file, mos, mos_std, four dimensions, causes, description, flags, duration, model, error."""
         return {
             "file": self.file,
-            "mos": _rounded(self.mos),
-            "mos_std": _rounded(self.mos_std),
-            **{name: _rounded(getattr(self, name)) for name in DIMENSIONS},
-            "causes": [_cause_row(cause) for cause in self.causes],
+            "mos": rounded(self.mos),
+            "mos_std": rounded(self.mos_std),
+            **{name: rounded(getattr(self, name)) for name in DIMENSIONS},
+            "causes": [cause_row(cause) for cause in self.causes],
             "description": self.description,
             "flags": list(self.flags),
-            "duration": _rounded(self.duration),
+            "duration": rounded(self.duration),
             "model": self.model,
-            "error": _error_row(self.error),
+            "error": error_row(self.error),
         }
 
 
@@ -134,21 +162,21 @@ class Comparison:
     def to_row(self) -> dict[str, Any]:
         return {
             "winner": self.winner,
-            "probability": _rounded(self.probability, 4),
+            "probability": rounded(self.probability, 4),
             "description": self.description,
-            "error": _error_row(self.error),
+            "error": error_row(self.error),
             "a": self.a.to_row(),
             "b": self.b.to_row(),
         }
 
 
-def _cause_row(cause: Cause) -> dict[str, Any]:
-    return {"name": cause.name, "dimension": cause.dimension, "probability": _rounded(cause.probability)}
+def cause_row(cause: Cause) -> dict[str, Any]:
+    return {"name": cause.name, "dimension": cause.dimension, "probability": rounded(cause.probability)}
 
 
-def _error_row(error: ClipError | None) -> dict[str, str] | None:
+def error_row(error: ClipError | None) -> dict[str, str] | None:
     return {"code": error.code.value, "message": error.message} if error else None
 
 
-def _rounded(value: float | None, digits: int = 3) -> float | None:
+def rounded(value: float | None, digits: int = 3) -> float | None:
     return None if value is None else round(float(value), digits)

@@ -27,6 +27,7 @@ LINE = (
     ("model",),
     ("runners",),
     ("engine", "export"),
+    ("live",),
     ("evaluator",),
     ("", "jobs"),  # "": sqe_fast/__init__.py, the public names
     ("cli",),

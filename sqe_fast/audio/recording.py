@@ -194,7 +194,7 @@ class _Stream:
         samples = _rechunked(_resampled(mono, self.pcm.rate), self._sizes())
         for window in samples:
             window.flags.writeable = False
-            yield Clip(window, hashlib.sha256(window.data).hexdigest())
+            yield Clip(window, digest(window))
 
     def _sizes(self) -> list[int]:
         edges = [i * self.length // self.count for i in range(self.count + 1)]
@@ -206,6 +206,11 @@ class _Stream:
             return np.ascontiguousarray(block[:, self.channel], np.float32)
         mixed: FloatArray = block.astype(np.float64).mean(axis=1).astype(np.float32)
         return mixed
+
+
+def digest(samples: FloatArray) -> str:
+    """SHA-256 of the bytes of [n] samples, in hex."""
+    return hashlib.sha256(samples.data).hexdigest()
 
 
 def _resampled(blocks: Iterable[FloatArray], rate: int) -> Iterator[FloatArray]:

@@ -45,6 +45,10 @@ class Driver:
         self._loop.wake(future)
         return future
 
+    @property
+    def closed(self) -> bool:
+        return not self._finalizer.alive
+
     def close(self) -> None:
         """End the thread after the step that it is in. Requests that are not finished raise UnusableError."""
         self._finalizer()

@@ -12,21 +12,23 @@ import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import NamedTuple
 
 from sqe_fast import audio
 from sqe_fast.answer.causes import MOST
 from sqe_fast.answer.program import Program
+from sqe_fast.answer.sentences import worst_stretch
 from sqe_fast.answer.template import PromptBuilder
-from sqe_fast.audio.features import log_mel
+from sqe_fast.audio.features import SAMPLE_RATE, log_mel
 from sqe_fast.audio.level import silent
+from sqe_fast.audio.timeline import Cutter, Timeline
 from sqe_fast.engine.driver import Driver
 from sqe_fast.engine.engine import Priority
 from sqe_fast.engine.sequence import AudioInput, ReadOut, Request, Result
 from sqe_fast.errors import BusyError, ClipError, ErrorCode, UnusableError
-from sqe_fast.results import DIMENSIONS, RATING_MAX, RATINGS, Cause, Evaluation, Flag, Ratings
+from sqe_fast.results import DIMENSIONS, RATING_MAX, RATINGS, Cause, Evaluation, Flag, Ratings, WindowRating
 
 
 class Score(NamedTuple):
@@ -36,6 +38,10 @@ class Score(NamedTuple):
     seconds: float
     ratings: Ratings
     causes: tuple[Cause, ...] = ()
+
+
+LONG = 10.0
+"""Seconds of a recording from which on a description names the worst stretch of its timeline."""
 
 
 @dataclass
@@ -50,6 +56,7 @@ class Scored:
     causes: tuple[Cause, ...] = ()
     description: str | None = None
     error: ClipError | None = None
+    timeline: list[WindowRating] = field(default_factory=list)
 
     @property
     def evaluation(self) -> Evaluation:
@@ -58,9 +65,29 @@ class Scored:
         if recording and not self.error and not self.scores and Flag.SILENT not in flags:
             flags = (*flags, Flag.SILENT.value)  # no single window was worth hearing
         duration = recording.duration if recording else None
+        description = self.description
+        if description is not None and duration is not None and duration > LONG and (worst := self._worst) is not None:
+            description = f"{description} {worst}"
         return Evaluation(
-            self.file, self.ratings, self.causes, self.description, flags, duration, self.model, self.error
+            self.file,
+            self.ratings,
+            self.causes,
+            description,
+            flags,
+            duration,
+            self.model,
+            self.error,
+            tuple(self.timeline),
         )
+
+    @property
+    def _worst(self) -> str | None:
+        """Where the timeline is worst, in words."""
+        rated = [(each.ratings.mos, each) for each in self.timeline if each.ratings is not None]
+        if not rated:
+            return None
+        mos, window = min(rated, key=lambda each: each[0])
+        return worst_stretch(window.start, window.end, mos, window.causes)
 
 
 class Call:
@@ -123,7 +150,7 @@ class Pipeline:
     def call(self, priority: Priority) -> Call:
         return Call(self._driver, priority, self.ahead)
 
-    def score(self, source: audio.Source, call: Call, *, describe: bool) -> Scored:
+    def score(self, source: audio.Source, call: Call, *, describe: bool, timeline: Timeline | None = None) -> Scored:
         """Rate and describe one recording; what is wrong with it is its `error`."""
         scored = Scored(audio.name_of(source), self._model)
         self._meter.add("clips", 1)
@@ -132,6 +159,8 @@ class Pipeline:
                 scored.recording = audio.load(source, limits=self._limits)
             if Flag.SILENT not in scored.recording.flags:
                 self._rate(scored, scored.recording, call, describe)
+            if timeline is not None:
+                self._timeline(scored, scored.recording, call, timeline)
         except ClipError as error:
             scored.error = error
         return scored
@@ -180,6 +209,22 @@ class Pipeline:
             future = call.submit(self.prompts.rate(clip_input.tokens, describe=describe), [clip_input])
             submitted.append((index, clip.duration, future))
 
+    def _timeline(self, scored: Scored, recording: audio.Recording, call: Call, timeline: Timeline) -> None:
+        """As a live call of the same audio is rated, window by window."""
+        cutter = Cutter(timeline, self._n_mels)
+        pieces = chain.from_iterable(cutter.push(clip.samples) for clip in recording.windows())
+        submitted: list[tuple[WindowRating, Future[Result] | None]] = []
+        for cut in chain(pieces, cutter.finish()):
+            window = WindowRating(cut.start / SAMPLE_RATE, cut.end / SAMPLE_RATE, None, flags=cut.flags)
+            future = None
+            if not window.flags:
+                clip_input = AudioInput(audio.digest(cut.samples), cut.log_mel)
+                future = call.submit(self.prompts.rate(clip_input.tokens, describe=False), [clip_input])
+            submitted.append((window, future))
+        for window, future in submitted:
+            scored.timeline.append(window if future is None else _window_rating(window, future.result()))
+            scored.error = scored.error or (future.result().error if future is not None else None)
+
     def _log_mel(self, clip: audio.Clip) -> AudioInput:
         with self._meter.timed("mel_ms"):
             return AudioInput(clip.digest, log_mel(clip.samples, self._n_mels))
@@ -194,11 +239,19 @@ class Batch:
     """Recordings of one caller, several of them under way at once. A context manager: leaving it drops what is not
     finished, and frees its threads."""
 
-    def __init__(self, pipeline: Pipeline, *, describe: bool, priority: Priority = Priority.BATCH) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        describe: bool,
+        timeline: Timeline | None = None,
+        priority: Priority = Priority.BATCH,
+    ) -> None:
         self.ahead = pipeline.ahead
         """How many recordings are under way at once; more than these wait in line."""
         self._pipeline = pipeline
         self._describe = describe
+        self._timeline = timeline
         self._call = pipeline.call(priority)
         self._threads = ThreadPoolExecutor(self.ahead, thread_name_prefix="sqe-fast recording")
 
@@ -207,7 +260,7 @@ class Batch:
         return self._threads.submit(self._evaluate, source)
 
     def _evaluate(self, source: audio.Source) -> Evaluation:
-        return self._pipeline.score(source, self._call, describe=self._describe).evaluation
+        return self._pipeline.score(source, self._call, describe=self._describe, timeline=self._timeline).evaluation
 
     def __enter__(self) -> Batch:
         return self
@@ -215,6 +268,12 @@ class Batch:
     def __exit__(self, *exception: object) -> None:
         self._call.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _window_rating(window: WindowRating, result: Result) -> WindowRating:
+    if result.error is not None:
+        return window
+    return replace(window, ratings=ratings(result.reads), causes=result.causes)
 
 
 def ratings(reads: Mapping[str, ReadOut]) -> Ratings:

@@ -1,0 +1,34 @@
+"""What is said by code, not by the model: sentences with times, and ratings by their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqe_fast.answer.scale import LABELS
+from sqe_fast.results import Cause
+
+
+def clock(seconds: float) -> str:
+    """ "7.0 s", "2:05", "1:02:05": how a sentence tells a second of a recording."""
+    tenths = round(seconds * 10)
+    if tenths < 600:
+        return f"{tenths / 10:.1f} s"
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def label(rating: float) -> str:
+    """The nearest label of the absolute category rating scale."""
+    return LABELS[min(max(int(rating + 0.5), 1), len(LABELS)) - 1]
+
+
+def likely(cause: Cause | None) -> str:
+    """ ", likely hum (93%)", or nothing."""
+    return "" if cause is None else f", likely {cause.name} ({cause.probability:.0%})"
+
+
+def worst_stretch(start: float, end: float, mos: float, causes: Sequence[Cause]) -> str:
+    """Where a recording is worst, in seconds, and its first cause there."""
+    cause = causes[0] if causes else None
+    return f"It is worst from {clock(start)} to {clock(end)}, with a MOS of {mos:.1f}{likely(cause)}."

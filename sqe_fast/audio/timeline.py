@@ -1,0 +1,145 @@
+"""A recording, or a call, as windows that follow one another and overlap: the one rule for a file and a live stream.
+
+Windows end at the multiples of the hop, counted from the beginning of the call, and hold the last `window` seconds, or
+what there is of them: at a beginning the first one ends as soon as two seconds can be heard. What follows the last
+multiple of the hop gets a window that ends with the audio, so every second is in one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sqe_fast.audio.features import HOP, MAX_FRAMES, SAMPLE_RATE, FloatArray, LogMel, LogMelStream
+from sqe_fast.audio.level import silent
+from sqe_fast.audio.speech import holds_speech
+from sqe_fast.results import Flag
+
+LEAST = 2 * SAMPLE_RATE
+"""Samples of the first window of a call, or behind a gap, where windows are that long: less tells too little."""
+SHORTEST = round(0.4 * SAMPLE_RATE)
+"""Samples of a shortest window, which a call of less than `LEAST` has; one with less has none."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """How a recording is cut: windows of `window` seconds (0.4 to 30), one each `hop` seconds; both in whole hundredths
+    of a second, and no more to hop than a window holds. Raises ValueError for others."""
+
+    window: float = 5.0
+    hop: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(seconds) for seconds in (self.window, self.hop)):
+            raise ValueError(f"window {self.window} and hop {self.hop}: seconds are finite")
+        if not SHORTEST <= self.window_samples <= MAX_FRAMES * HOP or not 0 < self.hop_samples <= self.window_samples:
+            raise ValueError(f"window {self.window:g} s, hop {self.hop:g} s: pass 0.4 ≤ window ≤ 30, 0 < hop ≤ window")
+        if any(abs(seconds * 100 - round(seconds * 100)) > 1e-9 for seconds in (self.window, self.hop)):
+            raise ValueError(f"window {self.window:g} s, hop {self.hop:g} s: pass whole hundredths of a second")
+
+    @property
+    def window_samples(self) -> int:
+        """At 16 kHz."""
+        return round(self.window * SAMPLE_RATE)
+
+    @property
+    def hop_samples(self) -> int:
+        """At 16 kHz."""
+        return round(self.hop * SAMPLE_RATE)
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One window. Positions are samples at 16 kHz from the beginning of the call."""
+
+    start: int
+    end: int
+    samples: FloatArray
+    """[end − start], its own copy, read-only."""
+    log_mel: LogMel
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Why it is not worth hearing: "silent" or "no_speech"; () where it is."""
+        if silent(self.samples):
+            return (Flag.SILENT.value,)
+        return () if holds_speech(self.samples) else (Flag.NO_SPEECH.value,)
+
+
+class Cutter:
+    """Windows of samples that arrive piece by piece; it holds one window's worth, and each log-mel frame is computed
+    once. The windows are the same whatever the pieces.
+
+    `position`: the first sample's, at 16 kHz from the beginning of the call, where it does not begin there.
+    """
+
+    def __init__(self, timeline: Timeline, n_mels: int, position: int = 0) -> None:
+        self._window, self._hop = timeline.window_samples, timeline.hop_samples
+        self._position = position
+        # Frames stand on a grid of 10 ms, as windows do: less than a frame is passed over behind a gap.
+        begin = -(-position // HOP) * HOP
+        self.end = self._first_end(begin)
+        """Where the next window ends, if the call goes on so long."""
+        self._begin = max(begin, self.end - self._window)
+        self._heard = self._begin
+        """End of the last window."""
+        self._samples = np.empty(self._window, np.float32)
+        self._mel = LogMelStream(n_mels)
+
+    @property
+    def position(self) -> int:
+        """Of the next sample."""
+        return self._position
+
+    def push(self, samples: FloatArray) -> Iterator[Cut]:
+        """The windows that end within these samples [n], mono at 16 kHz. Take all of them before the next `push`."""
+        samples = self._skipped(samples)
+        while len(samples):
+            taken = min(len(samples), self.end - self._position)
+            self._append(samples[:taken])
+            samples = samples[taken:]
+            if self._position == self.end:
+                yield self._cut()
+                self.end += self._hop
+                self._drop(max(self._begin, self.end - self._window))
+
+    def finish(self) -> Iterator[Cut]:
+        """The window of what no other has heard, if there is something and it is not too short."""
+        if self._position > self._heard and self._mel.samples >= SHORTEST:
+            yield self._cut()
+
+    def _skipped(self, samples: FloatArray) -> FloatArray:
+        skipped = min(len(samples), max(0, self._begin - self._position))
+        self._position += skipped
+        return samples[skipped:]
+
+    def _first_end(self, begin: int) -> int:
+        """The first multiple of the hop that has `LEAST` before it; the one before, where else a window could not hold
+        all that there is."""
+        end = -(-(begin + min(LEAST, self._window)) // self._hop) * self._hop
+        before = end - self._hop
+        return before if end - begin > self._window and before - begin >= SHORTEST else end
+
+    def _append(self, samples: FloatArray) -> None:
+        held = self._mel.samples
+        self._samples[held : held + len(samples)] = samples
+        self._mel.push(np.ascontiguousarray(samples))
+        self._position += len(samples)
+
+    def _drop(self, start: int) -> None:
+        """Forget what lies before `start`, to the frame."""
+        dropped = (start - (self._position - self._mel.samples)) // HOP * HOP
+        if dropped > 0:
+            kept = self._mel.samples - dropped
+            self._samples[:kept] = self._samples[dropped : dropped + kept].copy()
+            self._mel.drop(dropped)
+
+    def _cut(self) -> Cut:
+        held = self._mel.samples
+        samples = self._samples[:held].copy()
+        samples.flags.writeable = False
+        self._heard = self._position
+        return Cut(self._position - held, self._position, samples, self._mel.log_mel())
