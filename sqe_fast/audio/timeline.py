@@ -21,13 +21,14 @@ from sqe_fast.results import Flag
 LEAST = 2 * SAMPLE_RATE
 """Samples of the first window of a call, or behind a gap, where windows are that long: less tells too little."""
 SHORTEST = round(0.4 * SAMPLE_RATE)
-"""Samples of a shortest window, which a call of less than `LEAST` has; one with less has none."""
+"""Samples of a shortest window, which a call of less than `LEAST` has; one with less has none. The last window of a
+call begins with a frame, and may be shorter than others by less than one."""
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """How a recording is cut: windows of `window` seconds (0.4 to 30), one each `hop` seconds; both in whole hundredths
-    of a second, and no more to hop than a window holds. Raises ValueError for others."""
+    """How a recording is cut: windows of `window` seconds (0.4 to 30), one each `hop` seconds. A hop is a whole number
+    of hundredths of a second, and a window a whole number of hops. Raises ValueError for others."""
 
     window: float = 5.0
     hop: float = 1.0
@@ -35,10 +36,13 @@ class Timeline:
     def __post_init__(self) -> None:
         if not all(math.isfinite(seconds) for seconds in (self.window, self.hop)):
             raise ValueError(f"window {self.window} and hop {self.hop}: seconds are finite")
-        if not SHORTEST <= self.window_samples <= MAX_FRAMES * HOP or not 0 < self.hop_samples <= self.window_samples:
-            raise ValueError(f"window {self.window:g} s, hop {self.hop:g} s: pass 0.4 ≤ window ≤ 30, 0 < hop ≤ window")
-        if any(abs(seconds * 100 - round(seconds * 100)) > 1e-9 for seconds in (self.window, self.hop)):
-            raise ValueError(f"window {self.window:g} s, hop {self.hop:g} s: pass whole hundredths of a second")
+        whole = abs(self.hop * 100 - round(self.hop * 100)) < 1e-9 and self.hop_samples > 0
+        hops = self.window / self.hop if whole else 0.0
+        if not whole or not SHORTEST <= self.window_samples <= MAX_FRAMES * HOP or abs(hops - round(hops)) > 1e-9:
+            raise ValueError(
+                f"window {self.window:g} s, hop {self.hop:g} s: pass a window from 0.4 to 30 s, and a hop of whole "
+                "hundredths of a second of which a window holds a whole number"
+            )
 
     @property
     def window_samples(self) -> int:
@@ -81,7 +85,7 @@ class Cutter:
         self._position = position
         # Frames stand on a grid of 10 ms, as windows do: less than a frame is passed over behind a gap.
         begin = -(-position // HOP) * HOP
-        self.end = self._first_end(begin)
+        self.end = -(-(begin + min(LEAST, self._window)) // self._hop) * self._hop
         """Where the next window ends, if the call goes on so long."""
         self._begin = max(begin, self.end - self._window)
         self._heard = self._begin
@@ -104,11 +108,10 @@ class Cutter:
             if self._position == self.end:
                 yield self._cut()
                 self.end += self._hop
-                self._drop(max(self._begin, self.end - self._window))
 
     def finish(self) -> Iterator[Cut]:
         """The window of what no other has heard, if there is something and it is not too short."""
-        if self._position > self._heard and self._mel.samples >= SHORTEST:
+        if self._position > self._heard and self._mel.samples > SHORTEST - HOP:
             yield self._cut()
 
     def _skipped(self, samples: FloatArray) -> FloatArray:
@@ -116,22 +119,17 @@ class Cutter:
         self._position += skipped
         return samples[skipped:]
 
-    def _first_end(self, begin: int) -> int:
-        """The first multiple of the hop that has `LEAST` before it; the one before, where else a window could not hold
-        all that there is."""
-        end = -(-(begin + min(LEAST, self._window)) // self._hop) * self._hop
-        before = end - self._hop
-        return before if end - begin > self._window and before - begin >= SHORTEST else end
-
     def _append(self, samples: FloatArray) -> None:
+        self._make_room(len(samples))
         held = self._mel.samples
         self._samples[held : held + len(samples)] = samples
         self._mel.push(np.ascontiguousarray(samples))
         self._position += len(samples)
 
-    def _drop(self, start: int) -> None:
-        """Forget what lies before `start`, to the frame."""
-        dropped = (start - (self._position - self._mel.samples)) // HOP * HOP
+    def _make_room(self, samples: int) -> None:
+        """Forget whole frames, the oldest, until so many samples more are no more than a window."""
+        excess = self._mel.samples + samples - self._window
+        dropped = min(-(-excess // HOP) * HOP, self._mel.samples // HOP * HOP)
         if dropped > 0:
             kept = self._mel.samples - dropped
             self._samples[:kept] = self._samples[dropped : dropped + kept].copy()

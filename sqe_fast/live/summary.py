@@ -46,7 +46,7 @@ class Tally:
         """The lowest first, none overlapping a lower one. A moment that lies between two of them may cost a third: what
         it displaced is not kept."""
         kept: list[Moment] = []
-        for each in sorted((*self.worst, moment), key=lambda each: (each.ratings.mos, each.start)):
+        for each in sorted((*self.worst, moment), key=lambda each: (round(each.ratings.mos, 2), each.start)):
             if all(each.end <= other.start or each.start >= other.end for other in kept):
                 kept.append(each)
         self.worst = tuple(kept[:WORST])
