@@ -30,7 +30,7 @@ class QualityUpdate:
     age: float
     """Seconds from the push of the window's last sample to this update."""
     dropped: int
-    """Windows before this one, and behind the last update delivered, that were lost to overload."""
+    """Windows that were lost to overload since the update before this one."""
     channel: int | None = None
     """Of a call with channels="each"."""
     error: str | None = None

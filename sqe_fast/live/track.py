@@ -118,6 +118,8 @@ class Track:
         self._dropped = 0
         """Since the last update."""
         self._latest: tuple[Moment, AudioInput] | None = None
+        self._reached = 0.0
+        """End of the last window that has its update."""
 
     @property
     def settled(self) -> bool:
@@ -231,7 +233,7 @@ class Track:
         moment = Moment(pending.start, pending.end, found, causes)
         self._latest = moment, clip
         self._tally.add(moment, clip)
-        new = max(moment.start, moment.end - self._plan.timeline.hop)
+        new = max(moment.start, self._reached)
         fault = self._quality.add(new, moment.end, found, causes)
         before = self._quality.fault
         good_since = self._quality.recovered(new, moment.end)
@@ -252,7 +254,7 @@ class Track:
         error: str | None = None,
     ) -> None:
         age, dropped, self._dropped = self._now() - pending.pushed_at, self._dropped, 0
-        score = self._quality.score
+        score, self._reached = self._quality.score, pending.end
         self._publish(
             QualityUpdate(
                 pending.start, pending.end, found, causes, score, pending.flags, age, dropped, self._column, error

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from transformers import WhisperFeatureExtractor
 
-from sqe_fast import Evaluator, UnusableError
+from sqe_fast import Alerting, Evaluator, QualityAlert, QualityUpdate, Timeline, UnusableError, WindowRating
 from sqe_fast.answer.causes import MOST
 from sqe_fast.answer.program import List, Program, Write
 from sqe_fast.audio.features import log_mel
@@ -26,6 +26,7 @@ from sqe_fast.results import RATINGS, Evaluation
 from sqe_fast.runners import open_runner
 from tests.golden.clips import golden_clips
 from tests.model.test_adapter import save_adapter
+from tests.support.audio_samples import long_speech
 from tests.support.fake_evaluator import LISTING, PROMPTS
 from tests.support.hugging_face_answers import HuggingFace
 from tests.support.small_model import SMALL, waveform
@@ -84,6 +85,34 @@ def test_batched_equals_alone(evaluator: Evaluator) -> None:
     np.testing.assert_allclose(values(together), values(alone), rtol=0, atol=TOLERANCE)
     if evaluator.info()["runner"] == "onnx-cpu":
         assert [evaluation.causes for evaluation in together] == [evaluation.causes for evaluation in alone]
+
+
+def names(rated: QualityUpdate | WindowRating) -> list[str]:
+    return [cause.name for cause in rated.causes]
+
+
+def test_a_live_call_equals_the_timeline_of_its_file(evaluator: Evaluator) -> None:
+    """Windows that share their passes with other calls' and come out otherwise; words that cannot be written live."""
+    speech = long_speech(6.3)
+    timeline = Timeline(2.0, 1.0)
+    [evaluation] = evaluator.evaluate([(speech, 16_000)], describe=False, timeline=timeline)
+    streams = [evaluator.stream(window=2.0, hop=1.0, deadline=1e6, alerting=Alerting(5.0, 5.0)) for _ in range(3)]
+    for start in range(0, len(speech), 401):
+        for stream in streams:
+            stream.push(speech[start : start + 401])
+    expected = values([Evaluation("", window.ratings) for window in evaluation.timeline])
+    assert len(expected) == 6
+    for stream in streams:
+        summary = stream.close(60.0)
+        events = list(stream.events())
+        updates = [event for event in events if isinstance(event, QualityUpdate)]
+        np.testing.assert_allclose(
+            values([Evaluation("", each.ratings) for each in updates]), expected, rtol=0, atol=1e-5
+        )
+        assert list(map(names, updates)) == list(map(names, evaluation.timeline))
+        [alert] = [event for event in events if isinstance(event, QualityAlert)]
+        assert alert.description.startswith("Since 0.0 s ")
+        assert summary.channels[0].rated == 6
 
 
 def test_the_runners_agree(checkpoint: Path) -> None:

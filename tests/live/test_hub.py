@@ -308,6 +308,24 @@ def test_cancel_drops_what_is_under_way() -> None:
     assert channel.description == "The call held no speech that was rated."
 
 
+def test_cancel_does_not_wait_for_the_summarys_prose() -> None:
+    """A cancelled call that hangs because its last words were being written."""
+    world = room()
+    call = world.open()
+    world.say(call, noise(1.0))
+    call.close()
+    world.hub.wake(call)
+    world.hear()
+    assert not call.ended.done()
+    call.cancel()
+    world.hub.wake(call)
+    world.hear()
+    [channel] = call.ended.result(0).channels
+    assert channel.rated == 1
+    assert "Packet loss" not in channel.description
+    world.settle()
+
+
 def test_the_summary_stands_for_the_call() -> None:
     world = room(fake_runner(script=rating_by_level()))
     call = world.open()

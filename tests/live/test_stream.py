@@ -252,7 +252,7 @@ def test_a_task_that_is_cancelled_cancels_its_call_alone() -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert evaluator._calls().hub.sessions == 1
+            wait_until(lambda: evaluator._calls().hub.sessions == 1)
             other.push(noise(1.0))
             assert (await other.close()).channels[0].rated == 1
 
