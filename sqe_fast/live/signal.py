@@ -11,9 +11,17 @@ import numpy as np
 from sqe_fast.audio.features import FloatArray
 from sqe_fast.audio.level import CLIPPED_RUN, FULL_SCALE, SILENCE_DBFS
 from sqe_fast.live.ring import BLOCKS_A_SECOND
+from sqe_fast.results import DIMENSIONS
 
 DIMENSION_OF = {"mute": "discontinuity", "silence": "loudness", "dc offset": "coloration", "clipping": "coloration"}
 """What a fault of the signal lowers."""
+EXPLAINS = {
+    "mute": frozenset(DIMENSIONS),
+    "silence": frozenset(DIMENSIONS),
+    "dc offset": frozenset({"coloration", "loudness"}),
+    "clipping": frozenset({"coloration", "loudness"}),
+}
+"""Dimensions of which a window with this fault needs no alert of its own."""
 SAYS = {
     "mute": "nothing but one and the same sample comes in: the line is muted",
     "silence": f"nothing louder than {SILENCE_DBFS:g} dBFS comes in",
@@ -28,7 +36,7 @@ class SignalFaults:
 
     mute: float = 1.6
     """Without any change of the samples. A pause of a muted or gated line that is shorter is a pause."""
-    silence: float = 5.0
+    silence: float = 10.0
     """Under `level.SILENCE_DBFS`, DC taken away, with some change of the samples."""
     dc: float = 1.0
     """With a mean, over each 0.1 s of it, beyond `dc_level`."""

@@ -29,7 +29,7 @@ from sqe_fast.live.events import (
     QualityUpdate,
 )
 from sqe_fast.live.ring import Block
-from sqe_fast.live.signal import DIMENSION_OF, SAYS, SignalWatch, Turn
+from sqe_fast.live.signal import DIMENSION_OF, EXPLAINS, SAYS, SignalWatch, Turn
 from sqe_fast.live.summary import Tally
 from sqe_fast.results import Cause, Ratings
 
@@ -105,6 +105,8 @@ class Track:
         self._tally = Tally()
         self._begun: dict[str, float] = {}
         """When each fault of the signal began that is not over."""
+        self._seen: dict[str, float] = {}
+        """Until when each fault of the signal was there."""
         self._cutter = Cutter(plan.timeline, n_mels)
         self._resampler = _Resampler(rate)
         self._frame = 0
@@ -137,6 +139,7 @@ class Track:
         heard = block.samples if self._column is None else block.samples[:, self._column : self._column + 1]
         for turn in self._signal.add(heard, block.frame / self._rate):
             self._turn(turn, self._frame / self._rate)
+        self._seen.update(dict.fromkeys(self._signal.active, self._frame / self._rate))
         mono = heard[:, 0] if heard.shape[1] == 1 else heard.astype(np.float64).mean(axis=1).astype(np.float32)
         self._windows(self._cutter.push(self._resampler.push(mono)))
 
@@ -239,7 +242,9 @@ class Track:
         good_since = self._quality.recovered(new, moment.end)
         if fault is not None:
             # What the signal shows was told already.
-            self._told = fault.dimension not in {DIMENSION_OF[each] for each in self._signal.active}
+            self._told = not any(
+                fault.dimension in EXPLAINS[each] for each, until in self._seen.items() if until > moment.start
+            )
             if self._told:
                 self._alert(fault, moment, clip)
         if good_since is not None and before is not None and self._told:

@@ -53,6 +53,26 @@ def test_a_rating_between_the_bounds_changes_nothing() -> None:
     assert [len(found) for found in follow([3.0] * 30)] == [0, 0]
 
 
+def test_a_call_that_gets_worse_is_at_fault_though_it_is_fair() -> None:
+    """An alert that waits until nobody can listen; the dimension that always was the lowest, blamed for what fell."""
+    watch = QualityWatch(Alerting(smoothing=0.0))
+    for second in range(10):
+        assert watch.add(second, second + 1, rated(4.6, loudness=3.2), ()) is None
+    fault = watch.add(10, 11, rated(4.6, loudness=3.2, noisiness=3.5), (HUM,))
+    assert fault is not None
+    assert (fault.dimension, fault.since, fault.cause) == ("noisiness", 10, HUM)
+    assert watch.recovered(10, 11) is None
+    for second in range(11, 30):
+        watch.add(second, second + 1, rated(4.6, loudness=3.2, noisiness=4.0), ())
+        assert watch.recovered(second, second + 1) is None, "not back at the usual"
+    watch.add(30, 50, rated(4.6, loudness=3.2, noisiness=4.4), ())
+    assert watch.recovered(30, 50) == 30
+
+
+def test_a_call_that_always_was_fair_is_not_at_fault() -> None:
+    assert [len(found) for found in follow([3.3, 3.0, 3.6, 3.1] * 20)] == [0, 0]
+
+
 def test_the_score_is_smoothed_as_documented() -> None:
     watch = QualityWatch(Alerting(smoothing=0.25))
     watch.add(0, 1, rated(4.0), ())
@@ -72,7 +92,16 @@ def test_the_cause_is_the_likeliest_of_the_dimension_at_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"below": 0.5}, {"above": 5.1}, {"below": 3.5}, {"hold": -1.0}, {"smoothing": 1.0}, {"smoothing": -0.1}]
+    "wrong",
+    [
+        {"below": 0.5},
+        {"above": 5.1},
+        {"below": 3.5},
+        {"hold": -1.0},
+        {"drop": 0.0},
+        {"smoothing": 1.0},
+        {"smoothing": -0.1},
+    ],
 )
 def test_rules_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"pass|1 ≤ below"):

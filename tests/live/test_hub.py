@@ -198,6 +198,18 @@ def test_a_description_on_request() -> None:
     assert asked.result(0) == "Packet loss breaks the word, so the overall MOS is 4.5."
 
 
+def test_what_the_signal_shows_is_told_once() -> None:
+    """Two alerts for one clipped second, one by the signal and one by the model's windows that hold it."""
+    world = room(fake_runner(script=rating_by_level(loud=1.5, faint=4.5, spared="noisiness")))
+    call = world.open(timeline=Timeline(1.5, 0.5), alerting=Alerting(smoothing=0.0))
+    bad = np.clip(noise(1.0, 3.0), -1, 1)
+    events = world.say(call, np.concatenate([noise(3.0, FAINT), bad, noise(1.0, FAINT)]))
+    assert [each.fault for each in of(QualityAlert, events)] == ["clipping"]
+    other = world.open(timeline=Timeline(1.5, 0.5), alerting=Alerting(smoothing=0.0))
+    events = world.say(other, np.concatenate([noise(3.0, FAINT), noise(1.0), noise(1.0, FAINT)]))
+    assert [each.fault for each in of(QualityAlert, events)] == ["quality"]
+
+
 # --- row 29: overload -------------------------------------------------------------------------------------------------
 
 

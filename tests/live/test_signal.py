@@ -50,7 +50,7 @@ def test_a_fault_is_told_within_two_seconds_and_is_over_once(fault: str, part: n
 
 def test_silence_that_is_not_mute() -> None:
     """One step of 16 bits, which never stands still."""
-    part = np.resize([0, 1 / 32_768], 8 * RATE)
+    part = np.resize([0, 1 / 32_768], 12 * RATE)
     assert [(turn.fault, turn.begins) for _, turn in turns(broken(part))] == [("silence", True), ("silence", False)]
 
 

@@ -16,13 +16,14 @@ from sqe_fast.live.events import Event
 from sqe_fast.live.hub import Hub
 from sqe_fast.live.session import Session
 from sqe_fast.live.track import Plan
+from sqe_fast.results import RATINGS
 from tests.support.fake_evaluator import MODEL, PROMPTS, fake_runner, prose
 from tests.support.fake_runner import FakeRunner, History, Script
 
 RATE = 16_000
 SECOND = Timeline(window=1.0, hop=1.0)
 """Windows that don't overlap, and too short for anything loud to be denied speech."""
-CALM = Alerting(below=1.0, above=1.0)
+CALM = Alerting(below=1.0, above=1.0, drop=5.0)
 """No rating gives an alert."""
 LOUD, FAINT = 0.1, 0.001
 """RMS of noise that `rating_by_level` rates 4.5 and 1.5."""
@@ -109,14 +110,18 @@ def room(runner: FakeRunner | None = None) -> Room:
     return Room(driver, Hub(driver, PROMPTS, MODEL, clock), clock)  # type: ignore[arg-type]
 
 
-def rating_by_level(loud: float = 4.5, faint: float = 1.5) -> Script:
-    """A model that rates each window by its level, on all scales alike, and describes it as ever."""
+def rating_by_level(loud: float = 4.5, faint: float = 1.5, spared: str | None = None) -> Script:
+    """A model that rates each window by its level, on all scales alike but the one that is `spared` (always 4.5), and
+    describes it as ever."""
     said = prose()
-    numbers = {rating: PROMPTS.number_id(rating) for rating in (loud, faint)}
+    newline = PROMPTS.encode("\n")[0]
 
     def script(history: History) -> tuple[int, ...]:
+        if words := said(history):
+            return words
+        read = RATINGS[len(history) - 1 - max(i for i, token in enumerate(history) if token == newline)]
         heard = -min(history)
-        return said(history) or (numbers[loud if heard > 0.9 else faint],)
+        return (PROMPTS.number_id(4.5 if read == spared else loud if heard > 0.9 else faint),)
 
     return script
 
