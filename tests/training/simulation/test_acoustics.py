@@ -11,7 +11,7 @@ import pytest
 from tests.support.small_library import write_library
 from tests.support.speech import SAMPLE_RATE, talk
 from training.language.causes import KINDS
-from training.rating.listener import CURVES
+from training.rating.curves import CURVES
 from training.simulation.acoustics import FAMILIES, LOUDEST_DB, NOISES, loop, noise, place, sounding
 from training.simulation.library import SPLITS, open_library
 from training.simulation.made_noises import MADE
@@ -172,7 +172,7 @@ def test_equal_steps_of_severity_are_equal_steps_of_what_is_rated(root: Path) ->
         assert 3.9 < ratings[0] < 4.45, family.name
         assert ratings[-1] < 1.6, family.name
         assert np.all(np.diff(ratings) < 0), family.name
-        assert np.abs(np.diff(ratings)[:3] + 0.75).max() < 0.25, family.name
+        assert np.abs(np.diff(ratings)[:3] + 0.75).max() < 0.3, family.name
 
 
 def test_a_babble_has_as_many_different_talkers_as_it_says(root: Path) -> None:
