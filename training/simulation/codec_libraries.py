@@ -8,7 +8,9 @@ get, bool [frames]; it conceals them as it was made to.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Protocol
 
@@ -93,6 +95,25 @@ def load(package: str) -> ctypes.CDLL:
         raise AbsentLibraryError(f"{error}: apt-get install {' '.join(DEBIAN)}") from error
 
 
+@contextmanager
+def _alone(package: str) -> Iterator[ctypes.CDLL]:
+    """The library of `package` as nobody has used it: a namespace of its own (dlmopen), with its global state."""
+    load(package)
+    linker = ctypes.CDLL(None)
+    linker.dlmopen.restype = ctypes.c_void_p
+    handle = linker.dlmopen(ctypes.c_long(_NEW_NAMESPACE), DEBIAN[package].encode(), ctypes.c_int(os.RTLD_NOW))
+    if handle is None:
+        linker.dlerror.restype = ctypes.c_char_p
+        raise OSError(linker.dlerror().decode())
+    try:
+        yield ctypes.CDLL(DEBIAN[package], handle=handle)
+    finally:
+        linker.dlclose(ctypes.c_void_p(handle))
+
+
+_NEW_NAMESPACE = -1  # LM_ID_NEWLM, dlfcn.h
+
+
 def _pointer(library: ctypes.CDLL, function: str, *arguments: Any) -> ctypes.c_void_p:
     """What a constructor returns: a pointer, where ctypes expects an int."""
     construct = getattr(library, function)
@@ -163,17 +184,18 @@ _SPEEX_BITS_BYTES = 64  # more than its struct SpeexBits takes
 
 
 def codec2(pcm: Pcm, bit_rate: int) -> Pcm:
-    """Codec 2, 8 kHz, by libcodec2."""
-    library = load("libcodec2-1.0")
-    state = _pointer(library, "codec2_create", _CODEC2_MODES[bit_rate])
+    """Codec 2, 8 kHz, by libcodec2. Its decoder draws phases from one generator for all of a process, so each clip has
+    the library to itself."""
     packet = ctypes.create_string_buffer(16)
+    with _alone("libcodec2-1.0") as library:
+        state = _pointer(library, "codec2_create", _CODEC2_MODES[bit_rate])
 
-    def pass_on(frame: Any, out: Any, gone: bool) -> None:
-        library.codec2_encode(state, packet, frame)
-        library.codec2_decode(state, out, packet)
+        def pass_on(frame: Any, out: Any, gone: bool) -> None:
+            library.codec2_encode(state, packet, frame)
+            library.codec2_decode(state, out, packet)
 
-    decoded = _frame_by_frame(pcm, library.codec2_samples_per_frame(state), pass_on)
-    library.codec2_destroy(state)
+        decoded = _frame_by_frame(pcm, library.codec2_samples_per_frame(state), pass_on)
+        library.codec2_destroy(state)
     return decoded
 
 
