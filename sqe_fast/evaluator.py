@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqe_fast import audio
 from sqe_fast.answer.argument import conclusion
@@ -27,13 +27,15 @@ from sqe_fast.engine.pipeline import Batch, Call, Pipeline
 from sqe_fast.engine.sequence import AudioInput
 from sqe_fast.engine.trace import Meter, Trace
 from sqe_fast.errors import ClipError
-from sqe_fast.live.alarms import Alerting
-from sqe_fast.live.hub import Hub, Live
-from sqe_fast.live.stream import DEADLINE, AsyncStream, Channels, Stream, plan_of
-from sqe_fast.options import SHORT_NAMES, Serving
+from sqe_fast.options import SHORT_NAMES, WINDOW_DEADLINE, Serving
 from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings, Winner
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import Runner
+
+if TYPE_CHECKING:  # live calls are imported with the first of them: most callers have none
+    from sqe_fast.live.alarms import Alerting
+    from sqe_fast.live.hub import Live
+    from sqe_fast.live.stream import AsyncStream, Channels, Stream
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class Evaluator:
         hop: float = Timeline.hop,
         channels: Channels = "mix",
         alerting: Alerting | None = None,
-        deadline: float = DEADLINE,
+        deadline: float = WINDOW_DEADLINE,
         describe: bool = True,
     ) -> Stream:
         """A live call at 8,000 to 48,000 Hz: push its audio as it comes, read `QualityUpdate`, `QualityAlert`,
@@ -154,6 +156,8 @@ class Evaluator:
         window that waits longer than `deadline` seconds is dropped, and counted. `describe=False` leaves the model's
         words out. Raises ValueError for what cannot be, UnusableError after `close` and in a fork.
         """
+        from sqe_fast.live.stream import Stream, plan_of
+
         return Stream(self._calls(), sample_rate, plan_of(window, hop, alerting, deadline, describe=describe), channels)
 
     def astream(
@@ -164,12 +168,23 @@ class Evaluator:
         hop: float = Timeline.hop,
         channels: Channels = "mix",
         alerting: Alerting | None = None,
-        deadline: float = DEADLINE,
+        deadline: float = WINDOW_DEADLINE,
         describe: bool = True,
     ) -> AsyncStream:
         """As `stream`, for an event loop: `async with evaluator.astream() as s`."""
-        plan = plan_of(window, hop, alerting, deadline, describe=describe)
-        return AsyncStream(Stream(self._calls(), sample_rate, plan, channels))
+        from sqe_fast.live.stream import AsyncStream
+
+        return AsyncStream(
+            self.stream(
+                sample_rate,
+                window=window,
+                hop=hop,
+                channels=channels,
+                alerting=alerting,
+                deadline=deadline,
+                describe=describe,
+            )
+        )
 
     def compare(self, a: Source, b: Source, describe: bool = True) -> Comparison:
         """Which of two recordings sounds better. `compare(b, a)` is the exact mirror of `compare(a, b)`.
@@ -235,6 +250,8 @@ class Evaluator:
 
     def _calls(self) -> Live:
         """Live calls share one thread, which the first of them starts."""
+        from sqe_fast.live.hub import Hub, Live
+
         with self._opening:
             if self._live is None:
                 self._live = Live(Hub(self._driver, self._prompts, self.model))

@@ -14,6 +14,8 @@ DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 """Precisions, and the dtypes that they stand for."""
 SHORT_NAMES = {dtype: precision for precision, dtype in DTYPES.items()}
 PRECISIONS = ("auto", *DTYPES)
+WINDOW_DEADLINE = 2.0
+"""Seconds that a window of a live call may wait."""
 _DEVICE = re.compile(r"auto|cpu|torch-cpu|cuda(:\d+)?")
 
 

@@ -34,16 +34,20 @@ class Driver:
         BusyError where `capacity` requests of this priority wait, ValueError for an empty program, and UnusableError
         after `close` and in a forked process, which has the memory of the thread and not the thread.
         """
-        if os.getpid() != self._loop.process:
-            raise UnusableError(
-                f"this evaluator was opened by process {self._loop.process} and cannot work in its fork: open one in "
-                "each process, after the fork"
-            )
+        self.refuse_fork()
         if self.engine.depth(priority) >= self._capacity:
             raise BusyError(f"{self._capacity} requests of priority {priority.name.lower()} are waiting already")
         future = self.engine.submit(request, priority, deadline)
         self._loop.wake(future)
         return future
+
+    def refuse_fork(self) -> None:
+        """Raises UnusableError in a process that is a fork of the one that made this driver."""
+        if os.getpid() != self._loop.process:
+            raise UnusableError(
+                f"this evaluator was opened by process {self._loop.process} and cannot work in its fork: open one in "
+                "each process, after the fork"
+            )
 
     @property
     def closed(self) -> bool:

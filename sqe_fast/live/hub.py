@@ -62,12 +62,8 @@ class Hub:
         return session
 
     def refuse_fork(self) -> None:
-        """Raises UnusableError in a process that is a fork of the one that made this hub."""
-        if os.getpid() != self._process:
-            raise UnusableError(
-                f"this evaluator was opened by process {self._process} and cannot work in its fork: open one in each "
-                "process, after the fork"
-            )
+        """As `Driver.refuse_fork`: a fork has the memory of both threads, and neither of them."""
+        self._driver.refuse_fork()
 
     def wake(self, session: Session) -> None:
         """There is something to do for it. From any thread, and cheap."""

@@ -21,8 +21,6 @@ from sqe_fast.live.track import Plan
 Channels = Literal["mix", "each"]
 _T = TypeVar("_T")
 MIN_RATE, MAX_RATE = 8_000, 48_000
-DEADLINE = 2.0
-"""Seconds that a window may wait."""
 
 
 class Stream:

@@ -47,6 +47,9 @@ class HandDriver:
         self.submitted: list[tuple[Request, Priority, float]] = []
         self.failing: Exception | None = None
 
+    def refuse_fork(self) -> None:
+        """It has no thread that a fork could lack."""
+
     def submit(self, request: Request, priority: Priority, deadline: float) -> Future[Result]:
         if self.failing is not None:
             raise self.failing

@@ -7,65 +7,57 @@ tells apart by ear (white noise and a fan, one kitchen and another) share a name
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from sqe_fast.answer import causes
+from sqe_fast.answer.causes import END, UNCLEAR, Calibration, Causes, Kind
 from sqe_fast.results import DIMENSIONS
 
-
-@dataclass(frozen=True)
-class Kind:
-    """One name for a cause, and the dimension it lowers."""
-
-    dimension: str
-    group: str | None
-    """The coarser kind that people still tell where they are not sure of this one."""
-
-
 KINDS: dict[str, Kind] = {
-    "steady noise": Kind("noisiness", None),
-    "street noise": Kind("noisiness", "steady noise"),
-    "machine noise": Kind("noisiness", "steady noise"),
-    "wind": Kind("noisiness", "steady noise"),
-    "water": Kind("noisiness", "steady noise"),
-    "hum": Kind("noisiness", None),
-    "voices": Kind("noisiness", None),
-    "sudden sounds": Kind("noisiness", None),
-    "clatter": Kind("noisiness", "sudden sounds"),
-    "typing": Kind("noisiness", "sudden sounds"),
-    "ticking": Kind("noisiness", "sudden sounds"),
-    "animal sounds": Kind("noisiness", "sudden sounds"),
-    "crying child": Kind("noisiness", "sudden sounds"),
-    "crackle": Kind("noisiness", None),
-    "telephone band": Kind("coloration", None),
-    "muffled sound": Kind("coloration", None),
-    "thin sound": Kind("coloration", None),
-    "reverberation": Kind("coloration", None),
-    "clipping": Kind("coloration", None),
-    "coding": Kind("coloration", None),
-    "grain": Kind("coloration", None),
-    "noise suppression": Kind("coloration", None),
-    "robotic voice": Kind("coloration", None),
-    "altered pitch": Kind("coloration", None),
-    "packet loss": Kind("discontinuity", None),
-    "stutter": Kind("discontinuity", None),
-    "cut-off words": Kind("discontinuity", None),
-    "drop-outs": Kind("discontinuity", None),
-    "skips": Kind("discontinuity", None),
-    "low level": Kind("loudness", None),
-    "high level": Kind("loudness", None),
-    "uneven level": Kind("loudness", None),
+    kind.name: kind
+    for kind in (
+        Kind("steady noise", "noisiness"),
+        Kind("street noise", "noisiness", "steady noise"),
+        Kind("machine noise", "noisiness", "steady noise"),
+        Kind("wind", "noisiness", "steady noise"),
+        Kind("water", "noisiness", "steady noise"),
+        Kind("hum", "noisiness"),
+        Kind("voices", "noisiness"),
+        Kind("sudden sounds", "noisiness"),
+        Kind("clatter", "noisiness", "sudden sounds"),
+        Kind("typing", "noisiness", "sudden sounds"),
+        Kind("ticking", "noisiness", "sudden sounds"),
+        Kind("animal sounds", "noisiness", "sudden sounds"),
+        Kind("crying child", "noisiness", "sudden sounds"),
+        Kind("crackle", "noisiness"),
+        Kind("telephone band", "coloration"),
+        Kind("muffled sound", "coloration"),
+        Kind("thin sound", "coloration"),
+        Kind("reverberation", "coloration"),
+        Kind("clipping", "coloration"),
+        Kind("coding", "coloration"),
+        Kind("grain", "coloration"),
+        Kind("noise suppression", "coloration"),
+        Kind("robotic voice", "coloration"),
+        Kind("altered pitch", "coloration"),
+        Kind("packet loss", "discontinuity"),
+        Kind("stutter", "discontinuity"),
+        Kind("cut-off words", "discontinuity"),
+        Kind("drop-outs", "discontinuity"),
+        Kind("skips", "discontinuity"),
+        Kind("low level", "loudness"),
+        Kind("high level", "loudness"),
+        Kind("uneven level", "loudness"),
+    )
 }
+"""By name."""
 
 
-def uncalibrated() -> causes.Causes:
+def uncalibrated() -> Causes:
     """All of `KINDS`, before validation has said how far the reading of each can be trusted. A list goes on until it is
     likely to be complete: what is not sure is held back by its own threshold."""
-    kinds = tuple(causes.Kind(name, kind.dimension, kind.group) for name, kind in KINDS.items())
-    names = (*KINDS, *causes.UNCLEAR.values(), causes.END)
-    reading = dict.fromkeys(names, causes.Calibration()) | {causes.END: causes.Calibration(threshold=0.8)}
-    return causes.Causes(kinds, reading)
+    names = (*KINDS, *UNCLEAR.values(), END)
+    reading = dict.fromkeys(names, Calibration()) | {END: Calibration(threshold=0.8)}
+    return Causes(tuple(KINDS.values()), reading)
 
 
 AUDIBLE = 4.2

@@ -33,6 +33,7 @@ from training import configs
 from training.corpora.annotation import Annotation
 from training.corpora.corpus import Clips
 from training.language.causes import audible
+from training.learning import listing
 from training.progress import track
 from training.streams import Stream, seed_of
 
@@ -61,7 +62,7 @@ def run(config: configs.Calibrate, validation: Clips) -> str:
     folder = config.run / config.name / "checkpoint"
     stock = Stock.load(folder / STOCK_FILE)
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-    clips = [clip for clip in validation.annotations if clip["rated_by"] != "human"]
+    clips = [clip for clip in validation.annotations if listing.recorded(clip)]
     if not clips:
         raise UnusableError("no validation clip's causes were recorded: simulate a corpus to calibrate on")
     runner = TorchRunner(folder, Serving("torch-cpu" if config.device == "cpu" else config.device))

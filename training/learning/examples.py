@@ -190,8 +190,8 @@ def _rated(
     ratings = tuple(float(clip[name]) for name in RATINGS)
     clips = (clip,) if with_audio else ()
     certain = certain or "descriptions" in clip  # a text that was written knows all that was recorded
-    known = listing.entries(clip) if certain else listing.coarser(clip, words)
-    names = listing.known(prompts).listable(known)
+    entries = listing.entries(clip) if certain else listing.coarser(clip, words)
+    names = listing.known(prompts).listable(entries)
     line = (*prompts.line(clip), *prompts.listing(names))
     listed = (*(None for _ in RATINGS), *_distributions(prompts, clip, names))
     if task == "line":
@@ -239,7 +239,7 @@ def _aspect(prompts: PromptBuilder, clip: Annotation, rng: np.random.Generator) 
     found = causes.audible(clip, *([name] if name in DIMENSIONS else []))
     number, cause = prompts.number_id(clip[name]), prompts.encode(f" {found[0]['name'] if found else NO_CAUSE}")
     answer = (number, *cause, prompts.stop)
-    known = clip.get("rated_by") != "human"
+    known = listing.recorded(clip)
     scored = (True, *(known for _ in answer[1:]))
     named = (False, *(known for _ in cause), False)
     return Example(prompt, answer, (float(clip[name]),), scored, named, clips=(clip,))

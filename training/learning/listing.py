@@ -15,7 +15,7 @@ from sqe_fast.answer.causes import END, UNCLEAR, Causes
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.results import DIMENSIONS, RATINGS
 from training.corpora.annotation import Annotation
-from training.language.causes import AUDIBLE, KINDS, audible
+from training.language.causes import AUDIBLE, KINDS, audible, listed
 
 COARSER, UNSURE = 0.15, 0.1
 """How often an entry that is learnt is named by its group, where it has one, or by its dimension alone."""
@@ -38,7 +38,7 @@ def entries(clip: Annotation) -> list[str]:
     """What is known: the audible causes, the worst first; of a clip that people only rated, which dimensions are
     lowered, by something unclear."""
     if recorded(clip):
-        return list(dict.fromkeys(cause["name"] for cause in audible(clip)))
+        return listed(clip)
     return [UNCLEAR[name] for name in sorted(DIMENSIONS, key=lambda name: float(clip[name])) if clip[name] <= AUDIBLE]
 
 
@@ -54,10 +54,10 @@ def coarser(clip: Annotation, rng: np.random.Generator) -> list[str]:
     return [_coarser(name, rng) for name in entries(clip)]
 
 
-def wanted(clip: Annotation, listed: Sequence[str], causes: Causes) -> Mapping[str, float]:
-    """How likely each name is to come after those `listed`: causes that they don't tell yet, the worse the likelier;
+def wanted(clip: Annotation, told: Sequence[str], causes: Causes) -> Mapping[str, float]:
+    """How likely each name is to come after those `told`: causes that they don't tell yet, the worse the likelier;
     the end where there are none."""
-    left = set(causes.remaining(listed))
+    left = set(causes.remaining(told))
     if not recorded(clip):
         following = [name for name in entries(clip) if name in left]
         return {following[0] if following else END: 1.0}

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from sqe_fast.results import RATING_MAX, RATING_MIN, RATINGS
 from training.corpora.annotation import Annotation
 from training.language.causes import KINDS, audible
+from training.learning import listing
 from training.learning.answer_loss import Losses
 
 CAUSES_WEIGHT, WITNESS_WEIGHT = 2.0, 0.25
@@ -44,7 +45,7 @@ class PooledHead(nn.Module):
         means = self._means(audio)
         loss = _squared(CENTER + self.ratings(means).float(), true_ratings(clips))
         loss = loss + WITNESS_WEIGHT * _squared(CENTER + self.witnesses(means).float(), opinions(clips))
-        recorded = [i for i, clip in enumerate(clips) if clip.get("rated_by") != "human"]
+        recorded = [i for i, clip in enumerate(clips) if listing.recorded(clip)]
         if recorded:
             logits = self.causes(means[recorded]).float()
             present = true_causes([clips[i] for i in recorded]).to(logits.device)

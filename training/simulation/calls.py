@@ -17,9 +17,7 @@ from training.simulation.measures import (
     frame_power,
     gain_measures,
 )
-from training.simulation.stage import Degradation, Family, Materials, Params, Place, Rng, to_level
-
-Done = tuple[Signal, tuple[Degradation, ...]]
+from training.simulation.stage import Degradation, Done, Family, Materials, Params, Place, Rng, to_level
 
 NORMAL_DBOV = (-29.0, -17.0)
 """Active levels that nobody calls low or high."""

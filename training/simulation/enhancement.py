@@ -23,9 +23,8 @@ from webrtc_noise_gain import AudioProcessor
 
 from training.simulation.library import Library
 from training.simulation.measures import SAMPLE_RATE, Signal, a_weighted_frames, active_level, decibel
-from training.simulation.stage import Degradation, Family, Materials, Params, Place, Rng, to_level
+from training.simulation.stage import Degradation, Done, Family, Materials, Params, Place, Rng, to_level
 
-Done = tuple[Signal, tuple[Degradation, ...]]
 Power = npt.NDArray[np.float64]
 
 WINDOW, OVERLAP = 512, 384

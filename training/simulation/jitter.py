@@ -10,9 +10,7 @@ import numpy.typing as npt
 from training.simulation.interruptions import Span, active_samples, toll
 from training.simulation.library import Library
 from training.simulation.measures import SAMPLE_RATE, Signal
-from training.simulation.stage import Degradation, Family, Materials, Params, Place, Rng
-
-Done = tuple[Signal, tuple[Degradation, ...]]
+from training.simulation.stage import Degradation, Done, Family, Materials, Params, Place, Rng
 
 _OVERLAP = 160  # 10 ms: half a window of WSOLA
 _TOLERANCE = 120  # 7.5 ms: half the longest pitch period looked for

@@ -22,9 +22,7 @@ from training.simulation.packets import (
     samples_of,
     spans_of,
 )
-from training.simulation.stage import Degradation, Family, Materials, Params, Place, Rng
-
-Done = tuple[Signal, tuple[Degradation, ...]]
+from training.simulation.stage import Degradation, Done, Family, Materials, Params, Place, Rng
 
 _SHORTEST, _LONGEST = SAMPLE_RATE // 400, SAMPLE_RATE // 66  # pitch periods that are looked for
 _MEMORY = 3 * _LONGEST  # samples that a receiver keeps
