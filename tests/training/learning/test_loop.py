@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from training.configs import Schedule
-from training.learning.loop import train
+from training.learning.loop import Float32Attention, train
 
 ROOT = Path(__file__).parents[3]
 
@@ -99,3 +100,17 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
 if __name__ == "__main__":  # one of torchrun's processes
     root = Path(sys.argv[1])
     torch.save(fit(root / "together", schedule_of(12)), root / f"rank{os.environ['RANK']}.pt")
+
+
+def test_attention_is_computed_in_float32_within_bf16() -> None:
+    """To the bit what float32 gives of the same rounded queries, keys and values; bf16 itself rounds otherwise."""
+    torch.manual_seed(0)
+    rounded = [torch.randn(2, 3, 20, 64).bfloat16() for _ in range(3)]
+    exact = F.scaled_dot_product_attention(*(each.float() for each in rounded), is_causal=True).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        plain = F.scaled_dot_product_attention(*rounded, is_causal=True)
+        with Float32Attention():
+            found = F.scaled_dot_product_attention(*rounded, is_causal=True)
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, exact)
+    assert not torch.equal(found, plain)
