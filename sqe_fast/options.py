@@ -14,6 +14,8 @@ DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 """Precisions, and the dtypes that they stand for."""
 SHORT_NAMES = {dtype: precision for precision, dtype in DTYPES.items()}
 PRECISIONS = ("auto", *DTYPES)
+WINDOW_SECONDS, HOP_SECONDS = 5.0, 1.0
+"""Of a timeline and of a live call: what a window holds, and from one to the next."""
 WINDOW_DEADLINE = 2.0
 """Seconds that a window of a live call may wait."""
 _DEVICE = re.compile(r"auto|cpu|torch-cpu|cuda(:\d+)?")

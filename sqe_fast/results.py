@@ -144,6 +144,17 @@ class Evaluation:
             "error": error_row(self.error),
         }
 
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Of a recording with a timeline: a row for each window, then its own; `start` and `end` stand behind `file`,
+        and are None in the last. The windows have no descriptions."""
+        own = self.to_row()
+        windows = (
+            own | {"description": None, "error": None, "duration": rounded(each.end - each.start)} | each.to_row()
+            for each in self.timeline
+        )
+        spans = [*windows, own | {"start": None, "end": None}]
+        return [{"file": row["file"], "start": row["start"], "end": row["end"]} | row for row in spans]
+
 
 @dataclass(frozen=True)
 class Comparison:

@@ -16,6 +16,7 @@ import numpy as np
 from sqe_fast.audio.features import HOP, MAX_FRAMES, SAMPLE_RATE, FloatArray, LogMel, LogMelStream
 from sqe_fast.audio.level import silent
 from sqe_fast.audio.speech import holds_speech
+from sqe_fast.options import HOP_SECONDS, WINDOW_SECONDS
 from sqe_fast.results import Flag
 
 LEAST = 2 * SAMPLE_RATE
@@ -30,8 +31,8 @@ class Timeline:
     """How a recording is cut: windows of `window` seconds (0.4 to 30), one each `hop` seconds. A hop is a whole number
     of hundredths of a second, and a window a whole number of hops. Raises ValueError for others."""
 
-    window: float = 5.0
-    hop: float = 1.0
+    window: float = WINDOW_SECONDS
+    hop: float = HOP_SECONDS
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(seconds) for seconds in (self.window, self.hop)):

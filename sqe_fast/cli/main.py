@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn, TextIO
 
 import typer
 
-from sqe_fast.options import DEVICES, PRECISIONS, Serving
+from sqe_fast.options import DEVICES, HOP_SECONDS, PRECISIONS, WINDOW_SECONDS, Serving
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from sqe_fast.audio import RawFormat
+    from sqe_fast.audio.timeline import Timeline
     from sqe_fast.cli.terminal import ProgressLine
     from sqe_fast.evaluator import Evaluator
     from sqe_fast.jobs.rows import RowWriter
@@ -138,6 +139,16 @@ def score(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the rows to this file.")] = None,
     format_: OutputFormat = None,
     describe: Describe = True,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="A row for each window of a recording, too, with its start and end.")
+    ] = False,
+    window: Annotated[
+        float | None,
+        typer.Option(help=f"With --timeline: seconds of a window, 0.4–30 (default: {WINDOW_SECONDS:g})."),
+    ] = None,
+    hop: Annotated[
+        float | None, typer.Option(help=f"With --timeline: seconds from window to window (default: {HOP_SECONDS:g}).")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run: files that are already in -o are skipped.")
     ] = False,
@@ -163,6 +174,7 @@ def score(
     Examples:
       sqe score call.wav recordings/
       sqe score recordings/ -o rows.jsonl --resume --no-describe
+      sqe score call.wav --timeline --window 5 --hop 1
     """
     from sqe_fast.jobs import inputs, run
 
@@ -173,12 +185,13 @@ def score(
         _stop(USAGE, "--retry-errors is a way to --resume: without it every file is tried")
     if output is not None and chosen is FormatName.TABLE:
         _stop(USAGE, "a table is for reading: choose --format jsonl or csv for -o")
+    windows = _timeline(window, hop, wanted=timeline)
     with _exit_codes():
         inputs.check(paths, column)
         given = inputs.given_names(paths, column) if chosen is FormatName.CSV else ()
         raw_format = _raw_format(raw)
         items = inputs.expand(paths, _stdin(paths), column, raw=raw is not None)
-        rows = _Rows(output, chosen, given, resume, retry_errors)
+        rows = _Rows(output, chosen, given, resume, retry_errors, timeline)
         with run.Interruption() as interruption, _writer(rows) as writer:
             evaluator = open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length))
             progress = run.run(
@@ -186,6 +199,7 @@ def score(
                 items,
                 writer,
                 describe=describe,
+                timeline=windows,
                 raw=raw_format,
                 interruption=interruption,
                 display=_progress_line(paths, column) if sys.stderr and sys.stderr.isatty() else None,
@@ -302,6 +316,7 @@ class _Rows:
     given: tuple[str, ...]
     resume: bool
     retry_errors: bool
+    timeline: bool
 
 
 @contextmanager
@@ -315,6 +330,7 @@ def _writer(wanted: _Rows) -> Iterator[RowWriter]:
             wanted.given,
             resume=wanted.resume,
             retry_errors=wanted.retry_errors,
+            timeline=wanted.timeline,
         ) as file:
             yield file
     elif wanted.format is FormatName.TABLE:
@@ -323,7 +339,7 @@ def _writer(wanted: _Rows) -> Iterator[RowWriter]:
         _stdout()
         yield TableRows(_console())
     else:
-        yield rows.PipeRows(_stdout().buffer, wanted.format.value, wanted.given)
+        yield rows.PipeRows(_stdout().buffer, wanted.format.value, wanted.given, timeline=wanted.timeline)
 
 
 def _stdout() -> TextIO:
@@ -344,6 +360,19 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+
+def _timeline(window: float | None, hop: float | None, *, wanted: bool) -> Timeline | None:
+    if not wanted:
+        if window is not None or hop is not None:
+            _stop(USAGE, "--window and --hop are choices of --timeline: without it a recording has one row")
+        return None
+    from sqe_fast.audio.timeline import Timeline
+
+    try:
+        return Timeline(WINDOW_SECONDS if window is None else window, HOP_SECONDS if hop is None else hop)
+    except ValueError as error:
+        _stop(USAGE, str(error))
 
 
 def _raw_format(text: str | None) -> RawFormat | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from sqe_fast.jobs.rows import Given
 from sqe_fast.jobs.run import Progress
-from sqe_fast.results import DIMENSIONS, Comparison, Evaluation
+from sqe_fast.results import DIMENSIONS, Comparison, Evaluation, Ratings, WindowRating
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +46,7 @@ class TableRows:
             self._print(self._ratings(evaluation))
         else:
             self._print(Text(shortened(evaluation.file, self._console.width), style="bold"))
-            self._prose(self._listed(evaluation))
+            self._prose(_listed(evaluation.ratings))
         if evaluation.causes:
             told = ", ".join(f"{cause.name} ({cause.probability:.0%})" for cause in evaluation.causes)
             self._prose(Text(f"causes: {told}"))
@@ -56,28 +56,43 @@ class TableRows:
             self._prose(Text(evaluation.description))
         if evaluation.error:
             self._prose(Text(str(evaluation.error), style="red"))
+        for window in evaluation.timeline:
+            self._window(window)
+
+    def _window(self, window: WindowRating) -> None:
+        """One of a timeline, under its recording: its times, its ratings or why there are none, and its causes."""
+        from rich.text import Text
+
+        span = _span(window.start, window.end)
+        told = ", ".join(f"{cause.name} ({cause.probability:.0%})" for cause in window.causes)
+        if not self._in_columns:
+            rated = Text(", ".join(window.flags)) if window.flags else _listed(window.ratings)
+            self._prose(Text(f"{span}: ").append_text(rated).append(f"; {told}" if told else ""))
+            return
+        line = Text(f"  {shortened(span, self._file - 3)}".ljust(self._file), style="dim")
+        if window.flags:
+            self._print(line.append(f"  {', '.join(window.flags)}", "yellow"))
+        else:
+            self._print(line.append_text(self._cells(window.ratings)))
+        if told:
+            self._prose(Text(told, style="dim"))
 
     def _ratings(self, evaluation: Evaluation) -> Text:
         from rich.text import Text
 
         line = Text(shortened(evaluation.file, self._file - 1).ljust(self._file))
-        spread = f"±{evaluation.mos_std:.1f}" if evaluation.mos_std is not None else ""
-        line.append_text(_rating(evaluation.mos, self._widths["mos"] - 5)).append(f"{spread:>5}", "dim")
-        for name in DIMENSIONS:
-            line.append_text(_rating(getattr(evaluation, name), self._widths[name]))
+        line.append_text(self._cells(evaluation.ratings))
         length = "–" if evaluation.duration is None else _clock(evaluation.duration)
         return line.append(f"{length:>{self._widths['length']}}", "dim")
 
-    def _listed(self, evaluation: Evaluation) -> Text:
-        """The ratings, for a terminal that is too narrow for columns."""
+    def _cells(self, ratings: Ratings | None) -> Text:
         from rich.text import Text
 
-        if evaluation.mos is None:
-            return Text("not rated", style="dim")
-        spread = f" ±{evaluation.mos_std:.1f}" if evaluation.mos_std is not None else ""
-        rated = [f"mos {evaluation.mos:.1f}{spread}"]
-        rated += [f"{name} {getattr(evaluation, name):.1f}" for name in DIMENSIONS]
-        return Text(", ".join(rated))
+        spread = f"±{ratings.mos_std:.1f}" if ratings else ""
+        line = Text.assemble(_rating(ratings, "mos", self._widths["mos"] - 5), (f"{spread:>5}", "dim"))
+        for name in DIMENSIONS:
+            line.append_text(_rating(ratings, name, self._widths[name]))
+        return line
 
     def _prose(self, text: Text) -> None:
         from rich.padding import Padding
@@ -87,6 +102,16 @@ class TableRows:
 
     def _print(self, text: Text) -> None:
         self._console.print(text, no_wrap=True, overflow="crop", crop=True)
+
+
+def _listed(ratings: Ratings | None) -> Text:
+    """For a terminal that is too narrow for columns."""
+    from rich.text import Text
+
+    if ratings is None:
+        return Text("not rated", style="dim")
+    rated = [f"mos {ratings.mos:.1f} ±{ratings.mos_std:.1f}"]
+    return Text(", ".join([*rated, *(f"{name} {ratings[name]:.1f}" for name in DIMENSIONS)]))
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
@@ -116,11 +141,12 @@ def shortened(name: str, width: int) -> str:
     return safe if len(safe) <= width else "…" + safe[len(safe) - width + 1 :]
 
 
-def _rating(value: float | None, width: int) -> Text:
+def _rating(ratings: Ratings | None, name: str, width: int) -> Text:
     from rich.text import Text
 
-    if value is None:
+    if ratings is None:
         return Text(f"{'–':>{width}}", style="dim")
+    value = ratings[name]
     return Text(f"{value:>{width}.1f}", style="red" if value < 2.5 else "yellow" if value < 3.5 else "green")
 
 
@@ -130,6 +156,11 @@ def _clock(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def _span(start: float, end: float) -> str:
+    """7.0–12.0 s, 58.0 s–1:03, 2:05–2:10"""
+    return f"{start:.1f}–{end:.1f} s" if end < 60 else f"{_clock(start)}–{_clock(end)}"
 
 
 class ProgressLine:

@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,37 +51,43 @@ class LineFile:
     def empty(self) -> bool:
         return not self.regular or not os.fstat(self._fd).st_size
 
-    def read_back(self, parse: Callable[[bytes], Parsed], header: bytes = b"") -> Iterator[Parsed]:
-        """`parse` of each whole line below the header. A torn last line is cut off once all were taken, not before: a
-        file of something else stays as it is. Raises UnusableError for another header, and where `parse` raises
-        ValueError or KeyError."""
-        end = 0
+    def read_back(self, parse: Callable[[bytes], Parsed | None], header: bytes = b"") -> Iterator[Parsed]:
+        """`parse` of each whole line below the header; None for a line that counts only with the one that follows. A
+        torn last line, and those that count only with it, are cut off once all were taken, not before: a file of
+        something else stays as it is. Raises UnusableError for another header, and where `parse` raises ValueError or
+        KeyError."""
+        end = position = 0
         with open(os.dup(self._fd), "rb") as file:
             file.seek(0)
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     break
-                end += len(line)
+                position += len(line)
                 if number == 1 and header:
                     if line != header:
                         raise UnusableError(f"{self.path}: its first line is not the header of our rows")
+                    end = position
                     continue
                 try:
-                    yield parse(line)
+                    parsed = parse(line)
                 except (ValueError, KeyError) as error:
                     raise UnusableError(f"{self.path}: line {number} is not a row: {error}") from error
+                if parsed is not None:
+                    end = position
+                    yield parsed
         os.ftruncate(self._fd, end)
 
-    def keep(self, wanted: Callable[[bytes], bool]) -> None:
-        """Leave only the lines that are wanted. The file is exchanged for a new one, so a job that is killed meanwhile
-        leaves all of them. Raises UnusableError where no file can be written beside it."""
+    def keep(self, wanted: Callable[[bytes], bool | None]) -> None:
+        """Leave only the lines that are wanted; None for one that stays or goes with the next. The file is exchanged
+        for a new one, so a job that is killed meanwhile leaves all of them. Raises UnusableError where no file can be
+        written beside it."""
         beside = f"{self.path}.new"
         try:
             new = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o666)
             fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with open(os.dup(self._fd), "rb") as file, open(os.dup(new), "wb") as kept:
                 file.seek(0)
-                kept.writelines(line for line in file if wanted(line))
+                kept.writelines(_wanted(file, wanted))
                 kept.flush()
                 os.fsync(kept.fileno())
             os.replace(beside, self.path)
@@ -113,6 +119,16 @@ class LineFile:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _wanted(lines: Iterable[bytes], wanted: Callable[[bytes], bool | None]) -> Iterator[bytes]:
+    together = []
+    for line in lines:
+        together.append(line)
+        if (stays := wanted(line)) is not None:
+            if stays:
+                yield from together
+            together.clear()
 
 
 class JsonLines:

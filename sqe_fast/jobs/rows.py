@@ -1,4 +1,8 @@
-"""Rows on disk or in a pipe: JSONL and CSV, one line a row, whole lines only; and what an earlier job left behind."""
+"""Rows on disk or in a pipe: JSONL and CSV, one line a row, whole lines only; and what an earlier job left behind.
+
+A recording has one row; with a timeline, one for each window before it. Its own stands last, so that a job that is
+resumed can tell whether all of them are there.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,10 @@ from sqe_fast.jobs.lines import LineFile, json_object
 from sqe_fast.results import Evaluation
 
 COLUMNS = tuple(Evaluation("").to_row())
+TIMELINE_COLUMNS = tuple(Evaluation("").to_rows()[-1])
 
-
+Row = Mapping[str, Any]
+"""As `Evaluation.to_row` and `to_rows` give it."""
 Given = Mapping[str, Any]
 """What a list says of a recording beside its name."""
 GIVEN = "given"
@@ -37,6 +43,8 @@ class Stored(NamedTuple):
     model: str
     rated: bool
     described: bool
+    timeline: bool
+    """It closes the rows of the recording's windows."""
 
 
 @dataclass
@@ -48,11 +56,14 @@ class Done:
     models: set[str] = field(default_factory=set)
     described: set[bool] = field(default_factory=set)
     """Whether rows with ratings have a description."""
+    timelines: set[bool] = field(default_factory=set)
+    """Whether rows close a timeline."""
 
     def add(self, row: Stored) -> None:
         self.files[row.file] += 1
         self.failed += row.failed
         self.models |= {row.model} - {""}
+        self.timelines.add(row.timeline)
         if row.rated and not row.failed:
             self.described.add(row.described)
 
@@ -64,22 +75,25 @@ class Done:
         return True
 
 
-def jsonl_line(evaluation: Evaluation, given: Given) -> bytes:
-    row = evaluation.to_row() | ({GIVEN: dict(given)} if given else {})
+def jsonl_line(row: Row, given: Given) -> bytes:
+    whole = {**row, GIVEN: dict(given)} if given else row
     try:
-        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        return json.dumps(whole, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:  # a file name that is not UTF-8: escaped, it reads back as the same name
-        return json.dumps(row).encode() + b"\n"
+        return json.dumps(whole).encode() + b"\n"
 
 
-def csv_line(evaluation: Evaluation, given: Given, names: Sequence[str] = ()) -> bytes:
+def csv_line(row: Row, given: Given, names: Sequence[str] = ()) -> bytes:
     """Causes ("hum=0.970") and flags are joined by ";", an error is "code: message", line breaks are written as \\n: a
     row is one line. What a list says of `names` follows."""
-    row = evaluation.to_row()
-    row["causes"] = ";".join(f"{cause.name}={cause.probability:.3f}" for cause in evaluation.causes)
-    row["flags"] = ";".join(evaluation.flags)
-    row["error"] = str(evaluation.error) if evaluation.error else None
-    return _csv_bytes([_flat(value) for value in (*row.values(), *(given.get(name) for name in names))])
+    error = row["error"]
+    flat = {
+        **row,
+        "causes": ";".join(f"{cause['name']}={cause['probability']:.3f}" for cause in row["causes"]),
+        "flags": ";".join(row["flags"]),
+        "error": f"{error['code']}: {error['message']}" if error else None,
+    }
+    return _csv_bytes([_flat(value) for value in (*flat.values(), *(given.get(name) for name in names))])
 
 
 def _csv_bytes(values: list[Any]) -> bytes:
@@ -96,49 +110,65 @@ def _flat(value: Any) -> Any:
 class Format:
     """How rows become lines, and what of a line a resumed job must know."""
 
-    line: Callable[[Evaluation, Given], bytes]
+    line: Callable[[Row, Given], bytes]
     header: bytes
-    parse: Callable[[bytes], Stored]
-    """Raises ValueError or KeyError where a line is not a row."""
+    parse: Callable[[bytes], Stored | None]
+    """None for a window's row. Raises ValueError or KeyError where a line is not a row."""
     key: Callable[[str], str]
     """A file's name as `parse` gives it back."""
+    timeline: bool
+
+    def lines(self, evaluation: Evaluation, given: Given) -> bytes:
+        rows = evaluation.to_rows() if self.timeline else [evaluation.to_row()]
+        return b"".join(self.line(row, given) for row in rows)
 
 
-def _parse_jsonl(line: bytes) -> Stored:
+def _parse_jsonl(line: bytes) -> Stored | None:
     row = json_object(line)
+    if row.get("start") is not None:
+        return None
     rated, described = row["mos"] is not None, row["description"] is not None
-    return Stored(row["file"], row["error"] is not None, row["model"], rated, described)
+    return Stored(row["file"], row["error"] is not None, row["model"], rated, described, "start" in row)
 
 
-def _parse_csv(line: bytes, columns: Sequence[str]) -> Stored:
+def _parse_csv(line: bytes, columns: Sequence[str]) -> Stored | None:
     try:
         [values] = csv.reader([line.decode("utf-8", "surrogateescape")])
     except csv.Error as error:
         raise ValueError(str(error)) from error
     row = dict(zip(columns, values, strict=True))
-    return Stored(row["file"], bool(row["error"]), row["model"], bool(row["mos"]), bool(row["description"]))
+    if row.get("start"):
+        return None
+    rated, described = bool(row["mos"]), bool(row["description"])
+    return Stored(row["file"], bool(row["error"]), row["model"], rated, described, "start" in row)
 
 
-def format_of(name: str, given: Sequence[str] = ()) -> Format:
+def format_of(name: str, given: Sequence[str] = (), *, timeline: bool = False) -> Format:
     """ "jsonl" or "csv"; `given` names what the lists of a job say of its recordings, which in CSV are columns."""
     if name == "jsonl":
-        return Format(jsonl_line, b"", _parse_jsonl, str)
-    columns = (*COLUMNS, *(f"{GIVEN}.{each}" for each in given))
+        return Format(jsonl_line, b"", _parse_jsonl, str, timeline)
+    columns = (*(TIMELINE_COLUMNS if timeline else COLUMNS), *(f"{GIVEN}.{each}" for each in given))
     return Format(
-        partial(csv_line, names=tuple(given)), _csv_bytes(list(columns)), partial(_parse_csv, columns=columns), _flat
+        partial(csv_line, names=tuple(given)),
+        _csv_bytes(list(columns)),
+        partial(_parse_csv, columns=columns),
+        _flat,
+        timeline,
     )
 
 
 class PipeRows:
-    """Rows to an open binary stream, such as standard output; flushed row by row."""
+    """Rows to an open binary stream, such as standard output; flushed recording by recording."""
 
-    def __init__(self, stream: BinaryIO, format_name: str, given: Sequence[str] = ()) -> None:
+    def __init__(
+        self, stream: BinaryIO, format_name: str, given: Sequence[str] = (), *, timeline: bool = False
+    ) -> None:
         self._stream = stream
-        self._format = format_of(format_name, given)
+        self._format = format_of(format_name, given, timeline=timeline)
         self._put(self._format.header)
 
     def write(self, evaluation: Evaluation, given: Given) -> None:
-        self._put(self._format.line(evaluation, given))
+        self._put(self._format.lines(evaluation, given))
 
     def _put(self, data: bytes) -> None:
         try:
@@ -149,7 +179,7 @@ class PipeRows:
 
 
 class RowFile:
-    """Rows to a file that this job alone writes, each in one write at its end. A context manager.
+    """Rows to a file that this job alone writes, those of a recording in one write at its end. A context manager.
 
     With `resume` the rows that are there stay, a torn last line is cut off, and `done` tells them; with `retry_errors`
     those that have an error are taken out.
@@ -157,10 +187,17 @@ class RowFile:
     """
 
     def __init__(
-        self, path: str, format_name: str, given: Sequence[str] = (), *, resume: bool, retry_errors: bool = False
+        self,
+        path: str,
+        format_name: str,
+        given: Sequence[str] = (),
+        *,
+        resume: bool,
+        retry_errors: bool = False,
+        timeline: bool = False,
     ) -> None:
         self.path = path
-        self.format = format_of(format_name, given)
+        self.format = format_of(format_name, given, timeline=timeline)
         self.done = Done()
         self._lines = LineFile(path)
         try:
@@ -188,16 +225,18 @@ class RowFile:
         self.done = Done()
         self._lines.keep(self._is_kept)
 
-    def _is_kept(self, line: bytes) -> bool:
+    def _is_kept(self, line: bytes) -> bool | None:
         if line == self.format.header:
             return True
         row = self.format.parse(line)
+        if row is None:
+            return None
         if not row.failed:
             self.done.add(row)
         return not row.failed
 
     def write(self, evaluation: Evaluation, given: Given) -> None:
-        self._lines.append(self.format.line(evaluation, given))
+        self._lines.append(self.format.lines(evaluation, given))
 
     def close(self) -> None:
         self._lines.close()

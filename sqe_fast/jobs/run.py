@@ -18,6 +18,7 @@ from sqe_fast.results import Evaluation
 
 if TYPE_CHECKING:
     from sqe_fast.audio import RawFormat, Source
+    from sqe_fast.audio.timeline import Timeline
     from sqe_fast.evaluator import Evaluator
 
 
@@ -98,6 +99,7 @@ def run(
     writer: RowWriter,
     *,
     describe: bool = True,
+    timeline: Timeline | None = None,
     raw: RawFormat | None = None,
     interruption: Interruption | None = None,
     display: Display | None = None,
@@ -111,11 +113,11 @@ def run(
     progress = Progress()
     display = display or _NoDisplay()
     if isinstance(writer, RowFile):
-        _check_alike(writer, evaluator.model, describe)
+        _check_alike(writer, evaluator.model, describe, timeline)
         progress.failed = writer.done.failed
         items = _not_done(items, writer.done, writer.format.key, progress)
     try:
-        for given, evaluation in _evaluations(evaluator, items, describe, raw):
+        for given, evaluation in _evaluations(evaluator, items, describe, timeline, raw):
             display.clear()
             with interruption.shielded():
                 writer.write(evaluation, given)
@@ -128,7 +130,7 @@ def run(
     return progress
 
 
-def _check_alike(writer: RowFile, model: str, describe: bool) -> None:
+def _check_alike(writer: RowFile, model: str, describe: bool, timeline: Timeline | None) -> None:
     """Raises UnusableError where a resumed output would hold rows of two kinds."""
     if others := writer.done.models - {model}:
         raise UnusableError(
@@ -138,6 +140,11 @@ def _check_alike(writer: RowFile, model: str, describe: bool) -> None:
         held, option = ("without", "--no-describe") if describe else ("with", "--describe")
         raise UnusableError(
             f"{writer.path}: holds rows {held} descriptions: go on with {option}, or choose another output file"
+        )
+    if writer.done.timelines - {timeline is not None}:
+        held = "without" if timeline else "with"
+        raise UnusableError(
+            f"{writer.path}: holds rows {held} a timeline: go on {held} --timeline, or choose another output file"
         )
 
 
@@ -150,12 +157,12 @@ def _not_done(items: Iterable[Item], done: Done, key: Callable[[str], str], prog
 
 
 def _evaluations(
-    evaluator: Evaluator, items: Iterable[Item], describe: bool, raw: RawFormat | None
+    evaluator: Evaluator, items: Iterable[Item], describe: bool, timeline: Timeline | None, raw: RawFormat | None
 ) -> Iterator[tuple[Given, Evaluation]]:
     """In the order of the items, with what their lists say of them; a bounded number of them is under way. Rows that
     are there already wait for their turn."""
     pending: deque[tuple[Item, Evaluation | Future[Evaluation]]] = deque()
-    with evaluator.batch(describe) as batch:
+    with evaluator.batch(describe, timeline) as batch:
         for item in items:
             if isinstance(item, Evaluation):
                 pending.append((item, replace(item, model=evaluator.model)))

@@ -21,13 +21,14 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from sqe_fast.answer.template import TEMPLATE
+from sqe_fast.audio.timeline import Timeline
 from sqe_fast.cli import main
 from sqe_fast.cli.terminal import TableRows, progress_text, shortened
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.run import Progress
 from sqe_fast.options import Serving
 from sqe_fast.results import Comparison, Evaluation
-from tests.support.fake_scorer import FakeScorer, mos_of
+from tests.support.fake_scorer import FakeScorer, mos_of, timed
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,6 +67,24 @@ def test_a_pipe_gets_jsonl_and_nothing_else() -> None:
 
 def test_no_describe() -> None:
     assert rows(sqe("score", "a.wav", "--no-describe").stdout)[0]["description"] is None
+
+
+@pytest.mark.parametrize("describe", ["--describe", "--no-describe"])
+def test_a_timeline_has_a_row_for_each_window(describe: str, tmp_path: Path) -> None:
+    spans = [(0.0, 4.0), (2.0, 6.0), (4.0, 8.0), (None, None)]
+    command = ["score", "a.wav", "b.wav", "--timeline", "--window", "4", "--hop", "2", describe]
+    found = rows(sqe(*command).stdout)
+    assert [(row["file"], row["start"], row["end"]) for row in found] == [
+        (file, *span) for file in ("a.wav", "b.wav") for span in spans
+    ]
+    assert [row["description"] is not None for row in found] == [False, False, False, describe == "--describe"] * 2
+    assert sqe(*command, "-o", str(tmp_path / "rows.csv")).exit_code == 0
+    table = list(csv.DictReader(io.StringIO((tmp_path / "rows.csv").read_text())))
+    assert [(row["start"], row["end"], row["mos"]) for row in table] == [
+        tuple("" if value is None else str(value) for value in (row["start"], row["end"], row["mos"])) for row in found
+    ]
+    assert rows(sqe("score", "a.wav", "--timeline").stdout)[0]["end"] == 5.0
+    assert "start" not in rows(sqe("score", "a.wav").stdout)[0]
 
 
 def test_some_failed() -> None:
@@ -166,6 +185,9 @@ def test_resumed_failures_still_count(tmp_path: Path) -> None:
         ["score", "a.wav", "-o", "x.tsv"],
         ["score", "a.wav", "-o", "x.txt", "--format", "table"],
         ["score", "a.wav", "--threads", "0"],
+        ["score", "a.wav", "--window", "5"],
+        ["score", "a.wav", "--timeline", "--window", "31"],
+        ["score", "a.wav", "--timeline", "--window", "5", "--hop", "2"],
         ["score", "a.wav", "--raw", "rate=8000,encoding=mp3"],
         ["score", "{list}", "--column", "take"],
         ["score", "{list}"],
@@ -299,11 +321,11 @@ def test_help_loads_no_model() -> None:
 # --- what a person sees ----------------------------------------------------------------------------------------------
 
 
-def drawn(width: int, *files: str) -> list[str]:
+def drawn(width: int, *files: str, timeline: Timeline | None = None) -> list[str]:
     stream = io.StringIO()
     table = TableRows(Console(file=stream, width=width, force_terminal=False))
     for file in files:
-        table.write(FakeScorer().evaluation(file), {})
+        table.write(timed(FakeScorer().evaluation(file), timeline), {})
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 
@@ -332,6 +354,26 @@ def test_a_narrow_terminal_shows_every_rating(width: int) -> None:
     name = "a/very/long/path/" * 9 + "a.wav"
     assert f"mos {mos_of(name):.1f} ±0.4, noisiness 4.2, coloration 3.0, discontinuity 2.0, loudness 1.5" in text
     assert "not rated" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_windows_stand_under_their_recording(width: int) -> None:
+    lines = drawn(width, "a.wav", "bad.wav", timeline=Timeline(4.0, 2.0))
+    assert all(len(line) <= width for line in lines)
+    spans = ("0.0–4.0 s", "2.0–6.0 s", "4.0–8.0 s")
+    first, second, last = ([line[:11] for line in lines].index(f"  {span}") for span in spans)
+    ratings = slice(lines[1].index(" ±") - 3, lines[1].index("1.5") + 3)
+    assert lines[first][ratings] == lines[last][ratings] == lines[1][ratings]
+    assert lines[first + 1] == "    packet loss (97%)"
+    assert lines[second].split()[-1] == "silent"
+    assert second == first + 2
+    assert lines[last + 2].startswith("bad.wav")
+
+
+def test_a_narrow_terminal_shows_every_window() -> None:
+    text = " ".join(" ".join(drawn(40, "a.wav", timeline=Timeline(4.0, 2.0))).split())
+    assert f"0.0–4.0 s: mos {mos_of('a.wav'):.1f} ±0.4, noisiness 4.2" in text
+    assert "loudness 1.5; packet loss (97%) 2.0–6.0 s: silent 4.0–8.0 s: mos" in text
 
 
 def test_names_are_made_safe_for_a_terminal() -> None:

@@ -17,20 +17,31 @@ from typing import Any
 
 import pytest
 
+from sqe_fast.audio.timeline import Timeline
 from sqe_fast.errors import ErrorCode, UnusableError
 from sqe_fast.jobs import run
 from sqe_fast.jobs.inputs import Item, expand
-from sqe_fast.jobs.rows import COLUMNS, Given, PipeRows, RowFile, csv_line, jsonl_line
+from sqe_fast.jobs.rows import COLUMNS, TIMELINE_COLUMNS, Given, PipeRows, Row, RowFile, csv_line, jsonl_line
 from sqe_fast.results import Evaluation
+from tests.support.audio_samples import long_speech
 from tests.support.fake_evaluator import fake_evaluator
 from tests.support.fake_scorer import FakeScorer, mos_of
 
 ROOT = Path(__file__).parents[2]
 
 
-def score(path: Path, names: Iterable[str], *, resume: bool = False, scorer: FakeScorer | None = None) -> run.Progress:
-    with RowFile(str(path), path.suffix[1:], resume=resume) as writer:
-        return run.run(scorer or FakeScorer(), names, writer)
+def score(
+    path: Path,
+    names: Iterable[str],
+    *,
+    resume: bool = False,
+    scorer: FakeScorer | None = None,
+    timeline: Timeline | None = None,
+    retry_errors: bool = False,
+) -> run.Progress:
+    kind, timed = path.suffix[1:], timeline is not None
+    with RowFile(str(path), kind, resume=resume, retry_errors=retry_errors, timeline=timed) as writer:
+        return run.run(scorer or FakeScorer(), names, writer, timeline=timeline)
 
 
 def files_in(path: Path) -> list[str]:
@@ -85,7 +96,7 @@ def test_an_endless_input_is_scored_as_it_comes() -> None:
 
 
 def test_jsonl_has_the_documented_keys() -> None:
-    row = json.loads(jsonl_line(FakeScorer().evaluation("ü.wav"), {}))
+    row = json.loads(jsonl_line(FakeScorer().evaluation("ü.wav").to_row(), {}))
     assert list(row) == list(COLUMNS)
     assert " ".join(COLUMNS) == (
         "file mos mos_std noisiness coloration discontinuity loudness causes description flags duration model error"
@@ -97,14 +108,14 @@ def test_jsonl_has_the_documented_keys() -> None:
         {"name": "packet loss", "dimension": "discontinuity", "probability": 0.973},
         {"name": "unclear noise", "dimension": "noisiness", "probability": 0.5},
     ]
-    failed = json.loads(jsonl_line(FakeScorer().evaluation("bad.wav"), {}))
+    failed = json.loads(jsonl_line(FakeScorer().evaluation("bad.wav").to_row(), {}))
     assert failed["error"]["code"] == ErrorCode.TOO_SHORT
     assert failed["mos"] is None
     assert failed["causes"] == []
 
 
 def test_csv_is_one_line_a_row() -> None:
-    line = csv_line(FakeScorer().evaluation('a,"b"\n.wav'), {})
+    line = csv_line(FakeScorer().evaluation('a,"b"\n.wav').to_row(), {})
     assert line.count(b"\n") == 1
     [values] = csv.reader([line.decode()])
     row = dict(zip(COLUMNS, values, strict=True))
@@ -112,11 +123,27 @@ def test_csv_is_one_line_a_row() -> None:
     assert row["flags"] == "clipped=0.120;no_speech"
     assert row["causes"] == "packet loss=0.973;unclear noise=0.500"
     assert row["description"].endswith('a hiss, "loud",\\nunder the voice.')
+    [values] = csv.reader([csv_line(FakeScorer().evaluation("bad.wav").to_row(), {}).decode()])
+    assert values[-1] == "too_short: pass at least 0.4 s"
+
+
+def test_a_row_for_each_window_and_then_the_recordings() -> None:
+    """Windows without their recording's name, in another order of columns, or with prose that is not theirs."""
+    with fake_evaluator() as evaluator:
+        [evaluation] = evaluator.evaluate([(long_speech(12.0), 16_000)], timeline=Timeline(5.0, 5.0))
+    *windows, own = evaluation.to_rows()
+    assert all(list(row) == list(TIMELINE_COLUMNS) for row in (*windows, own))
+    assert [name for name in TIMELINE_COLUMNS if name not in ("start", "end")] == list(COLUMNS)
+    assert [(row["start"], row["end"], row["duration"]) for row in windows] == [(0, 5, 5), (5, 10, 5), (7, 12, 5)]
+    assert [row["mos"] for row in windows] == [round(each.ratings.mos, 3) for each in evaluation.timeline]
+    assert {(row["file"], row["model"], row["description"]) for row in windows} == {(own["file"], own["model"], None)}
+    assert own == {**evaluation.to_row(), "start": None, "end": None}
+    assert "worst" in own["description"]
 
 
 @pytest.mark.parametrize("line", [jsonl_line, csv_line])
-def test_a_name_that_is_not_utf8_has_a_row(line: Callable[[Evaluation, Given], bytes]) -> None:
-    assert line(FakeScorer().evaluation("\udcff.wav"), {}).endswith(b"\n")
+def test_a_name_that_is_not_utf8_has_a_row(line: Callable[[Row, Given], bytes]) -> None:
+    assert line(FakeScorer().evaluation("\udcff.wav").to_row(), {}).endswith(b"\n")
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -150,6 +177,41 @@ def test_resume_from_every_byte(suffix: str, tmp_path: Path) -> None:
         assert progress.skipped + progress.written == len(names)
         assert scorer.given == progress.written
         assert progress.failed == 1
+
+
+@SUFFIXES
+def test_a_recording_that_was_torn_in_its_timeline_is_done_again(suffix: str, tmp_path: Path) -> None:
+    """Windows of a recording that are there twice, or for ever without those that follow them."""
+    names = ["a.wav", "bad.wav", "c.wav", "a.wav"]
+    path = tmp_path / f"out.{suffix}"
+    score(path, names, timeline=Timeline())
+    whole = path.read_bytes()
+    assert files_in(path) == ["a.wav"] * 4 + ["bad.wav"] + ["c.wav"] * 4 + ["a.wav"] * 4
+    for end in range(0, len(whole) + 1, 7):
+        path.write_bytes(whole[:end])
+        progress = score(path, names, resume=True, timeline=Timeline())
+        assert path.read_bytes() == whole
+        assert (progress.skipped + progress.written, progress.failed) == (4, 1)
+
+
+@SUFFIXES
+def test_errors_are_tried_again_and_timelines_stay(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"out.{suffix}"
+    score(path, ["a.wav", "bad.wav", "c.wav"], timeline=Timeline())
+    before = path.read_bytes().splitlines()
+    score(path, ["a.wav", "c.wav"], resume=True, timeline=Timeline(), retry_errors=True)
+    assert path.read_bytes().splitlines() == [line for line in before if b"bad.wav" not in line]
+
+
+@SUFFIXES
+def test_rows_with_and_without_a_timeline_are_not_mixed(suffix: str, tmp_path: Path) -> None:
+    for first, then in ((None, Timeline()), (Timeline(), None)):
+        path = tmp_path / f"{first is None}.{suffix}"
+        score(path, ["a.wav"], timeline=first)
+        before = path.read_bytes()
+        with pytest.raises(UnusableError, match="--timeline" if suffix == "jsonl" else "header"):
+            score(path, ["a.wav", "b.wav"], resume=True, timeline=then)
+        assert path.read_bytes() == before
 
 
 def test_resume_knows_rows_by_name_not_by_place(tmp_path: Path) -> None:
@@ -219,7 +281,7 @@ def test_a_full_disk_leaves_whole_rows(tmp_path: Path, monkeypatch: pytest.Monke
         room[0] -= done
         return done
 
-    rows = [jsonl_line(FakeScorer().evaluation(name), {}) for name in NAMES]
+    rows = [jsonl_line(FakeScorer().evaluation(name).to_row(), {}) for name in NAMES]
     room[0] = sum(map(len, rows[:4])) + 20
     monkeypatch.setattr(os, "write", filling)
     with pytest.raises(UnusableError, match="No space"):

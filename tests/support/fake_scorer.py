@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
+from sqe_fast.audio.timeline import Timeline
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.results import Cause, Comparison, Evaluation, Ratings
+from sqe_fast.results import Cause, Comparison, Evaluation, Ratings, WindowRating
 
 CAUSES = (Cause("packet loss", "discontinuity", 0.97254), Cause("unclear noise", "noisiness", 0.5))
 
@@ -14,13 +16,13 @@ CAUSES = (Cause("packet loss", "discontinuity", 0.97254), Cause("unclear noise",
 class FakeBatch:
     """Works on a file once its evaluation is waited for."""
 
-    def __init__(self, scorer: FakeScorer, describe: bool) -> None:
+    def __init__(self, scorer: FakeScorer, describe: bool, timeline: Timeline | None) -> None:
         self.ahead = scorer.ahead
-        self._scorer, self._describe = scorer, describe
+        self._scorer, self._describe, self._timeline = scorer, describe, timeline
 
     def submit(self, source: str) -> Lazy:
         self._scorer.asked.append(source)
-        return Lazy(lambda: self._scorer.evaluation(source, self._describe))
+        return Lazy(lambda: timed(self._scorer.evaluation(source, self._describe), self._timeline))
 
     def __enter__(self) -> FakeBatch:
         return self
@@ -48,8 +50,8 @@ class FakeScorer:
         self.asked: list[str] = []
         self.given = 0
 
-    def batch(self, describe: bool = True) -> FakeBatch:
-        return FakeBatch(self, describe)
+    def batch(self, describe: bool = True, timeline: Timeline | None = None) -> FakeBatch:
+        return FakeBatch(self, describe, timeline)
 
     def evaluation(self, file: str, describe: bool = True) -> Evaluation:
         self.given += 1
@@ -68,6 +70,16 @@ class FakeScorer:
 
     def info(self) -> dict[str, object]:
         return {"model": self.model, "runner": "fake", "slots": 8}
+
+
+def timed(evaluation: Evaluation, timeline: Timeline | None) -> Evaluation:
+    """With three windows, of which the second is silent; an error has none."""
+    if timeline is None or evaluation.error is not None:
+        return evaluation
+    ends = [timeline.window + number * timeline.hop for number in range(3)]
+    windows = [WindowRating(end - timeline.window, end, evaluation.ratings, CAUSES[:1]) for end in ends]
+    windows[1] = WindowRating(windows[1].start, windows[1].end, None, flags=("silent",))
+    return replace(evaluation, timeline=tuple(windows))
 
 
 def mos_of(file: str) -> float:
