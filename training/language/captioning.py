@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sqe_fast.answer.scale import verdict
+from sqe_fast.audio.features import MAX_FRAMES, frame_count
 from sqe_fast.jobs.lines import JsonLines
 from training.configs import Asking, Captions
 from training.corpora.annotation import Annotation
@@ -211,9 +212,11 @@ def draw_pairs(clips: int, pairs: int, seed: int) -> list[tuple[int, int]]:
 
 
 def open_clips(folder: Path) -> Clips:
-    """A built split, its rows with what was written of them."""
+    """A built split, its rows with what was written of them. Without the few clips that are longer than what a model
+    hears at once (calls with long silence around them): an evaluation cuts those into windows."""
     clips = Clips.open(folder)
-    return replace(clips, annotations=attach(clips.annotations, folder))
+    heard = [row for row in attach(clips.annotations, folder) if frame_count(row["samples"]) <= MAX_FRAMES]
+    return replace(clips, annotations=tuple(heard))
 
 
 def attach(rows: Sequence[Mapping[str, Any]], folder: Path) -> tuple[dict[str, Any], ...]:
