@@ -19,6 +19,7 @@ from tests.support.endpoint import Endpoint, one_by_one, serving
 from tests.support.small_tokenizer import small_tokenizer
 from training.configs import Asking
 from training.corpora.annotation import Annotation
+from training.corpora.corpus import SplitWriter
 from training.language import captions, paper_prompts, problems
 from training.language.captioning import (
     Tally,
@@ -26,6 +27,7 @@ from training.language.captioning import (
     attach,
     description_problems,
     draw_pairs,
+    open_clips,
     reasons_problems,
     write_captions,
 )
@@ -340,6 +342,13 @@ def test_a_clip_without_a_true_text_is_left_out(tmp_path: Path) -> None:
 
 def test_rows_that_nobody_wrote_about_stay_as_they_are(tmp_path: Path) -> None:
     assert attach([row(1)], tmp_path) == (row(1),)
+
+
+def test_a_clip_that_no_model_hears_at_once_is_left_out(tmp_path: Path) -> None:
+    with SplitWriter(tmp_path) as writer:
+        for seed, samples in enumerate((480_000, 480_001, 16_000)):
+            writer.add(np.zeros(samples, np.float32), {"seed": seed, "rated_by": "human"})
+    assert [clip["seed"] for clip in open_clips(tmp_path)] == [0, 2]
 
 
 def test_a_stopped_run_goes_on_and_ends_like_one_that_was_not(tmp_path: Path) -> None:
