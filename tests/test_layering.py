@@ -29,7 +29,7 @@ LINE = (
     ("engine", "export"),
     ("live",),
     ("evaluator",),
-    ("", "jobs"),  # "": sqe_fast/__init__.py, the public names
+    ("", "agents", "jobs"),  # "": sqe_fast/__init__.py, the public names
     ("cli",),
     ("__main__",),
 )
@@ -45,6 +45,8 @@ HOMES: dict[str, set[str]] = {
     "triton": {"kernels"},
     "onnxruntime": {"runners", "export"},
     "onnx": {"export"},
+    "pipecat": {"agents"},
+    "livekit": {"agents"},
     "transformers": set(),
     "training": set(),
     "tests": set(),

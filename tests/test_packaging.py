@@ -9,35 +9,16 @@ import tomllib
 from collections.abc import Iterable
 from importlib import metadata
 from itertools import chain
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from sqe_fast import _native
+from tests.support.distributions import NAME, ROOT, brought, pins
 
-ROOT = Path(__file__).parents[1]
-NAME = "sqe-fast"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 HEAVY = {"torch", "transformers", "peft", "triton", "scipy", "librosa", "onnx"}
-
-
-def brought(*extras: str) -> set[str]:
-    """Every distribution that installing us with `extras` brings, as the installed ones declare it."""
-    seen: set[tuple[str, frozenset[str]]] = set()
-    waiting = [Requirement(f"{NAME}[{','.join(extras)}]")]
-    while waiting:
-        requirement = waiting.pop()
-        wanted = canonicalize_name(requirement.name), frozenset(requirement.extras)
-        if wanted in seen:
-            continue
-        seen.add(wanted)
-        for text in metadata.requires(requirement.name) or []:
-            needed = Requirement(text)
-            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in {"", *wanted[1]}):
-                waiting.append(needed)
-    return {name for name, _ in seen} - {NAME}
 
 
 def names(texts: Iterable[str]) -> list[str]:
@@ -66,26 +47,20 @@ def test_one_onnxruntime_an_environment() -> None:
     assert not {"onnxruntime", NAME} & set(gpu)
 
 
-def constraints() -> dict[str, str]:
-    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-    pins = [line.split("#")[0].strip() for line in lines]
-    return {canonicalize_name(name): version for name, version in (pin.split("==") for pin in pins if pin)}
-
-
 def test_constraints_pin_whatever_the_tests_install() -> None:
     """An unpinned package is one that tomorrow's run tests in another version."""
-    assert brought("test") <= set(constraints())
+    assert brought("test") <= pins("constraints.txt").keys()
 
 
 def test_constraints_are_what_is_tested() -> None:
     """Of what [test] brings; what is pinned besides is installed beside it, or not at all (README, "Work on it")."""
     found = {name: metadata.version(name).split("+")[0] for name in brought("test")}
-    assert found == {name: version for name, version in constraints().items() if name in found}
+    assert found == {name: version for name, version in pins("constraints.txt").items() if name in found}
 
 
 def test_constraints_name_no_local_build() -> None:
     """A pin of a local build ("+cpu") would be refused by an index that has none."""
-    assert not [pin for pin in constraints().items() if "+" in pin[1]]
+    assert not [pin for pin in pins("constraints.txt").items() if "+" in pin[1]]
 
 
 def test_typed_and_stubbed() -> None:
