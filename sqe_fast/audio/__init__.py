@@ -1,7 +1,19 @@
 """Sound in: whatever a caller has → clips of 16 kHz mono, and their log-mels. `load` is the door."""
 
-from sqe_fast.audio.raw import Raw, RawFormat
+from sqe_fast.audio.raw import SAMPLE_ENCODINGS, Raw, RawFormat, arriving
 from sqe_fast.audio.recording import Clip, Limits, Recording, digest, load
 from sqe_fast.audio.sources import Source, name_of
 
-__all__ = ["Clip", "Limits", "Raw", "RawFormat", "Recording", "Source", "digest", "load", "name_of"]
+__all__ = [
+    "SAMPLE_ENCODINGS",
+    "Clip",
+    "Limits",
+    "Raw",
+    "RawFormat",
+    "Recording",
+    "Source",
+    "arriving",
+    "digest",
+    "load",
+    "name_of",
+]

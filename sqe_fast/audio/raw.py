@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 
+from sqe_fast.audio.features import FloatArray
 from sqe_fast.errors import ClipError, ErrorCode
 
 ENCODINGS: dict[str, tuple[str, str]] = {
@@ -26,6 +29,10 @@ ENCODINGS: dict[str, tuple[str, str]] = {
     "vox": ("VOX_ADPCM", "FILE"),
 }
 """Names, and libsndfile's subtype and byte order."""
+_SAMPLE_BYTES = {"ULAW": 1, "ALAW": 1, "PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4,
+                 "DOUBLE": 8}  # fmt: skip
+SAMPLE_ENCODINGS = tuple(name for name, (subtype, _) in ENCODINGS.items() if subtype in _SAMPLE_BYTES)
+"""Those in which every sample stands by itself: they can be heard as they come."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,27 @@ class RawFormat:
         if not given.get("rate", "").isdigit() or not given.get("channels", "1").isdigit():
             raise ValueError("give rate=HERTZ, as in rate=8000,encoding=mulaw,channels=2")
         return cls(int(given["rate"]), given.get("encoding", cls.encoding), int(given.get("channels", cls.channels)))
+
+
+def arriving(pipe: BinaryIO, raw: RawFormat) -> Iterator[FloatArray]:
+    """Samples [frames, channels], full scale ±1, of a pipe as they come, a tenth of a second at once. What ends in the
+    middle of a frame ends before it. `raw.encoding` is one of SAMPLE_ENCODINGS."""
+    import soundfile
+
+    subtype, endian = ENCODINGS[raw.encoding]
+    frame = _SAMPLE_BYTES[subtype] * raw.channels
+    while piece := pipe.read(max(1, raw.rate // 10) * frame):
+        samples, _ = soundfile.read(
+            BytesIO(piece[: len(piece) // frame * frame]),
+            dtype="float32",
+            always_2d=True,
+            samplerate=raw.rate,
+            channels=raw.channels,
+            format="RAW",
+            subtype=subtype,
+            endian=endian,
+        )
+        yield samples
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`sqe`: score, compare, info, export. Results go to standard output or -o, all else to standard error.
+"""`sqe`: score, compare, monitor, info, export. Results go to standard output or -o, all else to standard error.
 
 Exit codes: 0 all scored; 1 some items failed (each has a row with an error); 2 usage; 3 model, device or output
 unusable; 130 and 143 interrupted by SIGINT and SIGTERM.
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
     from sqe_fast.audio import RawFormat
     from sqe_fast.audio.timeline import Timeline
+    from sqe_fast.cli.monitor import Display
     from sqe_fast.cli.terminal import ProgressLine
     from sqe_fast.evaluator import Evaluator
     from sqe_fast.jobs.rows import RowWriter
+    from sqe_fast.live.stream import Stream
 
 FAILED, USAGE, UNUSABLE = 1, 2, 3
 LICENCE = "Apache-2.0; third-party notices and the model's licence stand beside the weights"
@@ -91,7 +93,7 @@ def main() -> None:
     app()
 
 
-_PLAIN = str.maketrans("±–…×", "~-.x")
+_PLAIN = str.maketrans("±–…×·▁▂▃▄▅▆▇█", "~-.x.11233445")
 """What a table is drawn with → what an ASCII terminal has of the same width."""
 
 
@@ -253,6 +255,58 @@ def compare(
         raise typer.Exit(FAILED)
 
 
+@app.command(epilog=EXIT_CODES)
+def monitor(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", help="Sound files, each a call; or - for PCM from standard input as it comes."),
+    ],
+    speed: Annotated[
+        float, typer.Option(min=0.01, help="Seconds of audio that are played a second; too many drop windows.")
+    ] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line for each event.")] = False,
+    raw: Annotated[
+        str | None, typer.Option(help="What is played is PCM without a header: rate=8000,encoding=mulaw,channels=2.")
+    ] = None,
+    window: Annotated[float, typer.Option(help="Seconds of a window, 0.4–30.")] = WINDOW_SECONDS,
+    hop: Annotated[float, typer.Option(help="Seconds from window to window.")] = HOP_SECONDS,
+    describe: Describe = True,
+    model: Model = "tiny",
+    device: Device = Serving.device,
+    adapter: Adapter = Serving.adapter,
+    encoder: Encoder = Serving.encoder,
+    precision: Precision = Serving.precision,
+    slots: Slots = Serving.slots,
+    max_length: MaxLength = Serving.max_length,
+    threads: Threads = Serving.threads,
+) -> None:
+    """Play recordings, or standard input, as live calls, and show how they sound.
+
+    \b
+    Examples:
+      sqe monitor call.wav other.wav --speed 4
+      arecord -f S16_LE -r 16000 | sqe monitor - --raw rate=16000
+    """
+    _stdout()
+    raw_format = _raw_format(raw)
+    timeline = _timeline(window, hop, wanted=True)
+    assert timeline is not None
+    with _exit_codes():
+        from sqe_fast.cli import monitor as monitoring
+        from sqe_fast.jobs import run
+
+        sources = monitoring.sources(paths, raw_format, _stdin(paths))
+        with run.Interruption(), _display(as_json) as display:
+            evaluator = open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length))
+
+            def opens(rate: int) -> Stream:
+                return evaluator.stream(rate, window=timeline.window, hop=timeline.hop, describe=describe)
+
+            calls = monitoring.monitor(sources, opens, display, speed)
+    if failed := sum(call.error is not None for call in calls):
+        _stop(FAILED, f"{failed} of {len(calls)} calls failed; each says why")
+
+
 @app.command()
 def info(
     model: Model = "tiny",
@@ -340,6 +394,17 @@ def _writer(wanted: _Rows) -> Iterator[RowWriter]:
         yield TableRows(_console())
     else:
         yield rows.PipeRows(_stdout().buffer, wanted.format.value, wanted.given, timeline=wanted.timeline)
+
+
+@contextmanager
+def _display(as_json: bool) -> Iterator[Display]:
+    from sqe_fast.cli import board, monitor
+
+    if as_json or not _stdout().isatty():
+        yield monitor.JsonDisplay(_stdout())
+    else:
+        with board.Screen(_console()) as screen:
+            yield screen
 
 
 def _stdout() -> TextIO:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _WIDTHS = {"mos": 9, **{name: max(7, len(name) + 2) for name in DIMENSIONS}, "length": 9}
-_NARROW = {"noisiness": "noise", "coloration": "color", "discontinuity": "breaks", "loudness": "loud"}
+NARROW = {"noisiness": "noise", "coloration": "color", "discontinuity": "breaks", "loudness": "loud"}
 """Headings on a terminal that is too narrow for the dimensions' names."""
 _MIN_FILE, _INDENT, _MAX_PROSE = 24, 4, 100
 
@@ -27,7 +27,7 @@ class TableRows:
         self._widths = dict(_WIDTHS)
         self._names = {name: name for name in _WIDTHS}
         if console.width < _MIN_FILE + sum(_WIDTHS.values()):
-            self._names |= _NARROW
+            self._names |= NARROW
             self._widths |= dict.fromkeys(DIMENSIONS, 7)
         room = console.width - sum(self._widths.values())
         self._file = max(12, min(48, room))
@@ -147,7 +147,11 @@ def _rating(ratings: Ratings | None, name: str, width: int) -> Text:
     if ratings is None:
         return Text(f"{'–':>{width}}", style="dim")
     value = ratings[name]
-    return Text(f"{value:>{width}.1f}", style="red" if value < 2.5 else "yellow" if value < 3.5 else "green")
+    return Text(f"{value:>{width}.1f}", style=rating_style(value))
+
+
+def rating_style(value: float) -> str:
+    return "red" if value < 2.5 else "yellow" if value < 3.5 else "green"
 
 
 def _clock(seconds: float) -> str:

@@ -228,7 +228,7 @@ def test_options_reach_the_evaluator(opened: list[Any]) -> None:
 
 def test_help_names_exit_codes_and_examples() -> None:
     """A newcomer's first questions: what do I type, and what does a status of 3 mean?"""
-    for command in ("score", "compare"):
+    for command in ("score", "compare", "monitor"):
         text = sqe(command, "-h").stdout
         assert f"  sqe {command} " in text
         assert "3    model, device or output unusable" in text
@@ -303,7 +303,7 @@ def test_info(tmp_path: Path) -> None:
 
 def test_version_and_help() -> None:
     assert re.fullmatch(r"sqe-fast \S+\n", sqe("--version").stdout)
-    for command in ("score", "compare", "info", "export"):
+    for command in ("score", "compare", "monitor", "info", "export"):
         assert command in sqe("--help").stdout
         assert sqe(command, "--help").exit_code == 0
 
