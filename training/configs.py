@@ -41,7 +41,7 @@ class Corpus(Stage):
     """Read the NISQA corpus in this folder instead."""
     human: Path | None = None
     """Read what people's panels said, in this folder's rated/, to train on beside simulated clips."""
-    train: int = 24_000
+    train: int = 20_000
     """Simulated clips to train on."""
     validation: int = 600
     """Simulated clips to watch the training on."""
@@ -200,6 +200,8 @@ class Tuning:
 class Expert(Stage):
     """Train the text expert, which reads ratings and causes instead of hearing the clip."""
 
+    start: Path | None = None
+    """Checkpoint, with this tokenizer, whose decoder to go on from; by default a random one."""
     schedule: Schedule = Schedule(steps=3_500, batch_size=32)
 
 
@@ -209,6 +211,8 @@ class Encoder(Stage):
 
     name: str = "encoder"
     """Folder of this model inside --run."""
+    start: Path | None = None
+    """Checkpoint whose encoder and projector to go on from; by default Whisper's encoder."""
     encoder_layers: int = ENCODER_LAYERS
     """How many of Whisper's encoder layers, from the first."""
     schedule: Schedule = Schedule(steps=1_600, batch_size=24)

@@ -68,10 +68,9 @@ def test_stages_differ_in_their_defaults(ran: list[configs.Stage]) -> None:
     main(["sft"])
     main(["alld"])
     sft, alld = ran
-    assert isinstance(sft, configs.Sft)
-    assert isinstance(alld, configs.Alld)
-    assert (sft.schedule.steps, sft.tuning.rate) == (6_000, 1.0)
-    assert (alld.schedule.steps, alld.tuning.rate) == (1_000, 0.25)
+    assert (sft, alld) == (configs.Sft(), configs.Alld())
+    assert sft.schedule.steps > alld.schedule.steps
+    assert sft.tuning.rate > alld.tuning.rate
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from training.learning.batches import HUMAN_SHARE, Epochs, cut
 from training.learning.loop import train
 from training.learning.policy import log_mels, rating_report
 from training.learning.pooled_head import PooledHead, true_causes, true_ratings
-from training.learning.stage import tiny_config
+from training.learning.stage import start_model, tiny_config
 from training.streams import Stream, seed_of, stream
 
 ENCODER_RATE, REST_RATE = 2e-4, 1e-3
@@ -102,11 +102,12 @@ def untrained(prompts: PromptBuilder, encoder_layers: int = configs.ENCODER_LAYE
 def run(
     config: configs.Encoder, clips: Clips, held_out: Clips, prompts: PromptBuilder, human: Clips | None = None
 ) -> str:
-    """Train into RUN/NAME/state.pt, from Whisper's encoder; returns the folder's name. Clips that people rated are
-    heard beside the others."""
+    """Train into RUN/NAME/state.pt, from Whisper's encoder or a checkpoint's; returns the folder's name. Clips that
+    people rated are heard beside the others."""
     schedule = config.schedule
     torch.manual_seed(seed_of(Stream.ENCODER_WEIGHTS, schedule.seed))
-    model = PooledEncoder(untrained(prompts, config.encoder_layers))
+    start = start_model(config.start) if config.start else untrained(prompts, config.encoder_layers)
+    model = PooledEncoder(start)
     rest = [*model.projector.parameters(), *model.head.parameters()]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in model.encoder.parameters() if p.requires_grad], "lr": ENCODER_RATE},

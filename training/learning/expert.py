@@ -7,6 +7,7 @@ neighbouring ratings as the audio model's is.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ from training.learning import tokenizer
 from training.learning.answer_loss import AnswerLoss, Losses
 from training.learning.examples import Batch, Sampler, Task, text_example
 from training.learning.loop import join, train
-from training.learning.stage import tiny_config
+from training.learning.stage import checkpoint_folder, start_model, tiny_config
 from training.streams import Stream, seed_of
 
 LEARNING_RATE = 1e-3
@@ -54,7 +55,8 @@ def run(config: configs.Expert, clips: Clips, prompts: PromptBuilder) -> str:
     they belong to."""
     schedule, folder = config.schedule, config.run / "expert"
     torch.manual_seed(seed_of(Stream.EXPERT_WEIGHTS, schedule.seed))
-    decoder = Qwen2Decoder(tiny_config(prompts.tokenizer).text)
+    fresh = partial(Qwen2Decoder, tiny_config(prompts.tokenizer).text)
+    decoder = start_decoder(config.start, prompts) if config.start else fresh()
     streams = Stream.EXPERT_ORDER, Stream.EXPERT_BATCH
     annotations, size = clips.annotations[:CLIPS], schedule.batch_size
     sampler = Sampler(annotations, prompts, text_example, TASKS, size, schedule.seed, *streams)
@@ -63,6 +65,15 @@ def run(config: configs.Expert, clips: Clips, prompts: PromptBuilder) -> str:
         tokenizer.save(prompts.tokenizer, folder)
     train(ExpertObjective(decoder, prompts), groups, sampler, folder, schedule)
     return str(folder)
+
+
+def start_decoder(folder: Path, prompts: PromptBuilder) -> Qwen2Decoder:
+    """The decoder of a checkpoint. Raises ValueError where its tokenizer is another than that of `prompts`."""
+    checkpoint = checkpoint_folder(folder)
+    theirs = Tokenizer.from_file(str(checkpoint / TOKENIZER_FILE))
+    if theirs.get_vocab() != prompts.tokenizer.get_vocab():
+        raise ValueError(f"{folder}: its tokenizer is not the one of this run")
+    return start_model(checkpoint).decoder
 
 
 def load(folder: Path, decoder: Qwen2Decoder) -> None:

@@ -16,6 +16,7 @@ from training.corpora.corpus import HUMAN
 from training.learning import encoder
 from training.learning.encoder import Batches, EncoderObjective, PooledEncoder
 from training.learning.sft import Parts
+from training.learning.stage import write_checkpoint
 from training.streams import Stream
 
 STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
@@ -57,6 +58,16 @@ def test_sft_begins_where_a_run_ended(prompts: PromptBuilder, tmp_path: Path) ->
     last = (folder / "log.jsonl").read_text().splitlines()[-1]
     assert "cause_recall" in last
     assert str(Parts(None, tmp_path)) == f"whisper and {tmp_path.name}"
+
+
+def test_it_goes_on_from_a_checkpoint(prompts: PromptBuilder, tmp_path: Path) -> None:
+    started, rate = listening_model(prompts), encoder.ENCODER_RATE
+    write_checkpoint(started, prompts, tmp_path / "start", {})
+    config = Encoder(run=tmp_path, start=tmp_path / "start", schedule=Schedule(steps=1, batch_size=4))
+    encoder.run(config, FakeClips(8), FakeClips(4, seed=2), prompts)  # type: ignore[arg-type]
+    kept = torch.load(tmp_path / "encoder" / "state.pt", weights_only=True)["model"]["encoder.conv1.weight"]
+    moved = (kept - started.encoder.conv1.weight.half()).abs().max()
+    assert 0 < moved < 1.1 * rate  # one step of AdamW
 
 
 def test_people_are_heard_beside_simulated_clips(

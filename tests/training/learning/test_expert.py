@@ -16,6 +16,7 @@ from training.configs import Expert, Schedule
 from training.learning import expert, tokenizer
 from training.learning.examples import Sampler, text_example
 from training.learning.expert import ExpertObjective, ExternalExpert, OwnExpert, open_expert
+from training.learning.stage import write_checkpoint
 from training.streams import Stream
 
 STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
@@ -63,6 +64,18 @@ def test_what_is_trained_here_is_found_again(
     tokens = torch.arange(12).view(2, 6)
     assert torch.equal(opened(tokens), decoder(decoder.embed(tokens)))
     assert not any(parameter.requires_grad for parameter in opened.parameters())
+
+
+def test_it_goes_on_from_a_checkpoint_with_its_own_tokens(prompts: PromptBuilder, tmp_path: Path) -> None:
+    started = listening_model(prompts)
+    write_checkpoint(started, prompts, tmp_path, {})
+    found = expert.start_decoder(tmp_path, prompts).state_dict()
+    assert all(torch.equal(found[name], kept.half().float()) for name, kept in started.decoder.state_dict().items())
+    larger = Tokenizer.from_str(prompts.tokenizer.to_str())
+    larger.add_tokens(["unheard-of"])
+    tokenizer.save(larger, tmp_path / "checkpoint")
+    with pytest.raises(ValueError, match="tokenizer"):
+        expert.start_decoder(tmp_path, prompts)
 
 
 def test_any_causal_model_of_the_same_tokens_is_an_expert(prompts: PromptBuilder, tmp_path: Path) -> None:
