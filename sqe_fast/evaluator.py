@@ -23,6 +23,7 @@ from sqe_fast.audio.timeline import Timeline
 from sqe_fast.checkpoint.folder import adapter_name, open_checkpoint
 from sqe_fast.engine.driver import Driver
 from sqe_fast.engine.engine import Engine, Priority
+from sqe_fast.engine.niceness import made_behind
 from sqe_fast.engine.pipeline import Batch, Call, Pipeline
 from sqe_fast.engine.sequence import AudioInput
 from sqe_fast.engine.trace import Meter, Trace
@@ -60,12 +61,18 @@ class Evaluator:
     """
 
     def __init__(
-        self, runner: Runner, prompts: PromptBuilder, *, model: str, limits: audio.Limits | None = None
+        self,
+        runner: Runner,
+        prompts: PromptBuilder,
+        *,
+        model: str,
+        limits: audio.Limits | None = None,
+        nice: int = Serving.nice,
     ) -> None:
         """For a runner of your own; else use `from_pretrained`. `model` names the weights in every row."""
         self.model = model
         self._prompts = prompts
-        self._driver = Driver(Engine(runner))
+        self._driver = Driver(Engine(runner), nice=nice)
         self._pipeline = Pipeline(self._driver, prompts, limits or audio.Limits(), model)
         self._live: Live | None = None
         self._opening = threading.Lock()
@@ -82,6 +89,7 @@ class Evaluator:
         encoder: str = Serving.encoder,
         precision: str = Serving.precision,
         max_length: int = Serving.max_length,
+        nice: int = Serving.nice,
     ) -> Evaluator:
         """Open the bundled "tiny", or a checkpoint folder. `sqe_fast.options.Serving` says what each choice means.
 
@@ -89,19 +97,19 @@ class Evaluator:
         left out.
         """
         folder = None if adapter is None else Path(adapter)
-        return cls.open(name_or_folder, Serving(device, slots, threads, folder, encoder, precision, max_length))
+        return cls.open(name_or_folder, Serving(device, slots, threads, folder, encoder, precision, max_length, nice))
 
     @classmethod
     def open(cls, name_or_folder: str | PathLike[str], serving: Serving) -> Evaluator:
         """As `from_pretrained`, with all choices in one object."""
         checkpoint = open_checkpoint(name_or_folder)
-        runner = open_runner(checkpoint.folder, serving)
+        runner = made_behind(serving.nice, lambda: open_runner(checkpoint.folder, serving))
         name = checkpoint.model
         if serving.adapter is not None:
             name += f"+{adapter_name(serving.adapter)}"
         if runner.info.dtype != "float32":
             name += f"+{SHORT_NAMES[runner.info.dtype]}"
-        return cls(runner, checkpoint.prompts(), model=name)
+        return cls(runner, checkpoint.prompts(), model=name, nice=serving.nice)
 
     def evaluate(
         self, sources: Iterable[Source], describe: bool = True, timeline: Timeline | None = None

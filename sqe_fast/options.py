@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,10 +43,19 @@ class Serving:
     max_length: int = 2048
     """Positions of a slot: two clips of 30 s (1,500 audio tokens), their prompt and a long answer. It is cut to what
     the model was made for."""
+    nice: int = 0
+    """By how much the priority of the threads that compute is lowered, 0 to 19, so that an event loop beside them comes
+    first. On Linux, where threads have priorities of their own."""
 
     def __post_init__(self) -> None:
         if not _DEVICE.fullmatch(self.device):
             raise UnusableError(f"device {self.device!r} is unknown; choose one of {', '.join(DEVICES)}")
+        if not 0 <= self.nice <= 19:
+            raise ValueError(f"nice {self.nice}: pass 0 to 19")
+        if self.nice and sys.platform != "linux":
+            raise UnusableError(
+                f"nice {self.nice} is a choice on Linux only: elsewhere threads have no priority of their own"
+            )
         if min(count for count in (self.slots, self.max_length, self.threads) if count is not None) < 1:
             raise ValueError("slots, max_length and threads must be at least 1")
         for name, value, known in (

@@ -9,6 +9,7 @@ import weakref
 from concurrent.futures import Future
 
 from sqe_fast.engine.engine import Engine, Priority
+from sqe_fast.engine.niceness import stand_back
 from sqe_fast.engine.sequence import Request, Result
 from sqe_fast.errors import BusyError, UnusableError
 
@@ -17,12 +18,13 @@ CAPACITY = 4096
 
 
 class Driver:
-    """Runs `engine` on a thread of its own until `close`, or until nobody holds the driver any more."""
+    """Runs `engine` on a thread of its own until `close`, or until nobody holds the driver any more. `nice` lowers the
+    priority of that thread."""
 
-    def __init__(self, engine: Engine, *, capacity: int = CAPACITY) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, *, capacity: int = CAPACITY, nice: int = 0) -> None:
+        self.engine, self.nice = engine, nice
         self._capacity = capacity
-        self._loop = _Loop(engine)
+        self._loop = _Loop(engine, nice)
         self._finalizer = weakref.finalize(self, _Loop.stop, self._loop)
 
     def submit(
@@ -67,8 +69,8 @@ class Driver:
 class _Loop:
     """The thread and what it shares with the driver; it does not know the driver, which may so be collected."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, nice: int) -> None:
+        self._engine, self._nice = engine, nice
         self.process = os.getpid()
         self._arrived = threading.Condition()
         self._closed = False
@@ -95,6 +97,7 @@ class _Loop:
             self._thread.join()
 
     def _run(self) -> None:
+        stand_back(self._nice)
         while self._wait():
             try:
                 self._engine.step()

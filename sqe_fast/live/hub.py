@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.engine.driver import Driver
 from sqe_fast.engine.engine import Priority
+from sqe_fast.engine.niceness import stand_back
 from sqe_fast.engine.sequence import Request, Result
 from sqe_fast.errors import UnusableError
 from sqe_fast.live.session import Session
@@ -106,6 +107,7 @@ class Hub:
         self._thread.start()
 
     def _run(self) -> None:
+        stand_back(self._driver.nice)
         while self._wait():
             self.step()
         self._end_all()

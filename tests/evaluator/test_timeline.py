@@ -44,6 +44,27 @@ def test_a_call_equals_the_timeline_of_its_file(rate: int, channels: int) -> Non
         assert call(evaluator, as_floats, rate, 960) == list(evaluation.timeline)
 
 
+@pytest.mark.parametrize("rate", [8_000, 16_000, 24_000, 48_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_pieces_of_any_size_with_gaps_between_them_change_nothing(rate: int, channels: int) -> None:
+    """Row 28: a window that ends where a piece does, or that a pause of the producer makes another."""
+    rng = np.random.default_rng(rate + channels)
+    samples = np.resize(long_speech(9.3), (round(9.3 * rate), channels)).astype(np.float32)
+    file = encoded((samples * 32_767).astype(np.int16), rate)
+    pcm = (samples * 32_767).astype(np.int16)
+    sizes = np.r_[np.ones(20, int), np.exp(rng.uniform(0, np.log(100_000), 400)).astype(int)]
+    with fake_evaluator(prompts=LISTING) as evaluator:
+        [evaluation] = evaluator.evaluate([file], describe=False, timeline=Timeline())
+        with evaluator.stream(rate, alerting=CALM, deadline=1e6) as stream:
+            for piece in np.split(pcm, np.cumsum(sizes)):
+                stream.push(piece)
+                if rng.random() < 0.2:
+                    stream.settle(60.0)
+        updates = [event for event in stream.events() if isinstance(event, QualityUpdate)]
+    found = [WindowRating(each.start, each.end, each.ratings, each.causes, each.flags) for each in updates]
+    assert found == list(evaluation.timeline)
+
+
 def test_the_timeline_changes_no_rating() -> None:
     """A recording rated by its overlapping windows, because somebody looked at them."""
     sources = [sound(1, 3.0), (long_speech(12.0), 16_000), (long_speech(40.0), 16_000)]

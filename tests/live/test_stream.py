@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
 import threading
+import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -158,6 +161,65 @@ def test_streams_of_many_threads_are_isolated() -> None:
         for thread in threads:
             thread.join(60.0)
         assert [ends[seed].channels[0].rated for seed in range(8)] == [4] * 8
+
+
+def test_a_producer_much_faster_than_real_time_counts_what_it_costs() -> None:
+    """Row 29, on the threads that serve it: memory that grows with the call, old windows scored and new ones not."""
+    runner = fake_runner()
+    runner.before_encoding = lambda: time.sleep(0.002)
+    with fake_evaluator(runner) as evaluator:
+        stream = stream_of(evaluator)
+        held = []
+        for second in range(600):
+            stream.push(noise(1.0, seed=second % 7))
+            held.append(stream._session.ring._samples.nbytes)
+        summary = stream.close(60.0)
+        events = list(stream.events())
+    assert len(set(held)) == 1
+    [channel] = summary.channels
+    assert channel.dropped > 0
+    assert channel.rated + channel.dropped == 600
+    assert sum(1 + each.dropped for each in updates(events)) == 600
+    assert updates(events)[-1].end == 600.0
+
+
+def test_a_hundred_streams_opened_abandoned_and_closed_at_random() -> None:
+    """Row 30, on the threads that serve it: a call, a request or a thread that stays when everybody has gone."""
+    before = live_threads()
+    gone: list[weakref.ref[object]] = []
+    with fake_evaluator(fake_runner(slots=9)) as evaluator:
+        hub = evaluator._calls().hub
+
+        def live(seed: int) -> None:
+            rng = random.Random(seed)
+            stream = stream_of(evaluator, sample_rate=rng.choice([8_000, 16_000, 48_000]), channels="each")
+            gone.append(weakref.ref(stream._session))
+            for piece in range(rng.randrange(6)):
+                stream.push(noise(rng.uniform(0, 1.5), seed=piece))
+                if rng.random() < 0.5:
+                    list(stream.events())
+            end = rng.choice(["close", "close twice", "cancel", "describe", "abandon", "die"])
+            if end == "die":
+                with pytest.raises(KeyError), stream:
+                    raise KeyError
+            elif end == "describe":
+                stream.describe()
+            elif end == "cancel":
+                assert isinstance(stream.cancel(), CallSummary)
+            elif end != "abandon":
+                summary = stream.close(300.0)
+                assert end == "close" or stream.close(300.0) is summary
+                assert sum(isinstance(event, CallSummary) for event in stream.events()) == 1
+
+        with ThreadPoolExecutor(8) as threads:
+            for done in [threads.submit(live, seed) for seed in range(100)]:
+                done.result(300.0)
+        wait_until(lambda: gc.collect() >= 0 and hub.sessions == 0, 120.0)
+        idle(evaluator)
+        wait_until(lambda: gc.collect() >= 0 and not any(session() for session in gone), 120.0)
+        assert len(gone) == 100
+        assert live_threads() == before + 1
+    assert live_threads() == before
 
 
 @pytest.mark.parametrize(
