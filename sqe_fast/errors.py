@@ -18,6 +18,8 @@ class ErrorCode(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     BAD_SAMPLE_RATE = "bad_sample_rate"
     TOO_MANY_CHANNELS = "too_many_channels"
+    NO_SUCH_CHANNEL = "no_such_channel"
+    CHANNELS_DIFFER = "channels_differ"
     BAD_INPUT = "bad_input"
     GENERATION_FAILED = "generation_failed"
     TOO_LATE = "too_late"

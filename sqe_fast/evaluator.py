@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from statistics import NormalDist
@@ -18,7 +18,8 @@ from sqe_fast import audio
 from sqe_fast.answer.argument import conclusion
 from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import PromptBuilder
-from sqe_fast.audio import Source
+from sqe_fast.audio import Channels, Source
+from sqe_fast.audio.channels import checked
 from sqe_fast.audio.timeline import Timeline
 from sqe_fast.checkpoint.folder import adapter_name, open_checkpoint
 from sqe_fast.engine.driver import Driver
@@ -36,7 +37,8 @@ from sqe_fast.runners.base import Runner
 if TYPE_CHECKING:  # live calls are imported with the first of them: most callers have none
     from sqe_fast.live.alarms import Alerting
     from sqe_fast.live.hub import Live
-    from sqe_fast.live.stream import AsyncStream, Channels, Stream
+    from sqe_fast.live.stream import AsyncStream, Stream
+    from sqe_fast.live.stream import Channels as LiveChannels
 
 
 @dataclass(frozen=True)
@@ -112,38 +114,59 @@ class Evaluator:
         return cls(runner, checkpoint.prompts(), model=name, nice=serving.nice)
 
     def evaluate(
-        self, sources: Iterable[Source], describe: bool = True, timeline: Timeline | None = None
+        self,
+        sources: Iterable[Source],
+        describe: bool = True,
+        timeline: Timeline | None = None,
+        channels: Channels = "auto",
     ) -> list[Evaluation]:
-        """One evaluation for each source, in order; what is wrong with a source is its evaluation's `error`.
+        """One evaluation for each source, in order, or one for each of its channels where they are heard by themselves;
+        what is wrong with a source is its evaluation's `error`.
 
         A source is a path, the bytes of a file, an open binary file, (samples, sample_rate), a row or decoder of a
         dataset, or `Raw`. `describe=False` skips the prose. `timeline` also rates overlapping windows, as `stream` does
-        a live call; the description of a recording over 10 s then says where it is worst. Raises TypeError for a single
-        source instead of several: it belongs in a list.
+        a live call; the description of a recording over 10 s then says where it is worst.
+
+        `channels` of a source with several: "auto" hears one sound where all carry the same, and otherwise each that
+        carries something of its own; "mix" is their mean, "each" every one by itself, and a number one of them, the
+        first is 0. An evaluation's `source` is its source's place, `channel` its channel, None for the whole.
+
+        Raises TypeError for a single source instead of several: it belongs in a list; ValueError for other `channels`.
         """
-        return list(self.iter_evaluate(sources, describe, timeline))
+        return list(self.iter_evaluate(sources, describe, timeline, channels))
 
     def iter_evaluate(
-        self, sources: Iterable[Source], describe: bool = True, timeline: Timeline | None = None
+        self,
+        sources: Iterable[Source],
+        describe: bool = True,
+        timeline: Timeline | None = None,
+        channels: Channels = "auto",
     ) -> Iterator[Evaluation]:
         """As `evaluate`, lazily: `sources` may be endless, and is read only a little ahead of what you take."""
         _refuse_single(sources)
+        checked(channels)
         self._meter.restart()
-        return self._iterate(sources, describe, timeline)
+        return self._iterate(sources, describe, timeline, channels)
 
     async def aevaluate(
-        self, sources: Iterable[Source], describe: bool = True, timeline: Timeline | None = None
+        self,
+        sources: Iterable[Source],
+        describe: bool = True,
+        timeline: Timeline | None = None,
+        channels: Channels = "auto",
     ) -> list[Evaluation]:
         """As `evaluate`, on an event loop, which goes on meanwhile; cancelling it drops the work."""
         _refuse_single(sources)
         self._meter.restart()
-        with self.batch(describe, timeline) as batch:
-            return await asyncio.gather(*(asyncio.wrap_future(batch.submit(source)) for source in sources))
+        with self.batch(describe, timeline, channels) as batch:
+            futures = [batch.submit(source) for source in sources]
+            await asyncio.gather(*map(asyncio.wrap_future, futures))
+            return [row for place, future in enumerate(futures) for row in _rows(place, future)]
 
-    def batch(self, describe: bool = True, timeline: Timeline | None = None) -> Batch:
+    def batch(self, describe: bool = True, timeline: Timeline | None = None, channels: Channels = "auto") -> Batch:
         """For sources that come one by one: `with evaluator.batch() as batch`, `batch.submit(source)` gives a Future of
-        its evaluation."""
-        return Batch(self._pipeline, describe=describe, timeline=timeline)
+        its evaluations, mostly one."""
+        return Batch(self._pipeline, describe=describe, channels=channels, timeline=timeline)
 
     def stream(
         self,
@@ -151,7 +174,7 @@ class Evaluator:
         *,
         window: float = Timeline.window,
         hop: float = Timeline.hop,
-        channels: Channels = "mix",
+        channels: LiveChannels = "mix",
         alerting: Alerting | None = None,
         deadline: float = WINDOW_DEADLINE,
         describe: bool = True,
@@ -174,7 +197,7 @@ class Evaluator:
         *,
         window: float = Timeline.window,
         hop: float = Timeline.hop,
-        channels: Channels = "mix",
+        channels: LiveChannels = "mix",
         alerting: Alerting | None = None,
         deadline: float = WINDOW_DEADLINE,
         describe: bool = True,
@@ -194,17 +217,26 @@ class Evaluator:
             )
         )
 
-    def compare(self, a: Source, b: Source, describe: bool = True) -> Comparison:
+    def compare(self, a: Source, b: Source, describe: bool = True, channels: Channels = "auto") -> Comparison:
         """Which of two recordings sounds better. `compare(b, a)` is the exact mirror of `compare(a, b)`.
 
         Both are rated alone; the better one has the higher MOS, and two whose MOS, shown to 0.1, lie within 0.1 are a
         tie. `describe` asks the model, which hears both, to argue for that; a recording over 30 s is then heard through
         the window whose MOS is nearest to the whole's. The two evaluations carry no descriptions of their own.
+
+        `channels` as in `evaluate`; a recording whose channels carry different sounds has an error (`channels_differ`)
+        until they are chosen by "mix" or a number. Raises ValueError for "each".
         """
+        if checked(channels) == "each":
+            raise ValueError('channels "each": a comparison is of one sound with one: pass "auto", "mix" or a number')
         self._meter.restart()
         call = self._pipeline.call(Priority.INTERACTIVE)
         # One after the other, so that neither the order nor the company can show in the ratings.
-        scored = [self._pipeline.score(source, call, describe=False) for source in (a, b)]
+        scored = [
+            each
+            for source in (a, b)
+            for each in self._pipeline.score(source, call, describe=False, channels=channels, one=True)
+        ]
         first, second = (each.evaluation for each in scored)
         if first.ratings is None or second.ratings is None:
             return Comparison(first, second)
@@ -265,15 +297,17 @@ class Evaluator:
                 self._live = Live(Hub(self._driver, self._prompts, self.model))
             return self._live
 
-    def _iterate(self, sources: Iterable[Source], describe: bool, timeline: Timeline | None) -> Iterator[Evaluation]:
-        pending: deque[Future[Evaluation]] = deque()
-        with self.batch(describe, timeline) as batch:
-            for source in sources:
-                pending.append(batch.submit(source))
-                while pending and (len(pending) == batch.ahead or pending[0].done()):
-                    yield pending.popleft().result()
-            for future in pending:
-                yield future.result()
+    def _iterate(
+        self, sources: Iterable[Source], describe: bool, timeline: Timeline | None, channels: Channels
+    ) -> Iterator[Evaluation]:
+        pending: deque[tuple[int, Future[list[Evaluation]]]] = deque()
+        with self.batch(describe, timeline, channels) as batch:
+            for place, source in enumerate(sources):
+                pending.append((place, batch.submit(source)))
+                while pending and (len(pending) == batch.ahead or pending[0][1].done()):
+                    yield from _rows(*pending.popleft())
+            while pending:
+                yield from _rows(*pending.popleft())
 
     def _argument(self, a: _Side, b: _Side, winner: Winner, call: Call) -> str:
         opening = conclusion(winner, a.ratings.mos, b.ratings.mos)
@@ -296,6 +330,11 @@ def better(a: Ratings, b: Ratings) -> float:
         return 0.5
     of_higher = NormalDist(0, spread).cdf(abs(ahead)) if spread > 0 else 1.0
     return of_higher if ahead > 0 else 1.0 - of_higher
+
+
+def _rows(place: int, evaluations: Future[list[Evaluation]]) -> list[Evaluation]:
+    """Of the source at this place of its call."""
+    return [replace(each, source=place) for each in evaluations.result()]
 
 
 def _refuse_single(sources: object) -> None:

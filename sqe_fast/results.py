@@ -6,7 +6,7 @@ because published tables disagree on the order of coloration and discontinuity.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ class Flag(StrEnum):
     WINDOWED = "windowed"
     TRUNCATED = "truncated"
     SILENT = "silent"
+    SILENT_CHANNELS = "silent_channels"
     CLIPPED = "clipped"
     NO_SPEECH = "no_speech"
 
@@ -88,8 +89,8 @@ class WindowRating:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One input's row. `ratings` or `error` is set. Both are where only the description failed (`generation_failed`);
-    neither is for a silent clip."""
+    """One row: a recording, or a channel of it. `ratings` or `error` is set. Both are where only the description failed
+    (`generation_failed`); neither is for a silent clip."""
 
     file: str
     ratings: Ratings | None = None
@@ -104,6 +105,10 @@ class Evaluation:
     error: ClipError | None = None
     timeline: tuple[WindowRating, ...] = ()
     """Where one was asked for."""
+    channel: int | None = None
+    """Which channel was heard, the first is 0; None for the recording as a whole."""
+    source: int | None = field(default=None, compare=False)
+    """The place of the recording among the sources of its call, the first is 0: a source may have several rows."""
 
     @property
     def mos(self) -> float | None:
@@ -130,9 +135,11 @@ class Evaluation:
         return self.ratings.loudness if self.ratings else None
 
     def to_row(self) -> dict[str, Any]:
-        """The JSONL row: file, mos, mos_std, four dimensions, causes, description, flags, duration, model, error."""
+        """The JSONL row: file, channel, mos, mos_std, four dimensions, causes, description, flags, duration, model,
+        error."""
         return {
             "file": self.file,
+            "channel": self.channel,
             "mos": rounded(self.mos),
             "mos_std": rounded(self.mos_std),
             **{name: rounded(getattr(self, name)) for name in DIMENSIONS},
@@ -145,15 +152,16 @@ class Evaluation:
         }
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Of a recording with a timeline: a row for each window, then its own; `start` and `end` stand behind `file`,
-        and are None in the last. The windows have no descriptions."""
+        """Of a recording with a timeline: a row for each window, then its own; `start` and `end` stand behind
+        `channel`, and are None in the last. The windows have no descriptions."""
         own = self.to_row()
         windows = (
             own | {"description": None, "error": None, "duration": rounded(each.end - each.start)} | each.to_row()
             for each in self.timeline
         )
         spans = [*windows, own | {"start": None, "end": None}]
-        return [{"file": row["file"], "start": row["start"], "end": row["end"]} | row for row in spans]
+        first = "file", "channel", "start", "end"
+        return [{name: row[name] for name in first} | row for row in spans]
 
 
 @dataclass(frozen=True)

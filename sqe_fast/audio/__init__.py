@@ -1,11 +1,13 @@
-"""Sound in: whatever a caller has → clips of 16 kHz mono, and their log-mels. `load` is the door."""
+"""Sound in: whatever a caller has → clips of 16 kHz mono, and their log-mels. `recordings` is the door."""
 
+from sqe_fast.audio.channels import Channels
 from sqe_fast.audio.raw import SAMPLE_ENCODINGS, Raw, RawFormat, arriving
-from sqe_fast.audio.recording import Clip, Limits, Recording, digest, load
+from sqe_fast.audio.recording import Clip, Limits, Recording, digest, load, recordings
 from sqe_fast.audio.sources import Source, name_of
 
 __all__ = [
     "SAMPLE_ENCODINGS",
+    "Channels",
     "Clip",
     "Limits",
     "Raw",
@@ -16,4 +18,5 @@ __all__ = [
     "digest",
     "load",
     "name_of",
+    "recordings",
 ]

@@ -30,10 +30,11 @@ def costs_one_row(code: ErrorCode, what: str) -> Iterator[None]:
 
 class Guarded:
     """A caller's file, which ends where it raises: an exception could not leave libsndfile's callbacks. `check` then
-    raises it, as ClipError."""
+    raises it, as ClipError. Several may read one file by turns: each keeps its own position, at first the beginning."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
+        self._position = 0
         self._error: ClipError | None = None
 
     def check(self) -> None:
@@ -41,13 +42,22 @@ class Guarded:
             raise self._error
 
     def read(self, size: int = -1) -> bytes:
-        return self._safe(lambda: _bytes(self.file.read(size)), b"")
+        data = self._safe(lambda: self._read(size), b"")
+        self._position += len(data)
+        return data
+
+    def _read(self, size: int) -> bytes:
+        self.file.seek(self._position)
+        return _bytes(self.file.read(size))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._safe(lambda: int(self.file.seek(offset, whence)), 0)
+        if whence == os.SEEK_CUR:
+            offset, whence = self._position + offset, os.SEEK_SET
+        self._position = self._safe(lambda: int(self.file.seek(offset, whence)), 0)
+        return self._position
 
     def tell(self) -> int:
-        return self._safe(lambda: int(self.file.tell()), 0)
+        return self._position
 
     def _safe(self, call: Callable[[], Value], otherwise: Value) -> Value:
         if self._error is not None:

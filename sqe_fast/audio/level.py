@@ -1,4 +1,4 @@
-"""What can be said of a signal's level without a model: which channel to take, silence, clipping."""
+"""What can be said of a signal's level without a model: silence, clipping, which channel is the loudest."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from sqe_fast.audio.decoders import Samples
 from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
 from sqe_fast.errors import ClipError, ErrorCode
 
-CANCELLATION_DB = 5.0
-"""Loss of the average against the strongest channel from which the strongest channel is taken instead. Two equal,
-unrelated channels lose 3 dB and are averaged; one live channel beside a dead one loses 6 dB, opposite phase all."""
 SILENCE_DBFS = -80.0
 """RMS, its DC taken away, that no block reaches in a silent recording; one step of 16 bits is -90 dBFS."""
 FULL_SCALE = 0.98
@@ -70,23 +67,19 @@ class LevelScan:
             "floats by their full scale (32,768 for 16 bits)",
         )
 
-    def channel(self) -> int | None:
-        """The channel to take, or None for the average of all. See CANCELLATION_DB."""
-        strongest = int(self._energy[:-1].argmax())
-        if len(self._energy) == 2:
-            return 0
-        kept = self._energy[strongest] * 10 ** (-CANCELLATION_DB / 10)
-        return strongest if self._energy[-1] < kept else None
+    def strongest(self) -> int:
+        """The channel that has the most energy."""
+        return int(self._energy[:-1].argmax())
 
-    def silent(self) -> bool:
-        channel = self.channel()
+    def silent(self, channel: int | None) -> bool:
+        """One of the channels; None for their average."""
         power = float(self._loudest[-1 if channel is None else channel])
         return power < 10 ** (SILENCE_DBFS / 10)
 
-    def clipped_share(self) -> float:
-        """Share of samples in clipped runs, of the channel that has most of them."""
-        totals = [runs.total() for runs in self._runs] + [ceiling.total() for ceiling in self._ceilings]
-        return max(totals) / max(1, self.frames)
+    def clipped_share(self, channel: int | None) -> float:
+        """Share of samples in clipped runs of one of the channels; None for that which has most of them."""
+        totals = [max(of.total(), at.total()) for of, at in zip(self._runs, self._ceilings, strict=True)]
+        return (max(totals) if channel is None else totals[channel]) / max(1, self.frames)
 
 
 def _ac_power(samples: npt.NDArray[np.float64]) -> float:

@@ -1,11 +1,10 @@
 """File, bytes or array → clips of 16 kHz mono float32, with limits.
 
-Channels: a recording is averaged over its channels, unless that loses more than 5 dB against the strongest of them
-(opposite phase, or one live channel beside dead ones): then the strongest is taken. The choice holds for the whole
-recording. Resampling is soxr's HQ, streamed; it gives the same samples whatever the blocks.
+A source of several channels is one recording or several, see `channels`: which, is decided for the whole of it, while
+it is measured. Resampling is soxr's HQ, streamed; it gives the same samples whatever the blocks.
 
-A recording is decoded in blocks, first to measure it, then again to hand out its windows, so memory stays flat; one
-that fits a window is kept from the start.
+A source is decoded in blocks, first to measure it, then again to hand out the windows of each recording, so memory
+stays flat; one that fits a window is kept from the start.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from sqe_fast.audio.channels import Channels, ChannelScan, Heard, checked, chosen
 from sqe_fast.audio.decoders import Samples
 from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
 from sqe_fast.audio.level import CLIPPED_SHARE, LevelScan
@@ -71,9 +71,11 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One input, measured, and ready to be heard window by window."""
+    """What one row is about, measured, and ready to be heard window by window: a source, or one of its channels."""
 
     name: str
+    channel: int | None
+    """Of the source, the first is 0; None where it is heard as a whole."""
     duration: float
     """Seconds of audio in all windows together."""
     source_rate: int
@@ -90,29 +92,91 @@ class Recording:
         return self._windows()
 
 
-def load(source: Any, *, limits: Limits | None = None) -> Recording:
-    """Measure a recording and make it ready.
+def load(source: Any, channels: Channels = "auto", *, limits: Limits | None = None) -> Recording:
+    """As `recordings`, of a source that is to be one recording. Raises ClipError (`channels_differ`) where it is
+    several."""
+    measured = _measured(source, channels, limits or Limits())
+    if len(measured.heard) > 1:
+        *others, last = (str(each.channel) for each in measured.heard)
+        raise ClipError(
+            ErrorCode.CHANNELS_DIFFER,
+            f'channels {", ".join(others)} and {last} carry different sounds: choose one by its number, or "mix" for '
+            "their mean, with channels= or --channels",
+        )
+    return measured.recording(measured.heard[0])
+
+
+def recordings(source: Any, channels: Channels = "auto", *, limits: Limits | None = None) -> list[Recording]:
+    """Measure a source and make it ready. It is one recording, or several where its channels are heard by themselves.
 
     `source`: a path, bytes, a seekable binary file object (read from its beginning; left open, to be kept open), or a
     tuple (samples, sample_rate): samples [n], [n, channels] or [channels, n], float (full scale ±1), int16 or int32.
-    Raises ClipError with the code and a message that says what to do.
+    Raises ClipError with the code and a message that says what to do; ValueError for what is no choice of channels.
     """
-    limits = limits or Limits()
+    measured = _measured(source, channels, limits or Limits())
+    return [measured.recording(each) for each in measured.heard]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A source that was decoded once."""
+
+    pcm: PcmSource
+    limits: Limits
+    levels: LevelScan
+    blocks: list[Samples] | None
+    """All of them, where they are few enough to be kept."""
+    heard: list[Heard]
+    silent: list[int]
+    """Channels without sound beside others, where that was looked for."""
+
+    def recording(self, heard: Heard) -> Recording:
+        length = _resampled_length(self.levels.frames, self.pcm.rate)
+        stream = _Stream(self.pcm, heard.column, length, self.limits.window_seconds)
+        windows: Callable[[], Iterator[Clip]] = stream.windows
+        if stream.count == 1:
+            only = tuple(stream.windows(self.blocks))
+            windows = only.__iter__
+        return Recording(
+            name=self.pcm.name,
+            channel=heard.channel,
+            duration=stream.length / SAMPLE_RATE,
+            source_rate=self.pcm.rate,
+            flags=tuple(self._flags(heard, stream.count, windows)),
+            _windows=windows,
+        )
+
+    def _flags(self, heard: Heard, count: int, windows: Callable[[], Iterator[Clip]]) -> Iterator[str]:
+        if count > 1:
+            yield Flag.WINDOWED.value
+        if self.pcm.cut:
+            yield Flag.TRUNCATED.value
+        if self.silent:
+            yield f"{Flag.SILENT_CHANNELS.value}={','.join(map(str, self.silent))}"
+        if self.levels.silent(heard.column):
+            yield Flag.SILENT.value
+            return
+        if (share := self.levels.clipped_share(heard.column)) >= CLIPPED_SHARE:
+            yield f"{Flag.CLIPPED.value}={share:.3f}"
+        # Stops at the first window with speech: a long conversation is not decoded once more for this.
+        if not any(holds_speech(clip.samples) for clip in windows()):
+            yield Flag.NO_SPEECH.value
+
+
+def _measured(source: Any, channels: Channels, limits: Limits) -> _Measured:
+    checked(channels)
     pcm = open_source(source, limits.max_channels)
     _check_header(pcm, limits)
-    scan, kept = _scan(pcm, limits)
-    stream = _Stream(pcm, scan.channel(), _resampled_length(scan.frames, pcm.rate), limits.window_seconds)
-    windows: Callable[[], Iterator[Clip]] = stream.windows
-    if stream.count == 1:
-        only = tuple(stream.windows(kept))
-        windows = only.__iter__
-    return Recording(
-        name=pcm.name,
-        duration=stream.length / SAMPLE_RATE,
-        source_rate=pcm.rate,
-        flags=tuple(_flags(pcm, scan, stream.count, windows)),
-        _windows=windows,
-    )
+    heard = chosen(channels, pcm.channels)
+    compared = ChannelScan(pcm.rate, pcm.channels) if channels == "auto" and pcm.channels > 1 else None
+    levels, blocks = _scan(pcm, limits, compared)
+    silent: list[int] = []
+    if compared is not None:
+        compared.finish()
+        column = levels.strongest()
+        heard = compared.heard() or [Heard(column, None)]
+        silent = [] if levels.silent(column) else compared.silent()
+    return _Measured(pcm, limits, levels, blocks, heard, silent)
 
 
 def _check_header(pcm: PcmSource, limits: Limits) -> None:
@@ -128,13 +192,15 @@ def _check_header(pcm: PcmSource, limits: Limits) -> None:
         )
 
 
-def _scan(pcm: PcmSource, limits: Limits) -> tuple[LevelScan, list[Samples] | None]:
+def _scan(pcm: PcmSource, limits: Limits, compared: ChannelScan | None) -> tuple[LevelScan, list[Samples] | None]:
     """Decode once, in blocks, within the limits. Also returns the blocks, where they are few enough to be kept."""
     scan = LevelScan(pcm.rate, pcm.channels, limits.max_amplitude)
     kept: list[Samples] | None = []
     for block in pcm.blocks():
         if block.size:
             scan.add(block)
+            if compared is not None:
+                compared.add(block)
         if kept is not None:
             kept.append(block)
             if scan.frames * pcm.channels > MAX_KEPT:
@@ -153,21 +219,6 @@ def _scan(pcm: PcmSource, limits: Limits) -> tuple[LevelScan, list[Samples] | No
     return scan, kept
 
 
-def _flags(pcm: PcmSource, scan: LevelScan, count: int, windows: Callable[[], Iterator[Clip]]) -> Iterator[str]:
-    if count > 1:
-        yield Flag.WINDOWED.value
-    if pcm.cut:
-        yield Flag.TRUNCATED.value
-    if scan.silent():
-        yield Flag.SILENT.value
-        return
-    if (share := scan.clipped_share()) >= CLIPPED_SHARE:
-        yield f"{Flag.CLIPPED.value}={share:.3f}"
-    # Stops at the first window with speech: a long conversation is not decoded once more for this.
-    if not any(holds_speech(clip.samples) for clip in windows()):
-        yield Flag.NO_SPEECH.value
-
-
 def _resampled_length(frames: int, rate: int) -> int:
     """Samples at 16 kHz that soxr gives for `frames` at `rate`: rounded, halves up."""
     return (2 * frames * SAMPLE_RATE + rate) // (2 * rate)
@@ -178,7 +229,7 @@ class _Stream:
     """A measured source as one stream of 16 kHz mono samples, cut into windows."""
 
     pcm: PcmSource
-    channel: int | None
+    column: int | None
     """The channel to take; None for the average."""
     length: int
     """Samples at 16 kHz."""
@@ -202,8 +253,8 @@ class _Stream:
 
     def _mono(self, block: Samples) -> FloatArray:
         """[frames, channels] → [frames]"""
-        if self.channel is not None:
-            return np.ascontiguousarray(block[:, self.channel], np.float32)
+        if self.column is not None:
+            return np.ascontiguousarray(block[:, self.column], np.float32)
         mixed: FloatArray = block.astype(np.float64).mean(axis=1).astype(np.float32)
         return mixed
 

@@ -25,7 +25,7 @@ from sqe_fast.options import DEVICES, HOP_SECONDS, PRECISIONS, WINDOW_SECONDS, S
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sqe_fast.audio import RawFormat
+    from sqe_fast.audio import Channels, RawFormat
     from sqe_fast.audio.timeline import Timeline
     from sqe_fast.cli.monitor import Display
     from sqe_fast.cli.terminal import ProgressLine
@@ -75,6 +75,17 @@ Slots = Annotated[int | None, typer.Option(min=1, help="Sequences decoded togeth
 MaxLength = Annotated[int, typer.Option(min=1, help="Tokens that a prompt and its answer may take.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all available).")]
 Describe = Annotated[bool, typer.Option("--describe/--no-describe", help="Explain the ratings in words, or only rate.")]
+Raw = Annotated[
+    str | None, typer.Option(help="The files are PCM without a header: rate=8000,encoding=mulaw,channels=2.")
+]
+ChannelChoice = Annotated[
+    str,
+    typer.Option(
+        "--channels",
+        help="Of several channels: auto (one sound where they carry the same, else each), mix (their mean), each, or a "
+        "number; the first is 0.",
+    ),
+]
 OutputFormat = Annotated[
     FormatName | None,
     typer.Option("--format", help="Default: a table on a terminal, otherwise by -o's suffix, otherwise jsonl."),
@@ -158,9 +169,8 @@ def score(
         bool, typer.Option("--retry-errors", help="With --resume: try again what failed, in place of its row.")
     ] = False,
     column: Annotated[str | None, typer.Option(help="The column or key of a list that names the recordings.")] = None,
-    raw: Annotated[
-        str | None, typer.Option(help="The files are PCM without a header: rate=8000,encoding=mulaw,channels=2.")
-    ] = None,
+    channels: ChannelChoice = "auto",
+    raw: Raw = None,
     model: Model = "tiny",
     device: Device = Serving.device,
     adapter: Adapter = Serving.adapter,
@@ -176,7 +186,7 @@ def score(
     Examples:
       sqe score call.wav recordings/
       sqe score recordings/ -o rows.jsonl --resume --no-describe
-      sqe score call.wav --timeline --window 5 --hop 1
+      sqe score call.wav --channels 1 --timeline --window 5 --hop 1
     """
     from sqe_fast.jobs import inputs, run
 
@@ -191,7 +201,7 @@ def score(
     with _exit_codes():
         inputs.check(paths, column)
         given = inputs.given_names(paths, column) if chosen is FormatName.CSV else ()
-        raw_format = _raw_format(raw)
+        raw_format, heard = _raw_format(raw), _channels(channels)
         items = inputs.expand(paths, _stdin(paths), column, raw=raw is not None)
         rows = _Rows(output, chosen, given, resume, retry_errors, timeline)
         with run.Interruption() as interruption, _writer(rows) as writer:
@@ -202,6 +212,7 @@ def score(
                 writer,
                 describe=describe,
                 timeline=windows,
+                channels=heard,
                 raw=raw_format,
                 interruption=interruption,
                 display=_progress_line(paths, column) if sys.stderr and sys.stderr.isatty() else None,
@@ -217,6 +228,8 @@ def compare(
     b: Annotated[str, typer.Argument(metavar="B", help="The sound file to compare with A.")],
     format_: OutputFormat = None,
     describe: Describe = True,
+    channels: ChannelChoice = "auto",
+    raw: Raw = None,
     model: Model = "tiny",
     device: Device = Serving.device,
     adapter: Adapter = Serving.adapter,
@@ -240,9 +253,14 @@ def compare(
     with _exit_codes():
         from sqe_fast.jobs import run
 
+        raw_format, heard = _raw_format(raw), _channels(channels)
+        if heard == "each":
+            _stop(USAGE, "--channels each: a comparison is of one sound with one: choose auto, mix or a number")
         with run.Interruption():
             evaluator = open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length))
-            comparison = evaluator.compare(a, b, describe=describe)
+            comparison = evaluator.compare(
+                run.source_of(a, raw_format), run.source_of(b, raw_format), describe=describe, channels=heard
+            )
         if chosen is FormatName.TABLE:
             from sqe_fast.cli.terminal import print_comparison
 
@@ -449,6 +467,15 @@ def _raw_format(text: str | None) -> RawFormat | None:
         return RawFormat.parse(text)
     except ValueError as error:
         _stop(USAGE, f"--raw: {error}")
+
+
+def _channels(text: str) -> Channels:
+    from sqe_fast.audio.channels import checked
+
+    try:
+        return checked(int(text) if text.isdecimal() else text)
+    except ValueError as error:
+        _stop(USAGE, f"--{error}")
 
 
 def _progress_line(paths: list[str], column: str | None) -> ProgressLine:

@@ -117,8 +117,8 @@ class JsonDisplay:
 
 
 def recording(source: audio.Source) -> Played:
-    """A file, as `Evaluator.evaluate` would hear it. Raises ClipError."""
-    loaded = audio.load(source)
+    """A file, its channels mixed. Raises ClipError."""
+    loaded = audio.load(source, "mix")
     size = round(PIECE * SAMPLE_RATE)
     pieces = (
         clip.samples[start : start + size] for clip in loaded.windows() for start in range(0, len(clip.samples), size)

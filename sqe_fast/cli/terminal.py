@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from sqe_fast.jobs.rows import Given
@@ -34,8 +35,12 @@ class TableRows:
         self._in_columns = room >= 12
         self._print_heading = self._in_columns
 
-    def write(self, evaluation: Evaluation, given: Given) -> None:
+    def write(self, evaluations: Sequence[Evaluation], given: Given) -> None:
         """What a list says of a recording has no place in a table."""
+        for evaluation in evaluations:
+            self._write(evaluation)
+
+    def _write(self, evaluation: Evaluation) -> None:
         from rich.text import Text
 
         if self._print_heading:
@@ -45,7 +50,7 @@ class TableRows:
         if self._in_columns:
             self._print(self._ratings(evaluation))
         else:
-            self._print(Text(shortened(evaluation.file, self._console.width), style="bold"))
+            self._print(Text(labelled(evaluation, self._console.width), style="bold"))
             self._prose(_listed(evaluation.ratings))
         if evaluation.causes:
             told = ", ".join(f"{cause.name} ({cause.probability:.0%})" for cause in evaluation.causes)
@@ -80,7 +85,7 @@ class TableRows:
     def _ratings(self, evaluation: Evaluation) -> Text:
         from rich.text import Text
 
-        line = Text(shortened(evaluation.file, self._file - 1).ljust(self._file))
+        line = Text(labelled(evaluation, self._file - 1).ljust(self._file))
         line.append_text(self._cells(evaluation.ratings))
         length = "–" if evaluation.duration is None else _clock(evaluation.duration)
         return line.append(f"{length:>{self._widths['length']}}", "dim")
@@ -119,8 +124,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     from rich.text import Text
 
     table = TableRows(console)
-    table.write(comparison.a, {})
-    table.write(comparison.b, {})
+    table.write([comparison.a, comparison.b], {})
     console.print()
     if comparison.winner is None or comparison.probability is None:
         console.print(Text("no verdict: a clip could not be rated", style="red"))
@@ -133,6 +137,12 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         console.print(Text(comparison.description), width=min(console.width, _MAX_PROSE))
     if comparison.error:
         console.print(Text(str(comparison.error), style="red"))
+
+
+def labelled(evaluation: Evaluation, width: int) -> str:
+    """ "call.wav", "call.wav ch 1": at most `width` characters."""
+    channel = "" if evaluation.channel is None else f" ch {evaluation.channel}"
+    return shortened(evaluation.file, width - len(channel)) + channel
 
 
 def shortened(name: str, width: int) -> str:

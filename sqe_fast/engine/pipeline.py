@@ -21,6 +21,7 @@ from sqe_fast.answer.causes import MOST
 from sqe_fast.answer.program import Program
 from sqe_fast.answer.sentences import worst_stretch
 from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.audio.channels import checked
 from sqe_fast.audio.features import SAMPLE_RATE, log_mel
 from sqe_fast.audio.level import silent
 from sqe_fast.audio.timeline import Cutter, Timeline
@@ -46,7 +47,7 @@ LONG = 10.0
 
 @dataclass
 class Scored:
-    """What became of one recording."""
+    """What became of one recording; `recording` is None where there is none."""
 
     file: str
     model: str
@@ -78,6 +79,7 @@ class Scored:
             self.model,
             self.error,
             tuple(self.timeline),
+            recording.channel if recording else None,
         )
 
     @property
@@ -150,17 +152,40 @@ class Pipeline:
     def call(self, priority: Priority) -> Call:
         return Call(self._driver, priority, self.ahead)
 
-    def score(self, source: audio.Source, call: Call, *, describe: bool, timeline: Timeline | None = None) -> Scored:
-        """Rate and describe one recording; what is wrong with it is its `error`."""
-        scored = Scored(audio.name_of(source), self._model)
-        self._meter.add("clips", 1)
+    def score(
+        self,
+        source: audio.Source,
+        call: Call,
+        *,
+        describe: bool,
+        channels: audio.Channels = "auto",
+        timeline: Timeline | None = None,
+        one: bool = False,
+    ) -> list[Scored]:
+        """Rate and describe one source; what is wrong with it is an `error`. It may be several recordings; where it has
+        to be `one`, that is an error."""
+        name = audio.name_of(source)
         try:
             with self._meter.timed("load_ms"):
-                scored.recording = audio.load(source, limits=self._limits)
-            if Flag.SILENT not in scored.recording.flags:
-                self._rate(scored, scored.recording, call, describe)
+                if one:
+                    recordings = [audio.load(source, channels, limits=self._limits)]
+                else:
+                    recordings = audio.recordings(source, channels, limits=self._limits)
+        except ClipError as error:
+            self._meter.add("clips", 1)
+            return [Scored(name, self._model, error=error)]
+        return [self._score(name, recording, call, describe, timeline) for recording in recordings]
+
+    def _score(
+        self, name: str, recording: audio.Recording, call: Call, describe: bool, timeline: Timeline | None
+    ) -> Scored:
+        scored = Scored(name, self._model, recording)
+        self._meter.add("clips", 1)
+        try:
+            if Flag.SILENT not in recording.flags:
+                self._rate(scored, recording, call, describe)
             if timeline is not None:
-                self._timeline(scored, scored.recording, call, timeline)
+                self._timeline(scored, recording, call, timeline)
         except ClipError as error:
             scored.error = error
         return scored
@@ -244,6 +269,7 @@ class Batch:
         pipeline: Pipeline,
         *,
         describe: bool,
+        channels: audio.Channels = "auto",
         timeline: Timeline | None = None,
         priority: Priority = Priority.BATCH,
     ) -> None:
@@ -251,16 +277,21 @@ class Batch:
         """How many recordings are under way at once; more than these wait in line."""
         self._pipeline = pipeline
         self._describe = describe
+        self._channels = checked(channels)
         self._timeline = timeline
         self._call = pipeline.call(priority)
         self._threads = ThreadPoolExecutor(self.ahead, thread_name_prefix="sqe-fast recording")
 
-    def submit(self, source: audio.Source) -> Future[Evaluation]:
-        """Returns at once; the evaluation's `error` says what is wrong with the source."""
+    def submit(self, source: audio.Source) -> Future[list[Evaluation]]:
+        """Returns at once. One evaluation, or one for each channel that is heard by itself; what is wrong with the
+        source is the `error` of one."""
         return self._threads.submit(self._evaluate, source)
 
-    def _evaluate(self, source: audio.Source) -> Evaluation:
-        return self._pipeline.score(source, self._call, describe=self._describe, timeline=self._timeline).evaluation
+    def _evaluate(self, source: audio.Source) -> list[Evaluation]:
+        scored = self._pipeline.score(
+            source, self._call, describe=self._describe, channels=self._channels, timeline=self._timeline
+        )
+        return [each.evaluation for each in scored]
 
     def __enter__(self) -> Batch:
         return self

@@ -7,13 +7,29 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from sqe_fast.errors import UnusableError
 
 Parsed = TypeVar("Parsed")
+
+
+def _alone(*_: object) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Layout(Generic[Parsed]):
+    """How lines are rows, and rows records, which stand and fall together."""
+
+    parse: Callable[[bytes], Parsed | None]
+    """None for a line that belongs to the row behind it. Raises ValueError or KeyError where a line is not a row."""
+    header: bytes = b""
+    joined: Callable[[Parsed, Parsed | None], bool] = _alone
+    """Whether a row is, or may be, of one record with the next; None: there is no next yet."""
 
 
 class LineFile:
@@ -51,43 +67,29 @@ class LineFile:
     def empty(self) -> bool:
         return not self.regular or not os.fstat(self._fd).st_size
 
-    def read_back(self, parse: Callable[[bytes], Parsed | None], header: bytes = b"") -> Iterator[Parsed]:
-        """`parse` of each whole line below the header; None for a line that counts only with the one that follows. A
-        torn last line, and those that count only with it, are cut off once all were taken, not before: a file of
-        something else stays as it is. Raises UnusableError for another header, and where `parse` raises ValueError or
-        KeyError."""
-        end = position = 0
-        with open(os.dup(self._fd), "rb") as file:
+    def read_back(self, layout: Layout[Parsed]) -> Iterator[list[Parsed]]:
+        """The rows of each record. What is torn at the end, or may be, is cut off once all were taken, not before: a
+        file of something else stays as it is. Raises UnusableError for another header, and for what is no row."""
+        with self._reading() as file:
+            end = len(layout.header) if file.read(len(layout.header)) == layout.header else 0
             file.seek(0)
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    break
-                position += len(line)
-                if number == 1 and header:
-                    if line != header:
-                        raise UnusableError(f"{self.path}: its first line is not the header of our rows")
-                    end = position
-                    continue
-                try:
-                    parsed = parse(line)
-                except (ValueError, KeyError) as error:
-                    raise UnusableError(f"{self.path}: line {number} is not a row: {error}") from error
-                if parsed is not None:
-                    end = position
-                    yield parsed
+            for lines, rows in self._records(file, layout):
+                yield rows
+                end += sum(map(len, lines))
         os.ftruncate(self._fd, end)
 
-    def keep(self, wanted: Callable[[bytes], bool | None]) -> None:
-        """Leave only the lines that are wanted; None for one that stays or goes with the next. The file is exchanged
-        for a new one, so a job that is killed meanwhile leaves all of them. Raises UnusableError where no file can be
-        written beside it."""
+    def keep(self, layout: Layout[Parsed], wanted: Callable[[list[Parsed]], bool]) -> None:
+        """Leave only the records that are wanted. The file is exchanged for a new one: a job that is killed meanwhile
+        leaves all of them. Raises UnusableError where no file can be written beside it."""
         beside = f"{self.path}.new"
         try:
             new = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o666)
             fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with open(os.dup(self._fd), "rb") as file, open(os.dup(new), "wb") as kept:
-                file.seek(0)
-                kept.writelines(_wanted(file, wanted))
+            with self._reading() as file, open(os.dup(new), "wb") as kept:
+                kept.write(layout.header)
+                for lines, rows in self._records(file, layout):
+                    if wanted(rows):
+                        kept.writelines(lines)
                 kept.flush()
                 os.fsync(kept.fileno())
             os.replace(beside, self.path)
@@ -95,6 +97,39 @@ class LineFile:
             raise UnusableError(f"{beside}: cannot be written: {error.strerror}") from error
         os.close(self._fd)
         self._fd = new
+
+    def _reading(self) -> BinaryIO:
+        file = open(os.dup(self._fd), "rb")  # noqa: SIM115 (its callers close it)
+        file.seek(0)
+        return file
+
+    def _records(self, file: BinaryIO, layout: Layout[Parsed]) -> Iterator[tuple[list[bytes], list[Parsed]]]:
+        """Lines and rows of each record that is there to its end."""
+        lines: list[bytes] = []
+        rows: list[Parsed] = []
+        waiting: list[bytes] = []
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                break
+            if number == 1 and layout.header:
+                if line != layout.header:
+                    raise UnusableError(f"{self.path}: its first line is not the header of our rows")
+                continue
+            try:
+                row = layout.parse(line)
+            except (ValueError, KeyError) as error:
+                raise UnusableError(f"{self.path}: line {number} is not a row: {error}") from error
+            waiting.append(line)
+            if row is None:
+                continue
+            if rows and not layout.joined(rows[-1], row):
+                yield lines, rows
+                lines, rows = [], []
+            lines += waiting
+            rows.append(row)
+            waiting = []
+        if rows and not layout.joined(rows[-1], None):
+            yield lines, rows
 
     def append(self, line: bytes) -> None:
         """Raises UnusableError where the line cannot be written."""
@@ -121,16 +156,6 @@ class LineFile:
         self.close()
 
 
-def _wanted(lines: Iterable[bytes], wanted: Callable[[bytes], bool | None]) -> Iterator[bytes]:
-    together = []
-    for line in lines:
-        together.append(line)
-        if (stays := wanted(line)) is not None:
-            if stays:
-                yield from together
-            together.clear()
-
-
 class JsonLines:
     """JSON objects, one a line, in a file that goes on where an earlier run stopped. A context manager.
 
@@ -141,7 +166,7 @@ class JsonLines:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = LineFile(str(path))
         try:
-            self.entries = list(self._file.read_back(json_object))
+            self.entries = [entry for record in self._file.read_back(Layout(json_object)) for entry in record]
         except BaseException:
             self._file.close()
             raise

@@ -1,7 +1,8 @@
 """Rows on disk or in a pipe: JSONL and CSV, one line a row, whole lines only; and what an earlier job left behind.
 
-A recording has one row; with a timeline, one for each window before it. Its own stands last, so that a job that is
-resumed can tell whether all of them are there.
+A recording has one row, or one for each of its channels that is heard by itself; with a timeline, one for each window
+before each of them. So a job that is resumed can tell whether all of a row's windows are there; whether all of the last
+recording's channels are, it cannot, and does it again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import partial
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from sqe_fast.errors import UnusableError
-from sqe_fast.jobs.lines import LineFile, json_object
+from sqe_fast.jobs.lines import Layout, LineFile, json_object
 from sqe_fast.results import Evaluation
 
 COLUMNS = tuple(Evaluation("").to_row())
@@ -31,14 +32,15 @@ GIVEN = "given"
 
 
 class RowWriter(Protocol):
-    def write(self, evaluation: Evaluation, given: Given) -> None:
-        """Raises UnusableError where the row cannot be written."""
+    def write(self, evaluations: Sequence[Evaluation], given: Given) -> None:
+        """All of one recording. Raises UnusableError where they cannot be written."""
 
 
 class Stored(NamedTuple):
     """What of a row in a file a resumed job must know."""
 
     file: str
+    channel: int | None
     failed: bool
     model: str
     rated: bool
@@ -49,7 +51,7 @@ class Stored(NamedTuple):
 
 @dataclass
 class Done:
-    """The rows that an output already holds. Holds the files' names, and nothing else of the rows."""
+    """The recordings that an output already holds. Holds the files' names, and nothing else of the rows."""
 
     files: Counter[str] = field(default_factory=Counter)
     failed: int = 0
@@ -59,16 +61,18 @@ class Done:
     timelines: set[bool] = field(default_factory=set)
     """Whether rows close a timeline."""
 
-    def add(self, row: Stored) -> None:
-        self.files[row.file] += 1
-        self.failed += row.failed
-        self.models |= {row.model} - {""}
-        self.timelines.add(row.timeline)
-        if row.rated and not row.failed:
-            self.described.add(row.described)
+    def add(self, record: list[Stored]) -> None:
+        """The rows of one recording."""
+        self.files[record[0].file] += 1
+        self.failed += any(row.failed for row in record)
+        for row in record:
+            self.models |= {row.model} - {""}
+            self.timelines.add(row.timeline)
+            if row.rated and not row.failed:
+                self.described.add(row.described)
 
     def take(self, file: str) -> bool:
-        """Is there a row for this file that no earlier `take` has used up?"""
+        """Is there a recording of this file that no earlier `take` has used up?"""
         if not self.files.get(file):
             return False
         self.files[file] -= 1
@@ -111,16 +115,21 @@ class Format:
     """How rows become lines, and what of a line a resumed job must know."""
 
     line: Callable[[Row, Given], bytes]
-    header: bytes
-    parse: Callable[[bytes], Stored | None]
-    """None for a window's row. Raises ValueError or KeyError where a line is not a row."""
+    layout: Layout[Stored]
     key: Callable[[str], str]
-    """A file's name as `parse` gives it back."""
+    """A file's name as a stored row has it."""
     timeline: bool
 
-    def lines(self, evaluation: Evaluation, given: Given) -> bytes:
-        rows = evaluation.to_rows() if self.timeline else [evaluation.to_row()]
+    def lines(self, evaluations: Sequence[Evaluation], given: Given) -> bytes:
+        rows = (row for each in evaluations for row in (each.to_rows() if self.timeline else [each.to_row()]))
         return b"".join(self.line(row, given) for row in rows)
+
+
+def _same_recording(row: Stored, following: Stored | None) -> bool:
+    """The channels of a recording stand in their order; behind the last one more may have been torn off."""
+    if row.channel is None or following is None:
+        return row.channel is not None
+    return row.file == following.file and following.channel is not None and following.channel > row.channel
 
 
 def _parse_jsonl(line: bytes) -> Stored | None:
@@ -128,7 +137,7 @@ def _parse_jsonl(line: bytes) -> Stored | None:
     if row.get("start") is not None:
         return None
     rated, described = row["mos"] is not None, row["description"] is not None
-    return Stored(row["file"], row["error"] is not None, row["model"], rated, described, "start" in row)
+    return Stored(row["file"], row["channel"], row["error"] is not None, row["model"], rated, described, "start" in row)
 
 
 def _parse_csv(line: bytes, columns: Sequence[str]) -> Stored | None:
@@ -140,18 +149,18 @@ def _parse_csv(line: bytes, columns: Sequence[str]) -> Stored | None:
     if row.get("start"):
         return None
     rated, described = bool(row["mos"]), bool(row["description"])
-    return Stored(row["file"], bool(row["error"]), row["model"], rated, described, "start" in row)
+    channel = int(row["channel"]) if row["channel"] else None
+    return Stored(row["file"], channel, bool(row["error"]), row["model"], rated, described, "start" in row)
 
 
 def format_of(name: str, given: Sequence[str] = (), *, timeline: bool = False) -> Format:
     """ "jsonl" or "csv"; `given` names what the lists of a job say of its recordings, which in CSV are columns."""
     if name == "jsonl":
-        return Format(jsonl_line, b"", _parse_jsonl, str, timeline)
+        return Format(jsonl_line, Layout(_parse_jsonl, joined=_same_recording), str, timeline)
     columns = (*(TIMELINE_COLUMNS if timeline else COLUMNS), *(f"{GIVEN}.{each}" for each in given))
     return Format(
         partial(csv_line, names=tuple(given)),
-        _csv_bytes(list(columns)),
-        partial(_parse_csv, columns=columns),
+        Layout(partial(_parse_csv, columns=columns), _csv_bytes(list(columns)), _same_recording),
         _flat,
         timeline,
     )
@@ -165,10 +174,10 @@ class PipeRows:
     ) -> None:
         self._stream = stream
         self._format = format_of(format_name, given, timeline=timeline)
-        self._put(self._format.header)
+        self._put(self._format.layout.header)
 
-    def write(self, evaluation: Evaluation, given: Given) -> None:
-        self._put(self._format.lines(evaluation, given))
+    def write(self, evaluations: Sequence[Evaluation], given: Given) -> None:
+        self._put(self._format.lines(evaluations, given))
 
     def _put(self, data: bytes) -> None:
         try:
@@ -181,8 +190,8 @@ class PipeRows:
 class RowFile:
     """Rows to a file that this job alone writes, those of a recording in one write at its end. A context manager.
 
-    With `resume` the rows that are there stay, a torn last line is cut off, and `done` tells them; with `retry_errors`
-    those that have an error are taken out.
+    With `resume` the rows that are there stay, what may be torn at the end is cut off, and `done` tells them; with
+    `retry_errors` recordings that have an error are taken out.
     Raises UnusableError: not writable, in use by another job, not empty without `resume`, or not rows of this format.
     """
 
@@ -214,29 +223,25 @@ class RowFile:
         if not self._lines.empty and not resume:
             raise UnusableError(f"{self.path}: is not empty: continue it with --resume, or choose another file")
         if not self._lines.empty:
-            for row in self._lines.read_back(self.format.parse, self.format.header):
-                self.done.add(row)
+            for record in self._lines.read_back(self.format.layout):
+                self.done.add(record)
         if self._lines.empty:
-            self._lines.append(self.format.header)
+            self._lines.append(self.format.layout.header)
 
     def _drop_errors(self) -> None:
         if not self.done.failed:
             return
         self.done = Done()
-        self._lines.keep(self._is_kept)
+        self._lines.keep(self.format.layout, self._is_kept)
 
-    def _is_kept(self, line: bytes) -> bool | None:
-        if line == self.format.header:
-            return True
-        row = self.format.parse(line)
-        if row is None:
-            return None
-        if not row.failed:
-            self.done.add(row)
-        return not row.failed
+    def _is_kept(self, record: list[Stored]) -> bool:
+        failed = any(row.failed for row in record)
+        if not failed:
+            self.done.add(record)
+        return not failed
 
-    def write(self, evaluation: Evaluation, given: Given) -> None:
-        self._lines.append(self.format.lines(evaluation, given))
+    def write(self, evaluations: Sequence[Evaluation], given: Given) -> None:
+        self._lines.append(self.format.lines(evaluations, given))
 
     def close(self) -> None:
         self._lines.close()

@@ -17,14 +17,15 @@ from sqe_fast.jobs.rows import Done, Given, RowFile, RowWriter
 from sqe_fast.results import Evaluation
 
 if TYPE_CHECKING:
-    from sqe_fast.audio import RawFormat, Source
+    from sqe_fast.audio import Channels, RawFormat, Source
     from sqe_fast.audio.timeline import Timeline
+    from sqe_fast.engine.pipeline import Batch
     from sqe_fast.evaluator import Evaluator
 
 
 @dataclass
 class Progress:
-    """Where a job stands; `failed` counts the error rows, those of resumed outputs included."""
+    """Where a job stands, in recordings; `failed` counts those that have an error, of resumed outputs too."""
 
     written: int = 0
     skipped: int = 0
@@ -100,12 +101,13 @@ def run(
     *,
     describe: bool = True,
     timeline: Timeline | None = None,
+    channels: Channels = "auto",
     raw: RawFormat | None = None,
     interruption: Interruption | None = None,
     display: Display | None = None,
 ) -> Progress:
-    """Score all items and write a row for each, in their order; rows that a resumed RowFile holds are not done again.
-    With `raw`, every file is PCM without a header.
+    """Score all items and write a row for each, in their order, or for each of its channels that is heard by itself;
+    what a resumed RowFile holds is not done again. With `raw`, every file is PCM without a header.
 
     Raises UnusableError where a row cannot be written, or where the output holds rows of another kind.
     """
@@ -117,13 +119,14 @@ def run(
         progress.failed = writer.done.failed
         items = _not_done(items, writer.done, writer.format.key, progress)
     try:
-        for given, evaluation in _evaluations(evaluator, items, describe, timeline, raw):
+        scored = _evaluations(items, evaluator.batch(describe, timeline, channels), evaluator.model, raw)
+        for given, evaluations in scored:
             display.clear()
             with interruption.shielded():
-                writer.write(evaluation, given)
+                writer.write(evaluations, given)
                 progress.written += 1
-                progress.failed += evaluation.error is not None
-                progress.audio_seconds += evaluation.duration or 0.0
+                progress.audio_seconds += sum(evaluation.duration or 0.0 for evaluation in evaluations)
+                progress.failed += any(evaluation.error is not None for evaluation in evaluations)
             display.update(progress)
     finally:
         display.clear()
@@ -157,24 +160,25 @@ def _not_done(items: Iterable[Item], done: Done, key: Callable[[str], str], prog
 
 
 def _evaluations(
-    evaluator: Evaluator, items: Iterable[Item], describe: bool, timeline: Timeline | None, raw: RawFormat | None
-) -> Iterator[tuple[Given, Evaluation]]:
-    """In the order of the items, with what their lists say of them; a bounded number of them is under way. Rows that
-    are there already wait for their turn."""
-    pending: deque[tuple[Item, Evaluation | Future[Evaluation]]] = deque()
-    with evaluator.batch(describe, timeline) as batch:
+    items: Iterable[Item], batch: Batch, model: str, raw: RawFormat | None
+) -> Iterator[tuple[Given, list[Evaluation]]]:
+    """Of each item, in their order, with what its list says of it; a bounded number of them is under way. Rows that are
+    there already wait for their turn."""
+    pending: deque[tuple[Item, Evaluation | Future[list[Evaluation]]]] = deque()
+    with batch:
         for item in items:
             if isinstance(item, Evaluation):
-                pending.append((item, replace(item, model=evaluator.model)))
+                pending.append((item, replace(item, model=model)))
             else:
-                pending.append((item, batch.submit(_source(item, raw))))
+                pending.append((item, batch.submit(source_of(item, raw))))
             while pending and (len(pending) == batch.ahead or _ready(pending[0][1])):
-                yield _row(*pending.popleft())
+                yield _rows(*pending.popleft())
         while pending:
-            yield _row(*pending.popleft())
+            yield _rows(*pending.popleft())
 
 
-def _source(item: str | Listed, raw: RawFormat | None) -> Source:
+def source_of(item: str | Listed, raw: RawFormat | None) -> Source:
+    """What the evaluator is given of an item; with `raw` it is PCM without a header."""
     source: str | BinaryIO = item if isinstance(item, str) else item.stream or item.file
     if raw is None:
         return source
@@ -183,12 +187,12 @@ def _source(item: str | Listed, raw: RawFormat | None) -> Source:
     return Raw(source, raw.rate, raw.encoding, raw.channels)
 
 
-def _ready(row: Evaluation | Future[Evaluation]) -> bool:
-    return isinstance(row, Evaluation) or row.done()
+def _ready(found: Evaluation | Future[list[Evaluation]]) -> bool:
+    return isinstance(found, Evaluation) or found.done()
 
 
-def _row(item: Item, row: Evaluation | Future[Evaluation]) -> tuple[Given, Evaluation]:
-    evaluation = row if isinstance(row, Evaluation) else row.result()
+def _rows(item: Item, found: Evaluation | Future[list[Evaluation]]) -> tuple[Given, list[Evaluation]]:
+    rows = [found] if isinstance(found, Evaluation) else found.result()
     if isinstance(item, Listed):
-        return item.given or {}, replace(evaluation, file=item.file)
-    return {}, evaluation
+        return item.given or {}, [replace(row, file=item.file) for row in rows]
+    return {}, rows

@@ -109,7 +109,9 @@ def test_array_types_have_one_full_scale(dtype: str) -> None:
 def test_the_axis_of_channels_is_the_short_one() -> None:
     left, right = speech(), noise(6)[: len(speech())]
     by_rows, by_columns = np.stack([left, right]), np.stack([left, right], axis=1)
-    assert np.array_equal(heard(load((by_rows, RATE))), heard(load((by_columns, RATE))))
+    for channel, expected in enumerate((left, right)):
+        assert np.array_equal(heard(load((by_rows, RATE), channel)), expected)
+        assert np.array_equal(heard(load((by_columns, RATE), channel)), expected)
     assert np.array_equal(heard(load((left[:, np.newaxis], RATE))), left)
 
 
@@ -122,59 +124,6 @@ def test_a_clip_cannot_be_changed_by_who_holds_the_array() -> None:
     assert [clip.digest] == before
     with pytest.raises(ValueError, match="read-only"):
         clip.samples[0] = 1.0
-
-
-# --- channels --------------------------------------------------------------------------------------------------------
-
-
-def test_stereo_is_averaged() -> None:
-    left, right = speech(), noise(6, rms=0.03)[: len(speech())]
-    got = heard(load((np.stack([left, right], 1), RATE)))
-    assert np.abs(got - (left + right) / 2).max() < 1e-7
-
-
-def test_opposite_phase_does_not_cancel() -> None:
-    left = speech()
-    got = heard(load((np.stack([left, -left], 1), RATE)))
-    assert np.array_equal(got, left)
-    nearly = heard(load((np.stack([left, -0.9 * left], 1), RATE)))
-    assert np.array_equal(nearly, left)
-
-
-def test_one_live_channel_keeps_its_level() -> None:
-    live = speech()
-    for channels in (2, 5, 8):
-        array = np.zeros((len(live), channels), np.float32)
-        array[:, channels - 1] = live
-        recording = load((array, RATE))
-        assert np.array_equal(heard(recording), live)
-        assert recording.flags == (), "a dead first channel makes no silence"
-
-
-def test_dc_is_no_energy() -> None:
-    """A dead channel with an offset must not be taken for the strongest, nor the speech be lost beside it."""
-    live = speech()
-    array = np.stack([live, np.full_like(live, 0.5)], 1)
-    assert np.array_equal(heard(load((array, RATE))), live)
-
-
-def test_the_channel_is_chosen_once_for_a_recording() -> None:
-    """The average cancels in the last three quarters alone; a choice by block would change the level in the middle."""
-    left = long_speech(70)
-    right = left.copy()
-    right[len(left) // 4 :] *= -1
-    got = heard(load((np.stack([left, right], 1), RATE)))
-    assert np.array_equal(got, left)
-
-
-def test_a_short_last_block_weighs_by_its_length() -> None:
-    """A burst on one channel in the last few frames, which come as a block of their own, taken for the strongest
-    channel of the whole recording."""
-    count = decoders.BLOCK + 80
-    steady, burst = noise(5, seed=1)[:count], np.zeros(count, np.float32)
-    burst[-80:] = 0.5 * (-1) ** np.arange(80)
-    got = heard(load((np.stack([burst, steady], 1), RATE)))
-    assert np.array_equal(got, steady)
 
 
 # --- resampling ------------------------------------------------------------------------------------------------------

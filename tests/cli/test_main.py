@@ -21,6 +21,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from sqe_fast.answer.template import TEMPLATE
+from sqe_fast.audio import Channels, Raw
 from sqe_fast.audio.timeline import Timeline
 from sqe_fast.cli import main
 from sqe_fast.cli.terminal import TableRows, progress_text, shortened
@@ -114,6 +115,24 @@ def test_what_a_list_says_is_carried_to_the_rows(tmp_path: Path) -> None:
     assert len(Path(output).read_text().splitlines()) == 4
 
 
+def test_two_talkers_have_two_rows() -> None:
+    result = sqe("score", "a.wav", "call.wav", "bad call.wav")
+    found = [(row["file"], row["channel"]) for row in rows(result.stdout)]
+    assert found == [("a.wav", None), *((name, channel) for name in ("call.wav", "bad call.wav") for channel in (0, 1))]
+    assert (result.exit_code, "1 of 3 items failed" in result.stderr) == (1, True)
+    assert [row["channel"] for row in rows(sqe("score", "call.wav", "--channels", "mix").stdout)] == [None]
+    assert [row["channel"] for row in rows(sqe("score", "a.wav", "--channels", "each").stdout)] == [0, 1]
+    assert [row["channel"] for row in rows(sqe("score", "call.wav", "a.wav", "--channels", "1").stdout)] == [1, 1]
+    table = list(csv.DictReader(io.StringIO(sqe("score", "a.wav", "call.wav", "--format", "csv").stdout)))
+    assert [row["channel"] for row in table] == ["", "0", "1"]
+    drawn = sqe("score", "call.wav", "a.wav", "--format", "table").stdout
+    assert [line.split("  ")[0] for line in drawn.splitlines() if ".wav" in line] == [
+        "call.wav ch 0",
+        "call.wav ch 1",
+        "a.wav",
+    ]
+
+
 @pytest.mark.parametrize(("name", "first"), [("out.CSV", "file,"), ("out.jsonl", '{"file"'), ("out", '{"file"')])
 def test_an_output_file(name: str, first: str, tmp_path: Path) -> None:
     path = tmp_path / name
@@ -189,6 +208,10 @@ def test_resumed_failures_still_count(tmp_path: Path) -> None:
         ["score", "a.wav", "--timeline", "--window", "31"],
         ["score", "a.wav", "--timeline", "--window", "5", "--hop", "2"],
         ["score", "a.wav", "--raw", "rate=8000,encoding=mp3"],
+        ["score", "a.wav", "--channels", "left"],
+        ["score", "a.wav", "--channels", "-1"],
+        ["compare", "a.wav", "b.wav", "--channels", "each"],
+        ["compare", "a.wav", "b.wav", "--raw", "8000"],
         ["score", "{list}", "--column", "take"],
         ["score", "{list}"],
         ["score", "{empty}"],
@@ -266,6 +289,25 @@ def test_compare() -> None:
     assert sqe("compare", "a.wav", "bad.wav").exit_code == 1
 
 
+def test_compare_takes_what_score_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call of which one talker is compared, and PCM without a header."""
+    compared: list[tuple[Any, ...]] = []
+
+    class Listening(FakeScorer):
+        def compare(self, a: Any, b: Any, describe: bool = True, channels: Channels = "auto") -> Comparison:
+            compared.append((a, b, channels))
+            return super().compare("a", "b", describe, channels)
+
+    monkeypatch.setattr(main, "open_evaluator", lambda *_: Listening())
+    [row] = rows(sqe("compare", "a.wav", "b.wav", "--channels", "1").stdout)
+    assert (row["a"]["channel"], row["b"]["channel"]) == (1, 1)
+    assert sqe("compare", "a.ul", "b.ul", "--raw", "rate=8000,encoding=mulaw,channels=2").exit_code == 0
+    assert compared == [
+        ("a.wav", "b.wav", 1),
+        (Raw("a.ul", 8_000, "mulaw", 2), Raw("b.ul", 8_000, "mulaw", 2), "auto"),
+    ]
+
+
 def test_compare_as_a_table() -> None:
     text = sqe("compare", "a.wav", "b.wav", "--format", "table").stdout
     assert text.index("a.wav") < text.index("b.wav") < text.index("A is better") < text.index("less hiss")
@@ -278,7 +320,7 @@ def test_a_comparison_without_a_verdict_is_exit_1(format_: str, monkeypatch: pyt
     """A clip against silence: no error, no verdict, and a script that goes on as if there were one."""
 
     class Silent(FakeScorer):
-        def compare(self, a: str, b: str, describe: bool = True) -> Comparison:
+        def compare(self, a: str, b: str, describe: bool = True, channels: Channels = "auto") -> Comparison:
             return Comparison(self.evaluation(a, False), Evaluation(b, flags=("silent",)))
 
     monkeypatch.setattr(main, "open_evaluator", lambda *_: Silent())
@@ -325,7 +367,7 @@ def drawn(width: int, *files: str, timeline: Timeline | None = None) -> list[str
     stream = io.StringIO()
     table = TableRows(Console(file=stream, width=width, force_terminal=False))
     for file in files:
-        table.write(timed(FakeScorer().evaluation(file), timeline), {})
+        table.write([timed(FakeScorer().evaluation(file), timeline)], {})
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 
@@ -392,6 +434,7 @@ def test_progress() -> None:
 
 RUN = """
 import sys, time
+from sqe_fast.audio import Channels, Raw
 from sqe_fast.cli import main
 from tests.support.fake_scorer import FakeScorer
 

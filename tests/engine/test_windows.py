@@ -194,13 +194,13 @@ def test_a_long_silence_is_silent() -> None:
     assert whole.flags.count("silent") == 1
 
 
-def load_with(windows: Any) -> Any:
-    """audio.load, but the recording's windows come from `windows(original)`."""
-    load = audio.load
+def recordings_with(windows: Any) -> Any:
+    """audio.recordings, but the windows of each come from `windows(original)`."""
+    recordings = audio.recordings
 
-    def changed(source: Any, *, limits: audio.Limits | None = None) -> audio.Recording:
-        recording = load(source, limits=limits)
-        return replace(recording, _windows=lambda: windows(recording.windows()))
+    def changed(source: Any, channels: audio.Channels, *, limits: audio.Limits | None = None) -> list[audio.Recording]:
+        [recording] = recordings(source, channels, limits=limits)
+        return [replace(recording, _windows=lambda: windows(recording.windows()))]
 
     return changed
 
@@ -214,7 +214,7 @@ def test_a_recording_that_breaks_off_is_an_error(monkeypatch: pytest.MonkeyPatch
 
     source, other = joined(sound(1, 30), sound(2, 30)), sound(3)
     expected = fake_evaluator().evaluate([other])
-    monkeypatch.setattr(audio, "load", load_with(broken))
+    monkeypatch.setattr(audio, "recordings", recordings_with(broken))
     whole = fake_evaluator().evaluate([source])[0]
     assert whole.error is not None
     assert whole.error.code is ErrorCode.UNREADABLE
@@ -227,7 +227,7 @@ def test_a_recording_that_breaks_off_is_an_error(monkeypatch: pytest.MonkeyPatch
 def test_a_recording_of_which_a_window_failed_has_no_ratings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mean of what could be heard passed on as the whole's; or an error that a later window's success wipes out."""
     long, short = (next(audio.load(sound(seed, seconds)).windows()) for seed, seconds in ((1, 30), (2, 5)))
-    monkeypatch.setattr(audio, "load", load_with(lambda _: iter([long, short])))
+    monkeypatch.setattr(audio, "recordings", recordings_with(lambda _: iter([long, short])))
     room = len(PROMPTS.rate(125, describe=False).tokens) + len(RATINGS)
     [whole] = fake_evaluator(fake_runner(max_length=room)).evaluate([sound(3)], describe=False)
     assert whole.error is not None
@@ -246,7 +246,7 @@ def test_windows_are_pulled_only_a_little_ahead(monkeypatch: pytest.MonkeyPatch)
             pulled.append(len(runner.prefilled))
             yield clip
 
-    monkeypatch.setattr(audio, "load", load_with(many))
+    monkeypatch.setattr(audio, "recordings", recordings_with(many))
     [whole] = fake_evaluator(runner).evaluate([joined(sound(1, 30), sound(2, 30))], describe=False)
     assert len(pulled) == 60
     ahead = [index - prefilled for index, prefilled in enumerate(pulled)]

@@ -34,12 +34,11 @@ def test_a_call_equals_the_timeline_of_its_file(rate: int, channels: int) -> Non
     file = encoded((samples * 32_767).astype(np.int16), rate)
     pcm = (samples * 32_767).astype(np.int16)
     with fake_evaluator(prompts=LISTING) as evaluator:
-        [evaluation] = evaluator.evaluate([file], describe=False, timeline=Timeline())
+        [evaluation] = evaluator.evaluate([file], describe=False, timeline=Timeline(), channels="mix")
         assert len(evaluation.timeline) == 6
         assert len({window.ratings for window in evaluation.timeline}) == 6
         for frame in (80, 160, 401, 960):
             assert call(evaluator, pcm, rate, frame) == list(evaluation.timeline)
-        # A file of which one channel is much the weaker is heard through the other: a live call cannot know.
         as_floats = (pcm / 32_768).astype(np.float32)
         assert call(evaluator, as_floats, rate, 960) == list(evaluation.timeline)
 
@@ -54,7 +53,7 @@ def test_pieces_of_any_size_with_gaps_between_them_change_nothing(rate: int, cha
     pcm = (samples * 32_767).astype(np.int16)
     sizes = np.r_[np.ones(20, int), np.exp(rng.uniform(0, np.log(100_000), 400)).astype(int)]
     with fake_evaluator(prompts=LISTING) as evaluator:
-        [evaluation] = evaluator.evaluate([file], describe=False, timeline=Timeline())
+        [evaluation] = evaluator.evaluate([file], describe=False, timeline=Timeline(), channels="mix")
         with evaluator.stream(rate, alerting=CALM, deadline=1e6) as stream:
             for piece in np.split(pcm, np.cumsum(sizes)):
                 stream.push(piece)

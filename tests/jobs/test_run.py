@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,8 @@ class Collected:
     def __init__(self) -> None:
         self.rows: list[Evaluation] = []
 
-    def write(self, evaluation: Evaluation, given: Given) -> None:
-        self.rows.append(evaluation)
+    def write(self, evaluations: Sequence[Evaluation], given: Given) -> None:
+        self.rows += evaluations
 
 
 def test_error_rows_keep_their_place() -> None:
@@ -83,8 +84,8 @@ def test_an_endless_input_is_scored_as_it_comes() -> None:
         pass
 
     class Limited(Collected):
-        def write(self, evaluation: Evaluation, given: Given) -> None:
-            super().write(evaluation, given)
+        def write(self, evaluations: Sequence[Evaluation], given: Given) -> None:
+            super().write(evaluations, given)
             assert len(scorer.asked) <= len(self.rows) + scorer.ahead
             if len(self.rows) == 1_000:
                 raise Full
@@ -99,7 +100,8 @@ def test_jsonl_has_the_documented_keys() -> None:
     row = json.loads(jsonl_line(FakeScorer().evaluation("ü.wav").to_row(), {}))
     assert list(row) == list(COLUMNS)
     assert " ".join(COLUMNS) == (
-        "file mos mos_std noisiness coloration discontinuity loudness causes description flags duration model error"
+        "file channel mos mos_std noisiness coloration discontinuity loudness "
+        "causes description flags duration model error"
     )
     assert row["file"] == "ü.wav"
     assert row["mos"] == pytest.approx(mos_of("ü.wav"))
@@ -201,6 +203,43 @@ def test_errors_are_tried_again_and_timelines_stay(suffix: str, tmp_path: Path) 
     before = path.read_bytes().splitlines()
     score(path, ["a.wav", "c.wav"], resume=True, timeline=Timeline(), retry_errors=True)
     assert path.read_bytes().splitlines() == [line for line in before if b"bad.wav" not in line]
+
+
+@SUFFIXES
+@pytest.mark.parametrize("timeline", [None, Timeline()], ids=["", "timeline"])
+def test_a_recording_of_which_a_channel_may_be_missing_is_done_again(
+    timeline: Timeline | None, suffix: str, tmp_path: Path
+) -> None:
+    """Killed between the rows of two talkers, a resumed job takes the recording for done: the second is lost."""
+    names = ["a.wav", "call.wav", "call.wav", "bad call.wav", "b.wav", "other call.wav"]
+    path = tmp_path / f"out.{suffix}"
+    score(path, names, timeline=timeline)
+    whole = path.read_bytes()
+    own = [name for name in names for _ in range(2 if "call" in name else 1)]
+    assert list(dict.fromkeys(files_in(path))) == list(dict.fromkeys(own))
+    assert timeline or files_in(path) == own
+    for end in range(0, len(whole) + 1, 7):
+        path.write_bytes(whole[:end])
+        progress = score(path, names, resume=True, timeline=timeline)
+        assert path.read_bytes() == whole
+        assert (progress.skipped + progress.written, progress.failed) == (len(names), 1)
+
+
+@SUFFIXES
+def test_a_recording_is_tried_again_with_all_its_channels(suffix: str, tmp_path: Path) -> None:
+    """The row of the channel that went well beside a second one of it."""
+
+    def row(file: str, channel: int, *, failed: bool = False) -> Evaluation:
+        return replace(FakeScorer().evaluation("bad" if failed else file), file=file, channel=channel)
+
+    path, names = tmp_path / f"out.{suffix}", ["1 call", "2 call", "3 call"]
+    with RowFile(str(path), suffix, resume=False) as writer:
+        for name in names:
+            writer.write([row(name, 0), row(name, 1, failed=name == "2 call")], {})
+    assert score(path, names, resume=True).failed == 1
+    progress = score(path, names, resume=True, retry_errors=True)
+    assert (progress.skipped, progress.written, progress.failed) == (1, 2, 0)
+    assert sorted(files_in(path)) == [name for name in names for _ in range(2)]
 
 
 @SUFFIXES

@@ -5,7 +5,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
+from sqe_fast.audio import Channels
 from sqe_fast.audio.timeline import Timeline
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.results import Cause, Comparison, Evaluation, Ratings, WindowRating
@@ -16,13 +18,17 @@ CAUSES = (Cause("packet loss", "discontinuity", 0.97254), Cause("unclear noise",
 class FakeBatch:
     """Works on a file once its evaluation is waited for."""
 
-    def __init__(self, scorer: FakeScorer, describe: bool, timeline: Timeline | None) -> None:
+    def __init__(self, scorer: FakeScorer, describe: bool, timeline: Timeline | None, channels: Channels) -> None:
         self.ahead = scorer.ahead
-        self._scorer, self._describe, self._timeline = scorer, describe, timeline
+        self._scorer, self._describe, self._timeline, self._channels = scorer, describe, timeline, channels
 
     def submit(self, source: str) -> Lazy:
         self._scorer.asked.append(source)
-        return Lazy(lambda: timed(self._scorer.evaluation(source, self._describe), self._timeline))
+        return Lazy(self._evaluate, source)
+
+    def _evaluate(self, source: str) -> list[Evaluation]:
+        evaluation = timed(self._scorer.evaluation(source, self._describe), self._timeline)
+        return [replace(evaluation, channel=channel) for channel in heard(source, self._channels)]
 
     def __enter__(self) -> FakeBatch:
         return self
@@ -34,8 +40,8 @@ class FakeBatch:
 class Lazy:
     """A Future that is never done before it is asked for."""
 
-    def __init__(self, result: Callable[[], Evaluation]) -> None:
-        self.result = result
+    def __init__(self, evaluate: Callable[[str], list[Evaluation]], source: str) -> None:
+        self.result = partial(evaluate, source)
 
     def done(self) -> bool:
         return False
@@ -50,8 +56,8 @@ class FakeScorer:
         self.asked: list[str] = []
         self.given = 0
 
-    def batch(self, describe: bool = True, timeline: Timeline | None = None) -> FakeBatch:
-        return FakeBatch(self, describe, timeline)
+    def batch(self, describe: bool = True, timeline: Timeline | None = None, channels: Channels = "auto") -> FakeBatch:
+        return FakeBatch(self, describe, timeline, channels)
 
     def evaluation(self, file: str, describe: bool = True) -> Evaluation:
         self.given += 1
@@ -62,14 +68,21 @@ class FakeScorer:
         prose = f'Overall {mos:.1f}: a hiss, "loud",\nunder the voice.' if describe else None
         return Evaluation(file, ratings, CAUSES, prose, ("clipped=0.120", "no_speech"), 5.25, self.model)
 
-    def compare(self, a: str, b: str, describe: bool = True) -> Comparison:
-        sides = self.evaluation(a, False), self.evaluation(b, False)
+    def compare(self, a: str, b: str, describe: bool = True, channels: Channels = "auto") -> Comparison:
+        sides = [replace(self.evaluation(side, False), channel=heard("", channels)[0]) for side in (a, b)]
         if sides[0].error or sides[1].error:
             return Comparison(*sides)
         return Comparison(*sides, "A", 0.8125, "A has less hiss." if describe else None)
 
     def info(self) -> dict[str, object]:
         return {"model": self.model, "runner": "fake", "slots": 8}
+
+
+def heard(file: str, channels: Channels) -> list[int | None]:
+    """The channels of its rows: a file whose name holds "call" has two talkers."""
+    if isinstance(channels, int):
+        return [channels]
+    return [0, 1] if channels == "each" or (channels == "auto" and "call" in file) else [None]
 
 
 def timed(evaluation: Evaluation, timeline: Timeline | None) -> Evaluation:
