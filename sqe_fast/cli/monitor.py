@@ -18,6 +18,7 @@ from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
 from sqe_fast.errors import ClipError, UnusableError
 from sqe_fast.jobs.inputs import STDIN
 from sqe_fast.jobs.lists import InputError
+from sqe_fast.jobs.run import source_of
 from sqe_fast.live.events import CallSummary, Event, QualityAlert, QualityRecovered, QualityUpdate
 from sqe_fast.live.stream import MAX_RATE, MIN_RATE, Stream
 from sqe_fast.results import Ratings, error_row
@@ -147,11 +148,7 @@ def sources(
                 f"{', '.join(audio.SAMPLE_ENCODINGS)}: play a file of anything else"
             )
         return [("standard input", partial(arriving, pipe, raw))]
-    return [(path, partial(recording, _source(path, raw))) for path in paths]
-
-
-def _source(path: str, raw: audio.RawFormat | None) -> audio.Source:
-    return path if raw is None else audio.Raw(path, raw.rate, raw.encoding, raw.channels)
+    return [(path, partial(recording, source_of(path, raw))) for path in paths]
 
 
 class _Player(threading.Thread):

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -30,6 +29,7 @@ from sqe_fast.jobs.run import Progress
 from sqe_fast.options import Serving
 from sqe_fast.results import Comparison, Evaluation
 from tests.support.fake_scorer import FakeScorer, mos_of, timed
+from tests.support.terminals import on_a_terminal
 
 ROOT = Path(__file__).parents[2]
 
@@ -486,24 +486,8 @@ def test_a_locale_without_our_characters() -> None:
 
 def test_on_a_terminal_a_table_with_progress_below_it() -> None:
     """Both share the screen: the line of progress is always wiped before a row is printed."""
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        command(0.01, "score", "a.wav", "b.wav", "bad.wav"),
-        stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env={**os.environ, "COLUMNS": "100", "TERM": "xterm"},
-    )  # fmt: skip
-    os.close(slave)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(master, 4_096)
-        except OSError:  # the other side is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(master)
-    assert process.wait(60) == 1
-    text = shown.decode()
+    text, status = on_a_terminal(command(0.01, "score", "a.wav", "b.wav", "bad.wav"), 100, ROOT)
+    assert status == 1
     assert "1/3, " in text
     # What is left on the screen: of each line, what follows the last wipe.
     screen = [re.sub(r"\x1b\[[0-9;]*m", "", line.split("\x1b[K")[-1]).rstrip("\r") for line in text.split("\n")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -29,6 +28,7 @@ from sqe_fast.live.events import CallSummary, ChannelSummary, QualityAlert, Qual
 from sqe_fast.results import Ratings
 from tests.support.fake_evaluator import MODEL, fake_evaluator
 from tests.support.live_calls import RATE, noise
+from tests.support.terminals import on_a_terminal
 
 ROOT = Path(__file__).parents[2]
 
@@ -233,24 +233,10 @@ main.main()
 def test_on_a_terminal_the_whole_board_is_left(tmp_path: Path) -> None:
     """A screen that keeps a half-drawn board, or a terminal without its cursor."""
     file = recorded(tmp_path / "a.wav", 2.0)
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN, "monitor", file, str(tmp_path / "b.wav"), "--speed", "10"],
-        stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env={**os.environ, "COLUMNS": "80", "TERM": "xterm"},
-    )  # fmt: skip
-    os.close(slave)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(master, 4_096)
-        except OSError:  # the other side is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(master)
-    assert process.wait(60) == 1
-    text = shown.decode()
+    text, status = on_a_terminal(
+        [sys.executable, "-c", RUN, "monitor", file, str(tmp_path / "b.wav"), "--speed", "10"], 80, ROOT
+    )
+    assert status == 1
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
     left = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text[text.rindex("discontinuity") :])
     assert "2.0 s, over, dropped" in left

@@ -7,7 +7,6 @@ neighbouring ratings as the audio model's is.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -55,8 +54,10 @@ def run(config: configs.Expert, clips: Clips, prompts: PromptBuilder) -> str:
     they belong to."""
     schedule, folder = config.schedule, config.run / "expert"
     torch.manual_seed(seed_of(Stream.EXPERT_WEIGHTS, schedule.seed))
-    fresh = partial(Qwen2Decoder, tiny_config(prompts.tokenizer).text)
-    decoder = start_decoder(config.start, prompts) if config.start else fresh()
+    if config.start:
+        decoder = start_decoder(config.start, prompts)
+    else:
+        decoder = Qwen2Decoder(tiny_config(prompts.tokenizer).text)
     streams = Stream.EXPERT_ORDER, Stream.EXPERT_BATCH
     annotations, size = clips.annotations[:CLIPS], schedule.batch_size
     sampler = Sampler(annotations, prompts, text_example, TASKS, size, schedule.seed, *streams)
