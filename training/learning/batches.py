@@ -15,10 +15,14 @@ LONG_CLIP = 6 * 16_000
 """Samples above which a clip takes the room of several in a batch."""
 
 
-def cut(lengths: Sequence[int], batch_size: int, rng: np.random.Generator, long: int = LONG_CLIP) -> list[list[int]]:
+def cut(
+    lengths: Sequence[int], batch_size: int, rng: np.random.Generator, together: int = 1, long: int = LONG_CLIP
+) -> list[list[int]]:
     """Indices shuffled, sorted by length within pools of 16 batches, cut into batches, shuffled again.
 
-    A batch padded to its longest holds at most `batch_size` items, and at most `batch_size` × `long` in all.
+    A batch padded to its longest holds at most `batch_size` items, and at most `batch_size` × `long` in all. Each
+    `together` batches in turn are neighbours in length: of as many processes that share a step, none waits long for the
+    others. Batches at the end that are too few for that are left out.
     """
     order = [int(i) for i in rng.permutation(len(lengths))]
     pool = batch_size * 16
@@ -32,7 +36,7 @@ def cut(lengths: Sequence[int], batch_size: int, rng: np.random.Generator, long:
                 batch = []
             batch.append(i)
         batches.append(batch)
-    return [batches[int(i)] for i in rng.permutation(len(batches))]
+    return [batches[int(i) * together + j] for i in rng.permutation(len(batches) // together) for j in range(together)]
 
 
 class Place(NamedTuple):

@@ -26,7 +26,7 @@ from training.corpora.corpus import Both, Clips
 from training.learning import whisper
 from training.learning.answer_loss import Losses
 from training.learning.batches import HUMAN_SHARE, Epochs, cut
-from training.learning.loop import train
+from training.learning.loop import join, train
 from training.learning.policy import log_mels, rating_report
 from training.learning.pooled_head import PooledHead, true_causes, true_ratings
 from training.learning.stage import start_model, tiny_config
@@ -130,12 +130,13 @@ class Batches:
 
     @classmethod
     def of(cls, clips: Clips, human: Clips | None, schedule: configs.Schedule) -> Batches:
-        size, seed = schedule.batch_size, schedule.seed
-        rated = Lot(human.annotations, Stream.ENCODER_HUMAN_ORDER, size, seed) if human else None
-        return cls(Lot(clips.annotations, Stream.ENCODER_ORDER, size, seed), rated, seed)
+        size, seed, together = schedule.batch_size, schedule.seed, join(schedule).size
+        rated = Lot(human.annotations, Stream.ENCODER_HUMAN_ORDER, size, seed, together) if human else None
+        return cls(Lot(clips.annotations, Stream.ENCODER_ORDER, size, seed, together), rated, seed)
 
     def __call__(self, index: int) -> list[Annotation]:
-        by_people = stream(Stream.ENCODER_HUMAN, self.seed, index).random() < HUMAN_SHARE
+        step = index // self.simulated.together
+        by_people = stream(Stream.ENCODER_HUMAN, self.seed, step).random() < HUMAN_SHARE
         return (self.human if self.human and by_people else self.simulated)(index)
 
 
@@ -147,6 +148,8 @@ class Lot:
     order: Stream
     size: int
     seed: int
+    together: int = 1
+    """Processes that share a step."""
 
     def __call__(self, index: int) -> list[Annotation]:
         place = self.epochs[index]
@@ -155,7 +158,7 @@ class Lot:
     @cached_property
     def epochs(self) -> Epochs:
         lengths = [int(clip["samples"]) for clip in self.clips]
-        return Epochs(lambda epoch: cut(lengths, self.size, stream(self.order, self.seed, epoch)))
+        return Epochs(lambda epoch: cut(lengths, self.size, stream(self.order, self.seed, epoch), self.together))
 
 
 def load(folder: Path, prompts: PromptBuilder) -> tuple[Qwen2Audio, PooledHead]:

@@ -298,6 +298,8 @@ class Sampler:
     """Decides which clips stand together: one generator an epoch."""
     content: Stream
     """Decides task, pairs and words: one generator a batch."""
+    together: int = 1
+    """Processes that share a step."""
 
     def __call__(self, index: int) -> Batch:
         drawn = self.draw(index)
@@ -328,7 +330,7 @@ class Sampler:
 
     def _epoch(self, epoch: int) -> list[list[int]]:
         rng = stream(self.order, self.seed, epoch)
-        batches = cut([int(clip["samples"]) for clip in self.clips], self.batch_size, rng)
+        batches = cut([int(clip["samples"]) for clip in self.clips], self.batch_size, rng, self.together)
         return [batch for batch in batches if len(batch) > 1]
 
 

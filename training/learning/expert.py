@@ -60,7 +60,8 @@ def run(config: configs.Expert, clips: Clips, prompts: PromptBuilder) -> str:
         decoder = Qwen2Decoder(tiny_config(prompts.tokenizer).text)
     streams = Stream.EXPERT_ORDER, Stream.EXPERT_BATCH
     annotations, size = clips.annotations[:CLIPS], schedule.batch_size
-    sampler = Sampler(annotations, prompts, text_example, TASKS, size, schedule.seed, *streams)
+    together = join(schedule).size
+    sampler = Sampler(annotations, prompts, text_example, TASKS, size, schedule.seed, *streams, together)
     groups = [{"params": list(decoder.parameters()), "lr": LEARNING_RATE}]
     if join(schedule).leads:
         tokenizer.save(prompts.tokenizer, folder)

@@ -47,17 +47,18 @@ class Mixture:
 
     @classmethod
     def of(
-        cls, clips: Clips, human: Clips | None, prompts: PromptBuilder, batch_size: int, seed: int, *, diverse: bool
+        cls, clips: Clips, human: Clips | None, prompts: PromptBuilder, schedule: configs.Schedule, *, diverse: bool
     ) -> Mixture:
+        batch_size, seed, together = schedule.batch_size, schedule.seed, join(schedule).size
         audio, text = (partial(make, diverse=diverse) for make in (audio_example, text_example))
         audio_streams = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
         text_streams = Stream.SFT_TEXT_ORDER, Stream.SFT_TEXT_BATCH
         human_streams = Stream.SFT_HUMAN_ORDER, Stream.SFT_HUMAN_BATCH
         text_batch = round(TEXT_BATCH * batch_size)
         return cls(
-            Sampler(clips.annotations, prompts, audio, TASKS, batch_size, seed, *audio_streams),
-            Sampler(clips.annotations, prompts, text, TEXT_TASKS, text_batch, seed, *text_streams),
-            Sampler(human.annotations, prompts, audio, HUMAN_TASKS, batch_size, seed, *human_streams)
+            Sampler(clips.annotations, prompts, audio, TASKS, batch_size, seed, *audio_streams, together),
+            Sampler(clips.annotations, prompts, text, TEXT_TASKS, text_batch, seed, *text_streams, together),
+            Sampler(human.annotations, prompts, audio, HUMAN_TASKS, batch_size, seed, *human_streams, together)
             if human
             else None,
             seed,
@@ -68,7 +69,7 @@ class Mixture:
 
     def sampler(self, index: int) -> Sampler:
         """The one that makes batch `index`."""
-        lot = stream(Stream.SFT_MODALITY, self.seed, index).random()
+        lot = stream(Stream.SFT_MODALITY, self.seed, index // self.audio.together).random()
         if lot < TEXT_SHARE:
             return self.text
         return self.human if self.human and lot < TEXT_SHARE + (1 - TEXT_SHARE) * HUMAN_SHARE else self.audio
@@ -108,7 +109,7 @@ def run(
     model, head = start.assemble(prompts) if isinstance(start, Parts) else (start_model(start), None)
     groups = parameter_groups(model, config.tuning)
     policy = Policy(model, Both(clips, human) if human else clips, prompts, head)
-    batches = Mixture.of(clips, human, prompts, schedule.batch_size, schedule.seed, diverse=diverse)
+    batches = Mixture.of(clips, human, prompts, schedule, diverse=diverse)
     train(policy, groups, batches, folder, schedule, Policy(model, held_out, prompts).validate)
     if join(schedule).leads:
         facts = {

@@ -1,10 +1,28 @@
-"""Epochs numbered through. How they are cut is tested where examples are (test_examples.py)."""
+"""Epochs numbered through, and how processes share them. How a batch is cut is tested in test_examples.py too."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 
-from training.learning.batches import Epochs
+from training.learning.batches import Epochs, cut
+
+
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_processes_that_share_a_step_take_clips_of_like_length(together: int) -> None:
+    """Else each step lasts as long as its longest batch, and the other processes wait."""
+    lengths = [int(n) for n in np.random.default_rng(1).integers(16_000, 96_000, size=160)]
+    batches = cut(lengths, 10, np.random.default_rng(2), together)
+    assert len(batches) % together == 0
+    shown = [i for batch in batches for i in batch]
+    assert len(shown) == len(set(shown)) > len(lengths) - 10 * together
+    assert [lengths[batch[0]] for batch in batches] != sorted(lengths[batch[0]] for batch in batches)
+    for start in range(0, len(batches), together):
+        for one, other in pairwise(batches[start : start + together]):
+            assert lengths[one[-1]] <= lengths[other[0]]
+            assert not any(lengths[one[-1]] < length < lengths[other[0]] for length in lengths)
 
 
 def test_numbers_go_on_from_epoch_to_epoch() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from training.learning.sft import Mixture
 from training.streams import Stream
 
 STREAMS = Stream.SFT_AUDIO_ORDER, Stream.SFT_AUDIO_BATCH
+TWELVE = Schedule(steps=1, batch_size=12)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def test_a_run_leaves_a_checkpoint_to_start_from(prompts: PromptBuilder, tmp_pat
 def test_batches_hold_what_is_meant(prompts: PromptBuilder) -> None:
     """Whether a batch was heard or read, and its task, once came from one random number: no text batch compared, no
     audio batch asked for ratings alone. Of 2,000 steps at the default seed, shares within 3 points of what is meant."""
-    mixture = Mixture.of(FakeClips(60), None, prompts, 12, 1, diverse=True)  # type: ignore[arg-type]
+    mixture = Mixture.of(FakeClips(60), None, prompts, TWELVE, diverse=True)  # type: ignore[arg-type]
     drawn: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for index in range(2000):
         sampler = mixture.sampler(index)
@@ -66,8 +68,8 @@ def test_batches_hold_what_is_meant(prompts: PromptBuilder) -> None:
 
 def test_people_are_heard_as_often_as_is_meant(prompts: PromptBuilder) -> None:
     """130 clips among 24,000 that are hardly ever heard; texts that give way to them; people's clips as text."""
-    with_people = Mixture.of(FakeClips(60), partly_rated(8), prompts, 12, 1, diverse=True)  # type: ignore[arg-type]
-    without = Mixture.of(FakeClips(60), None, prompts, 12, 1, diverse=True)  # type: ignore[arg-type]
+    with_people = Mixture.of(FakeClips(60), partly_rated(8), prompts, TWELVE, diverse=True)  # type: ignore[arg-type]
+    without = Mixture.of(FakeClips(60), None, prompts, TWELVE, diverse=True)  # type: ignore[arg-type]
     of_people = [index for index in range(4000) if with_people.sampler(index) is with_people.human]
     assert len(of_people) / 4000 == pytest.approx((1 - sft.TEXT_SHARE) * HUMAN_SHARE, abs=0.006)
     for index in range(400):
@@ -93,7 +95,7 @@ def test_a_run_hears_people(prompts: PromptBuilder, tmp_path: Path, monkeypatch:
 
 
 def test_a_batch_is_made_of_what_was_drawn(prompts: PromptBuilder) -> None:
-    mixture = Mixture.of(FakeClips(24), None, prompts, 4, 1, diverse=True)  # type: ignore[arg-type]
+    mixture = Mixture.of(FakeClips(24), None, prompts, replace(TWELVE, batch_size=4), diverse=True)  # type: ignore[arg-type]
     for index in range(12):
         groups = mixture.sampler(index).draw(index).groups
         batch = mixture(index)
