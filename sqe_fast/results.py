@@ -88,9 +88,23 @@ class WindowRating:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """A part of a recording in which nobody speaks: no model heard it, and it has no part in the ratings. `start` and
+    `end` in seconds."""
+
+    start: float
+    end: float
+    kind: Literal["pause", "sound"]
+    """"pause" where it is quiet; "sound" where something else is heard: beeps, music, noise."""
+
+    def to_row(self) -> dict[str, Any]:
+        return {"start": rounded(self.start), "end": rounded(self.end), "kind": self.kind}
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """One row: a recording, or a channel of it. `ratings` or `error` is set. Both are where only the description failed
-    (`generation_failed`); neither is for a silent clip."""
+    (`generation_failed`); neither is where there is no sound (flag `silent`)."""
 
     file: str
     ratings: Ratings | None = None
@@ -105,6 +119,8 @@ class Evaluation:
     error: ClipError | None = None
     timeline: tuple[WindowRating, ...] = ()
     """Where one was asked for."""
+    no_speech: tuple[Stretch, ...] = ()
+    """What was passed over."""
     channel: int | None = None
     """Which channel was heard, the first is 0; None for the recording as a whole."""
     source: int | None = field(default=None, compare=False)
@@ -135,8 +151,8 @@ class Evaluation:
         return self.ratings.loudness if self.ratings else None
 
     def to_row(self) -> dict[str, Any]:
-        """The JSONL row: file, channel, mos, mos_std, four dimensions, causes, description, flags, duration, model,
-        error."""
+        """The JSONL row: file, channel, mos, mos_std, four dimensions, causes, description, flags, no_speech, duration,
+        model, error."""
         return {
             "file": self.file,
             "channel": self.channel,
@@ -146,6 +162,7 @@ class Evaluation:
             "causes": [cause_row(cause) for cause in self.causes],
             "description": self.description,
             "flags": list(self.flags),
+            "no_speech": [stretch.to_row() for stretch in self.no_speech],
             "duration": rounded(self.duration),
             "model": self.model,
             "error": error_row(self.error),
@@ -156,7 +173,9 @@ class Evaluation:
         `channel`, and are None in the last. The windows have no descriptions."""
         own = self.to_row()
         windows = (
-            own | {"description": None, "error": None, "duration": rounded(each.end - each.start)} | each.to_row()
+            own
+            | {"description": None, "no_speech": [], "error": None, "duration": rounded(each.end - each.start)}
+            | each.to_row()
             for each in self.timeline
         )
         spans = [*windows, own | {"start": None, "end": None}]

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqe_fast.answer.scale import LABELS
-from sqe_fast.results import Cause
+from sqe_fast.results import Cause, Stretch
+
+NOBODY_SPEAKS = "Nobody seems to speak in this recording, so its ratings say little."
+MOST_STRETCHES = 3
+"""Named in a sentence; the row lists all."""
 
 
 def clock(seconds: float) -> str:
@@ -32,3 +36,15 @@ def worst_stretch(start: float, end: float, mos: float, causes: Sequence[Cause])
     """Where a recording is worst, in seconds, and its first cause there."""
     cause = causes[0] if causes else None
     return f"It is worst from {clock(start)} to {clock(end)}, with a MOS of {mos:.1f}{likely(cause)}."
+
+
+def not_heard(stretches: Sequence[Stretch]) -> str | None:
+    """Where something else than speech is heard; pauses are not told. None where there is no such stretch."""
+    sounds = [stretch for stretch in stretches if stretch.kind == "sound"]
+    if not sounds:
+        return None
+    spans = [f"from {clock(stretch.start)} to {clock(stretch.end)}" for stretch in sounds[:MOST_STRETCHES]]
+    if len(sounds) > MOST_STRETCHES:
+        spans.append(f"in {len(sounds) - MOST_STRETCHES} more stretches")
+    told = spans[0] if len(spans) == 1 else f"{', '.join(spans[:-1])} and {spans[-1]}"
+    return f"Nobody speaks {told}: what is heard there is not rated."

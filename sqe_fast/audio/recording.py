@@ -3,17 +3,15 @@
 A source of several channels is one recording or several, see `channels`: which, is decided for the whole of it, while
 it is measured. Resampling is soxr's HQ, streamed; it gives the same samples whatever the blocks.
 
-A source is decoded in blocks, first to measure it, then again to hand out the windows of each recording, so memory
-stays flat; one that fits a window is kept from the start.
+A source is decoded in blocks, first to measure it, then to find the speech of each recording, then to hand out its
+windows: memory stays flat; one that fits a window is kept from the start.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,10 +20,11 @@ from sqe_fast.audio.channels import Channels, ChannelScan, Heard, checked, chose
 from sqe_fast.audio.decoders import Samples
 from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
 from sqe_fast.audio.level import CLIPPED_SHARE, LevelScan
+from sqe_fast.audio.segments import Segments, Span, segments, silence
 from sqe_fast.audio.sources import PcmSource, open_source
-from sqe_fast.audio.speech import holds_speech
+from sqe_fast.audio.speech import MOST
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.results import Flag
+from sqe_fast.results import Flag, Stretch
 
 MAX_KEPT = 1 << 22
 """Samples, all channels counted, that are kept between the two passes: 30 s of stereo at 48 kHz, or 16 MB. A longer
@@ -62,6 +61,8 @@ class Clip:
     """[n] at 16 kHz, mono, full scale ±1, read-only; at most 30 s."""
     digest: str
     """SHA-256 of the samples' bytes, in hex: equal digests are equal clips."""
+    weight: float = 0.0
+    """Among the windows of its recording: seconds of active speech; where nobody speaks in any of them, seconds."""
 
     @property
     def duration(self) -> float:
@@ -77,19 +78,27 @@ class Recording:
     channel: int | None
     """Of the source, the first is 0; None where it is heard as a whole."""
     duration: float
-    """Seconds of audio in all windows together."""
+    """Seconds of audio."""
     source_rate: int
     """Hz, before resampling."""
     flags: tuple[str, ...]
     """Values of results.Flag; `clipped` carries the share of clipped samples, as in "clipped=0.120"."""
+    no_speech: tuple[Stretch, ...]
+    """Where nobody speaks. No window holds it, unless that is everywhere."""
     _windows: Callable[[], Iterator[Clip]] = field(repr=False)
+    _blocks: Callable[[], Iterator[FloatArray]] = field(repr=False)
 
     def windows(self) -> Iterator[Clip]:
-        """Equal windows (to one sample) that cover the recording without overlap; a single one up to 30 s.
+        """What holds speech, without overlap: of each such part, equal windows (to one sample) of at most 30 s. Of a
+        recording without speech, all of it.
 
         May be called again. A long recording is decoded once more: raises ClipError if its file is gone or changed.
         """
         return self._windows()
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """All of it, [n] at 16 kHz and at most 30 s each. As `windows`, may be called again, and may raise."""
+        return self._blocks()
 
 
 def load(source: Any, channels: Channels = "auto", *, limits: Limits | None = None) -> Recording:
@@ -131,23 +140,27 @@ class _Measured:
     """Channels without sound beside others, where that was looked for."""
 
     def recording(self, heard: Heard) -> Recording:
-        length = _resampled_length(self.levels.frames, self.pcm.rate)
-        stream = _Stream(self.pcm, heard.column, length, self.limits.window_seconds)
-        windows: Callable[[], Iterator[Clip]] = stream.windows
-        if stream.count == 1:
-            only = tuple(stream.windows(self.blocks))
-            windows = only.__iter__
+        stream = _Stream(self.pcm, heard.column, _resampled_length(self.levels.frames, self.pcm.rate))
+        blocks: Callable[[], Iterator[FloatArray]] = stream.blocks
+        if stream.length <= MOST:
+            only = tuple(stream.blocks(self.blocks))
+            blocks = only.__iter__
+        longest = round(self.limits.window_seconds * SAMPLE_RATE)
+        silent = self.levels.silent(heard.column)
+        found = silence(stream.length, longest) if silent else segments(blocks(), longest)
         return Recording(
             name=self.pcm.name,
             channel=heard.channel,
             duration=stream.length / SAMPLE_RATE,
             source_rate=self.pcm.rate,
-            flags=tuple(self._flags(heard, stream.count, windows)),
-            _windows=windows,
+            flags=tuple(self._flags(heard, found)),
+            no_speech=found.no_speech,
+            _windows=lambda: _clips(blocks(), found),
+            _blocks=blocks,
         )
 
-    def _flags(self, heard: Heard, count: int, windows: Callable[[], Iterator[Clip]]) -> Iterator[str]:
-        if count > 1:
+    def _flags(self, heard: Heard, found: Segments) -> Iterator[str]:
+        if len(found.windows) > 1:
             yield Flag.WINDOWED.value
         if self.pcm.cut:
             yield Flag.TRUNCATED.value
@@ -158,8 +171,7 @@ class _Measured:
             return
         if (share := self.levels.clipped_share(heard.column)) >= CLIPPED_SHARE:
             yield f"{Flag.CLIPPED.value}={share:.3f}"
-        # Stops at the first window with speech: a long conversation is not decoded once more for this.
-        if not any(holds_speech(clip.samples) for clip in windows()):
+        if not found.hold_speech:
             yield Flag.NO_SPEECH.value
 
 
@@ -226,30 +238,19 @@ def _resampled_length(frames: int, rate: int) -> int:
 
 @dataclass(frozen=True)
 class _Stream:
-    """A measured source as one stream of 16 kHz mono samples, cut into windows."""
+    """A measured source as one stream of 16 kHz mono samples."""
 
     pcm: PcmSource
     column: int | None
     """The channel to take; None for the average."""
     length: int
     """Samples at 16 kHz."""
-    window_seconds: float
 
-    @property
-    def count(self) -> int:
-        return math.ceil(self.length / round(self.window_seconds * SAMPLE_RATE))
-
-    def windows(self, blocks: Iterable[Samples] | None = None) -> Iterator[Clip]:
-        """From `blocks`, or else decoded once more."""
-        mono = map(self._mono, self.pcm.blocks() if blocks is None else blocks)
-        samples = _rechunked(_resampled(mono, self.pcm.rate), self._sizes())
-        for window in samples:
-            window.flags.writeable = False
-            yield Clip(window, digest(window))
-
-    def _sizes(self) -> list[int]:
-        edges = [i * self.length // self.count for i in range(self.count + 1)]
-        return [end - start for start, end in pairwise(edges)]
+    def blocks(self, decoded: Iterable[Samples] | None = None) -> Iterator[FloatArray]:
+        """As `Recording.blocks`, from `decoded`, or else decoded once more."""
+        mono = map(self._mono, self.pcm.blocks() if decoded is None else decoded)
+        edges = [*range(0, self.length, MOST), self.length]
+        return _cut(_resampled(mono, self.pcm.rate), map(Span, edges, edges[1:]))
 
     def _mono(self, block: Samples) -> FloatArray:
         """[frames, channels] → [frames]"""
@@ -257,6 +258,11 @@ class _Stream:
             return np.ascontiguousarray(block[:, self.column], np.float32)
         mixed: FloatArray = block.astype(np.float64).mean(axis=1).astype(np.float32)
         return mixed
+
+
+def _clips(blocks: Iterable[FloatArray], found: Segments) -> Iterator[Clip]:
+    for span, samples in zip(found.windows, _cut(blocks, found.windows), strict=True):
+        yield Clip(samples, digest(samples), found.weight(span))
 
 
 def digest(samples: FloatArray) -> str:
@@ -276,21 +282,25 @@ def _resampled(blocks: Iterable[FloatArray], rate: int) -> Iterator[FloatArray]:
     yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
 
 
-def _rechunked(blocks: Iterable[FloatArray], sizes: Iterable[int]) -> Iterator[FloatArray]:
-    """Exactly `sizes` samples at a time, whatever the sizes of `blocks`. Raises ClipError where they run out."""
+def _cut(blocks: Iterable[FloatArray], spans: Iterable[Span]) -> Iterator[FloatArray]:
+    """The samples of each of `spans`, which follow one another, read-only, whatever the sizes of `blocks`. Raises
+    ClipError where those run out."""
     source = iter(blocks)
-    rest = np.empty(0, np.float32)
-    for size in sizes:
-        window = np.empty(size, np.float32)
+    held, position = np.empty(0, np.float32), 0
+    for span in spans:
+        window = np.empty(span.end - span.start, np.float32)
         filled = 0
-        while filled < size:
-            if not len(rest):
+        while filled < len(window):
+            skipped = span.start + filled - position
+            if skipped >= len(held):
+                position += len(held)
                 block = next(source, None)
                 if block is None:
                     raise ClipError(ErrorCode.UNREADABLE, "the file changed while it was being scored: score it again")
-                rest = block
-            taken = min(size - filled, len(rest))
-            window[filled : filled + taken] = rest[:taken]
-            rest = rest[taken:]
-            filled += taken
+                held = block
+                continue
+            part = held[skipped : skipped + len(window) - filled]
+            window[filled : filled + len(part)] = part
+            filled += len(part)
+        window.flags.writeable = False
         yield window

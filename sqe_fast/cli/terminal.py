@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from sqe_fast.jobs.rows import Given
 from sqe_fast.jobs.run import Progress
-from sqe_fast.results import DIMENSIONS, Comparison, Evaluation, Ratings, WindowRating
+from sqe_fast.results import DIMENSIONS, Comparison, Evaluation, Ratings, Stretch, WindowRating
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +18,7 @@ _WIDTHS = {"mos": 9, **{name: max(7, len(name) + 2) for name in DIMENSIONS}, "le
 NARROW = {"noisiness": "noise", "coloration": "color", "discontinuity": "breaks", "loudness": "loud"}
 """Headings on a terminal that is too narrow for the dimensions' names."""
 _MIN_FILE, _INDENT, _MAX_PROSE = 24, 4, 100
+_MOST_STRETCHES = 6
 
 
 class TableRows:
@@ -57,6 +58,8 @@ class TableRows:
             self._prose(Text(f"causes: {told}"))
         if evaluation.flags:
             self._prose(Text("flags: " + ", ".join(evaluation.flags), style="yellow"))
+        if evaluation.no_speech and evaluation.ratings:
+            self._prose(Text(f"nobody speaks: {_stretches(evaluation.no_speech)}", style="dim"))
         if evaluation.description:
             self._prose(Text(evaluation.description))
         if evaluation.error:
@@ -107,6 +110,13 @@ class TableRows:
 
     def _print(self, text: Text) -> None:
         self._console.print(text, no_wrap=True, overflow="crop", crop=True)
+
+
+def _stretches(stretches: Sequence[Stretch]) -> str:
+    """ "0:30–2:30 (sound), 4:10–4:19 (pause), 17 more" """
+    told = [f"{_span(each.start, each.end)} ({each.kind})" for each in stretches[:_MOST_STRETCHES]]
+    more = len(stretches) - len(told)
+    return ", ".join([*told, *([f"{more} more"] if more else [])])
 
 
 def _listed(ratings: Ratings | None) -> Text:

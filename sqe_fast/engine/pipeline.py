@@ -19,11 +19,10 @@ from typing import NamedTuple
 from sqe_fast import audio
 from sqe_fast.answer.causes import MOST
 from sqe_fast.answer.program import Program
-from sqe_fast.answer.sentences import worst_stretch
+from sqe_fast.answer.sentences import NOBODY_SPEAKS, not_heard, worst_stretch
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.audio.channels import checked
 from sqe_fast.audio.features import SAMPLE_RATE, log_mel
-from sqe_fast.audio.level import silent
 from sqe_fast.audio.timeline import Cutter, Timeline
 from sqe_fast.engine.driver import Driver
 from sqe_fast.engine.engine import Priority
@@ -36,7 +35,8 @@ class Score(NamedTuple):
     """What one window got. `window` counts the recording's windows, those not scored included."""
 
     window: int
-    seconds: float
+    weight: float
+    """Among the windows of its recording: `audio.Clip.weight`."""
     ratings: Ratings
     causes: tuple[Cause, ...] = ()
 
@@ -62,25 +62,29 @@ class Scored:
     @property
     def evaluation(self) -> Evaluation:
         recording = self.recording
-        flags = recording.flags if recording else ()
-        if recording and not self.error and not self.scores and Flag.SILENT not in flags:
-            flags = (*flags, Flag.SILENT.value)  # no single window was worth hearing
-        duration = recording.duration if recording else None
-        description = self.description
-        if description is not None and duration is not None and duration > LONG and (worst := self._worst) is not None:
-            description = f"{description} {worst}"
         return Evaluation(
             self.file,
             self.ratings,
             self.causes,
-            description,
-            flags,
-            duration,
+            self._description,
+            recording.flags if recording else (),
+            recording.duration if recording else None,
             self.model,
             self.error,
             tuple(self.timeline),
+            recording.no_speech if recording else (),
             recording.channel if recording else None,
         )
+
+    @property
+    def _description(self) -> str | None:
+        """The model's words, and behind them what is said with times."""
+        recording = self.recording
+        if self.description in (None, NOBODY_SPEAKS) or recording is None or self.ratings is None:
+            return self.description
+        worst = self._worst if recording.duration > LONG else None
+        said = (self.description, worst, not_heard(recording.no_speech))
+        return " ".join(each for each in said if each is not None)
 
     @property
     def _worst(self) -> str | None:
@@ -182,8 +186,11 @@ class Pipeline:
         scored = Scored(name, self._model, recording)
         self._meter.add("clips", 1)
         try:
+            speaks = Flag.NO_SPEECH not in recording.flags
             if Flag.SILENT not in recording.flags:
-                self._rate(scored, recording, call, describe)
+                self._rate(scored, recording, call, describe and speaks)
+            if describe and not speaks:
+                scored.description = NOBODY_SPEAKS
             if timeline is not None:
                 self._timeline(scored, recording, call, timeline)
         except ClipError as error:
@@ -200,10 +207,10 @@ class Pipeline:
     def _rate(self, scored: Scored, recording: audio.Recording, call: Call, describe: bool) -> None:
         windowed = Flag.WINDOWED in recording.flags
         scores = []
-        for window, seconds, future in self._windows(recording, call, describe=describe and not windowed):
+        for window, weight, future in self._windows(recording, call, describe=describe and not windowed):
             result = future.result()
             if set(RATINGS) <= set(result.reads):
-                scores.append(Score(window, seconds, ratings(result.reads), result.causes))
+                scores.append(Score(window, weight, ratings(result.reads), result.causes))
             self._say(scored, result)
         scored.scores = scores
         # Ratings do not depend on the prose: they stand where only that failed.
@@ -218,8 +225,7 @@ class Pipeline:
     def _windows(
         self, recording: audio.Recording, call: Call, *, describe: bool
     ) -> list[tuple[int, float, Future[Result]]]:
-        """Number, seconds and result to come of each window that is not silent. The model never hears silence, alone or
-        within a recording, and a pause weighs nothing in the recording's ratings."""
+        """Number, weight and result to come of each window."""
         submitted: list[tuple[int, float, Future[Result]]] = []
         windows = enumerate(recording.windows())
         while True:
@@ -227,17 +233,15 @@ class Pipeline:
                 index, clip = next(windows, (0, None))
             if clip is None:
                 return submitted
-            if silent(clip.samples):
-                continue
             self._meter.add("audio_seconds", clip.duration)
             clip_input = self._log_mel(clip)
             future = call.submit(self.prompts.rate(clip_input.tokens, describe=describe), [clip_input])
-            submitted.append((index, clip.duration, future))
+            submitted.append((index, clip.weight, future))
 
     def _timeline(self, scored: Scored, recording: audio.Recording, call: Call, timeline: Timeline) -> None:
         """As a live call of the same audio is rated, window by window."""
         cutter = Cutter(timeline, self._n_mels)
-        pieces = chain.from_iterable(cutter.push(clip.samples) for clip in recording.windows())
+        pieces = chain.from_iterable(map(cutter.push, recording.blocks()))
         submitted: list[tuple[WindowRating, Future[Result] | None]] = []
         for cut in chain(pieces, cutter.finish()):
             window = WindowRating(cut.start / SAMPLE_RATE, cut.end / SAMPLE_RATE, None, flags=cut.flags)
@@ -313,7 +317,7 @@ def ratings(reads: Mapping[str, ReadOut]) -> Ratings:
 
 
 def combine(scores: Sequence[Score]) -> Ratings:
-    """Duration-weighted means; a single score is returned as it is.
+    """Means weighted by active speech; a single score is returned as it is.
 
     `mos_std` is that of the mixture of the windows' MOS distributions: the spread within windows, and that between
     them. Raises ValueError without scores.
@@ -322,10 +326,10 @@ def combine(scores: Sequence[Score]) -> Ratings:
         raise ValueError("nothing was scored")
     if len(scores) == 1:
         return scores[0].ratings
-    total = math.fsum(score.seconds for score in scores)
+    total = math.fsum(score.weight for score in scores)
 
     def mean(values: Sequence[float]) -> float:
-        return math.fsum(score.seconds * value for score, value in zip(scores, values, strict=True)) / total
+        return math.fsum(score.weight * value for score, value in zip(scores, values, strict=True)) / total
 
     mos = mean([score.ratings.mos for score in scores])
     variance = mean([score.ratings.mos_std**2 + (score.ratings.mos - mos) ** 2 for score in scores])
@@ -336,18 +340,18 @@ def combine(scores: Sequence[Score]) -> Ratings:
 def combine_causes(scores: Sequence[Score]) -> tuple[Cause, ...]:
     """A single score's are returned as they are. Of several, each name once, at most `MOST` of them.
 
-    A probability is the duration-weighted mean over all windows, 0 where one does not list the name: that of hearing
-    the cause at a moment of the recording drawn at random. The worst comes first: what costs its dimension most, by the
-    mean of that probability times what the window's rating of the dimension lacks to the best.
+    A probability is the mean over all windows weighted by active speech, 0 where one does not list the name: that of
+    hearing the cause at a moment of speech drawn at random. The worst comes first: what costs its dimension most, by
+    the mean of that probability times what the window's rating of the dimension lacks to the best.
     """
     if len(scores) == 1:
         return scores[0].causes
-    total = math.fsum(score.seconds for score in scores)
+    total = math.fsum(score.weight for score in scores)
     shares = defaultdict[tuple[str, str], list[tuple[float, float]]](list)
     for score in scores:
         for cause in score.causes:
             lost = RATING_MAX - score.ratings[cause.dimension]
-            shares[cause.name, cause.dimension].append((cause.probability * score.seconds / total, lost))
+            shares[cause.name, cause.dimension].append((cause.probability * score.weight / total, lost))
 
     def cost(name: tuple[str, str]) -> float:
         return math.fsum(share * lost for share, lost in shares[name])

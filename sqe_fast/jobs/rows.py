@@ -88,13 +88,14 @@ def jsonl_line(row: Row, given: Given) -> bytes:
 
 
 def csv_line(row: Row, given: Given, names: Sequence[str] = ()) -> bytes:
-    """Causes ("hum=0.970") and flags are joined by ";", an error is "code: message", line breaks are written as \\n: a
-    row is one line. What a list says of `names` follows."""
+    """Causes ("hum=0.970"), flags and stretches without speech ("30.300-150.000 sound") are joined by ";", an error is
+    "code: message", line breaks are written as \\n: a row is one line. What a list says of `names` follows."""
     error = row["error"]
     flat = {
         **row,
         "causes": ";".join(f"{cause['name']}={cause['probability']:.3f}" for cause in row["causes"]),
         "flags": ";".join(row["flags"]),
+        "no_speech": ";".join(f"{each['start']:.3f}-{each['end']:.3f} {each['kind']}" for each in row["no_speech"]),
         "error": f"{error['code']}: {error['message']}" if error else None,
     }
     return _csv_bytes([_flat(value) for value in (*flat.values(), *(given.get(name) for name in names))])

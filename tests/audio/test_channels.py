@@ -58,7 +58,7 @@ def of(*channels: FloatArray) -> tuple[FloatArray, int]:
 
 
 def heard(recording: Recording) -> FloatArray:
-    return np.concatenate([clip.samples for clip in recording.windows()])
+    return np.concatenate(list(recording.blocks()))
 
 
 def numbers(source: Any) -> list[int | None]:

@@ -23,7 +23,7 @@ from tests.support.fake_evaluator import fake_evaluator, sound
 
 
 def heard(recording: Recording) -> FloatArray:
-    return np.concatenate([clip.samples for clip in recording.windows()])
+    return np.concatenate(list(recording.blocks()))
 
 
 class Raising(io.BytesIO):

@@ -56,7 +56,7 @@ def call(container: str, codec: str, rate: int) -> bytes:
 
 
 def heard(recording: Recording) -> FloatArray:
-    return np.concatenate([clip.samples for clip in recording.windows()])
+    return np.concatenate(list(recording.blocks()))
 
 
 def alike(found: FloatArray, wanted: FloatArray) -> float:

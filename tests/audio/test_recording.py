@@ -32,7 +32,7 @@ from tests.support.audio_samples import (
 
 
 def heard(recording: Recording) -> FloatArray:
-    return np.concatenate([clip.samples for clip in recording.windows()])
+    return np.concatenate(list(recording.blocks()))
 
 
 def rms(samples: FloatArray) -> float:
@@ -219,7 +219,13 @@ def test_speech_in_noise_is_speech() -> None:
 def test_one_sentence_in_a_long_noise_is_speech() -> None:
     samples = noise(70, rms=1e-3)
     samples[40 * RATE : 40 * RATE + len(speech())] += speech()
-    assert load((samples, RATE)).flags == ("windowed",)
+    recording = load((samples, RATE))
+    assert recording.flags == ()
+    [clip] = recording.windows()
+    start = round(recording.no_speech[0].end * RATE)
+    assert np.array_equal(clip.samples, samples[start : start + len(clip.samples)])
+    assert start <= 40 * RATE + RATE // 4
+    assert start + len(clip.samples) >= 40 * RATE + len(speech()) - RATE // 4
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ SECONDS = 5
 
 
 def heard(recording: Recording) -> FloatArray:
-    return np.concatenate([clip.samples for clip in recording.windows()])
+    return np.concatenate(list(recording.blocks()))
 
 
 def talk(seconds: float, rate: int = RATE) -> FloatArray:
@@ -92,8 +92,8 @@ def test_no_codec_prints(capfd: pytest.CaptureFixture[str]) -> None:
 )
 def test_joined_files(file_format: str, subtype: str, rate: int, tmp_path: Path) -> None:
     """`cat a b > c`: the first alone was heard."""
-    one = encoded(np.resize(speech(), 2 * rate), rate, file_format, subtype)
-    other = encoded(np.resize(speech("june_clean"), 3 * rate), rate, file_format, subtype)
+    one = encoded(soxr.resample(speech()[: 2 * RATE], RATE, rate), rate, file_format, subtype)
+    other = encoded(soxr.resample(speech("june_clean")[: 3 * RATE], RATE, rate), rate, file_format, subtype)
     path = tmp_path / "joined"
     path.write_bytes(one + other)
     for source in (path, one + other):

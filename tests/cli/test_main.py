@@ -27,7 +27,7 @@ from sqe_fast.cli.terminal import TableRows, progress_text, shortened
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.run import Progress
 from sqe_fast.options import Serving
-from sqe_fast.results import Comparison, Evaluation
+from sqe_fast.results import Comparison, Evaluation, Stretch
 from tests.support.fake_scorer import FakeScorer, mos_of, timed
 from tests.support.terminals import on_a_terminal
 
@@ -361,6 +361,20 @@ def test_help_loads_no_model() -> None:
 
 
 # --- what a person sees ----------------------------------------------------------------------------------------------
+
+
+def test_a_table_tells_where_nobody_speaks() -> None:
+    """A page of times for a call of many pauses; the recording's own for one that is not rated at all."""
+    stretches = tuple(Stretch(60.0 * n, 60.0 * n + 9.5, "sound" if n else "pause") for n in range(8))
+    rated = replace(FakeScorer().evaluation("a.wav"), no_speech=stretches)
+    stream = io.StringIO()
+    table = TableRows(Console(file=stream, width=200, force_terminal=False))
+    table.write([rated], {})
+    table.write([replace(rated, ratings=None, no_speech=stretches[:1])], {})
+    text = " ".join(stream.getvalue().split())
+    assert text.count("nobody speaks: ") == 1
+    assert "nobody speaks: 0.0–9.5 s (pause), 1:00–1:10 (sound), 2:00–2:10 (sound)," in text
+    assert "5:00–5:10 (sound), 2 more" in text
 
 
 def drawn(width: int, *files: str, timeline: Timeline | None = None) -> list[str]:

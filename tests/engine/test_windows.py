@@ -12,10 +12,12 @@ import pytest
 
 from sqe_fast import audio
 from sqe_fast.answer.causes import MOST
+from sqe_fast.answer.sentences import NOBODY_SPEAKS, not_heard
 from sqe_fast.audio.features import SAMPLE_RATE
 from sqe_fast.engine.pipeline import Score, combine, combine_causes, typical
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.results import DIMENSIONS, RATINGS, Cause, Ratings
+from sqe_fast.results import DIMENSIONS, RATINGS, Cause, Ratings, Stretch
+from tests.support.audio_samples import music, noise
 from tests.support.fake_evaluator import (
     LISTING,
     PROMPTS,
@@ -30,6 +32,7 @@ from tests.support.fake_evaluator import (
     silence,
     sound,
 )
+from tests.support.not_speech import cadence
 
 
 def rated(mos: float, *, std: float = 0.0, noisiness: float = 3.0) -> Ratings:
@@ -42,8 +45,8 @@ def windows_of(source: Source, count: int) -> list[Source]:
     return [(samples[a:b], rate) for a, b in pairwise(edges)]
 
 
-def test_ratings_are_duration_weighted_means() -> None:
-    """A plain mean gives a rest of one second the weight of half a minute."""
+def test_ratings_are_means_weighted_by_active_speech() -> None:
+    """A plain mean gives a rest of one second the weight of half a minute, and a pause that of speech."""
     whole = combine([Score(0, 30.0, rated(4.0, noisiness=5.0)), Score(1, 10.0, rated(2.0, noisiness=1.0))])
     assert whole.mos == pytest.approx(3.5)
     assert whole.noisiness == pytest.approx(4.0)
@@ -112,10 +115,14 @@ def test_a_long_recording_is_the_mean_of_its_windows() -> None:
     source = joined(sound(1, 25), sound(2, 25), sound(3, 25))
     [whole] = fake_evaluator().evaluate([source])
     parts = fake_evaluator().evaluate(windows_of(source, 3), describe=False)
+    weights = [clip.weight for clip in audio.load(source).windows()]
+    assert len(weights) == 3
+    assert min(weights) > 20
     assert "windowed" in whole.flags
     assert whole.duration == 75.0
     for name in (*DIMENSIONS, "mos"):
-        assert getattr(whole, name) == pytest.approx(np.mean([getattr(part, name) for part in parts]))
+        mean = np.average([getattr(part, name) for part in parts], weights=weights)
+        assert getattr(whole, name) == pytest.approx(mean)
 
 
 def test_a_long_recording_is_described_by_its_final_ratings() -> None:
@@ -163,27 +170,77 @@ def test_windows_share_passes_with_the_other_clips() -> None:
     assert evaluations == [fake_evaluator().evaluate([source], describe=False)[0] for source in sources]
 
 
-def test_a_silent_window_is_not_heard_and_weighs_nothing() -> None:
+def cuts_of(source: Source) -> list[audio.Clip]:
+    return list(audio.load(source).windows())
+
+
+def test_silence_around_is_not_heard() -> None:
     """A pause rated as speech, or as a five for its clean background."""
-    speech = sound(1, 30)
+    source = joined(silence(30), sound(1, 20), silence(30))
+    [clip] = cuts_of(source)
     runner = fake_runner()
-    [whole] = fake_evaluator(runner).evaluate([joined(silence(30), speech, silence(30))])
-    [alone] = fake_evaluator().evaluate([speech], describe=False)
+    [whole] = fake_evaluator(runner).evaluate([source])
+    [alone] = fake_evaluator().evaluate([(clip.samples, RATE)], describe=False)
+    assert 20.0 <= clip.duration < 20.7
     assert len(runner.encoded) == 1
     assert whole.ratings == alone.ratings
-    assert whole.description is not None
-    assert set(whole.flags) >= {"windowed"}
-    assert "silent" not in whole.flags
-    assert whole.duration == 90.0
+    assert whole.description == SAID.replace("1.0", f"{whole.mos:.1f}")
+    assert whole.flags == ()
+    assert whole.duration == 80.0
+    assert [stretch.kind for stretch in whole.no_speech] == ["pause", "pause"]
 
 
-def test_a_pause_within_a_window_does_not_silence_it() -> None:
-    """A window with one second of digital silence passed over, and all that was said in it."""
+def test_what_was_said_around_a_long_pause_is_all_heard() -> None:
+    """A window that a pause silences, and all that was said in it."""
     source = joined(sound(1, 20), silence(8), sound(2, 12))
     runner = fake_runner()
     [whole] = fake_evaluator(runner).evaluate([source], describe=False)
     assert len(runner.encoded) == 2
-    assert whole.flags == ("windowed", "no_speech")
+    assert whole.flags == ("windowed",)
+    [pause] = whole.no_speech
+    assert (pause.start, pause.end) == (pytest.approx(20, abs=0.5), pytest.approx(28, abs=0.5))
+
+
+def test_a_call_of_a_few_sentences_rates_as_they_do() -> None:
+    """A window with one word in it weighs as much as one full of speech."""
+    source = joined(sound(1, 5), silence(20), sound(2, 10), silence(20), sound(3, 5))
+    clips = cuts_of(source)
+    parts = fake_evaluator().evaluate([(clip.samples, RATE) for clip in clips], describe=False)
+    [whole] = fake_evaluator().evaluate([source], describe=False)
+    assert [clip.weight for clip in clips] == [pytest.approx(seconds, rel=0.2) for seconds in (5, 10, 5)]
+    assert whole.mos == pytest.approx(np.average([part.mos or 0 for part in parts], weights=[1, 2, 1]), abs=0.05)
+
+
+def test_beeps_after_a_call_have_no_part_in_its_ratings() -> None:
+    """Two minutes of beeps rated as lost packets, five times as heavy as what was said."""
+    beeps = cadence("recording beep", 120, np.random.default_rng(0)) * np.float32(0.1), RATE
+    source = joined(sound(1, 20), beeps)
+    [clip] = cuts_of(source)
+    [whole] = fake_evaluator().evaluate([source])
+    [alone] = fake_evaluator().evaluate([(clip.samples, RATE)], describe=False)
+    assert whole.ratings == alone.ratings
+    [stretch] = whole.no_speech
+    assert stretch.kind == "sound"
+    assert stretch.start == pytest.approx(20, abs=0.5)
+    assert stretch.end == 140.0
+    assert whole.description is not None
+    assert whole.description.endswith(" Nobody speaks from 20.3 s to 2:20: what is heard there is not rated.")
+
+
+@pytest.mark.parametrize("source", [(music(12), RATE), (noise(40), RATE)], ids=["music", "noise"])
+def test_of_what_holds_no_speech_no_voice_is_described(source: Source) -> None:
+    """A voice described that nobody hears; windows without speech, divided by nothing."""
+    clips = cuts_of(source)
+    [whole] = fake_evaluator().evaluate([source])
+    parts = fake_evaluator().evaluate([(clip.samples, RATE) for clip in clips], describe=False)
+    assert "no_speech" in whole.flags
+    assert whole.error is None
+    assert whole.mos == pytest.approx(np.mean([part.mos or 0 for part in parts]), abs=1e-6)
+    assert whole.description == NOBODY_SPEAKS
+    [stretch] = whole.no_speech
+    assert (stretch.start, stretch.end, stretch.kind) == (0.0, whole.duration, "sound")
+    [quiet] = fake_evaluator().evaluate([source], describe=False)
+    assert quiet.description is None
 
 
 def test_a_long_silence_is_silent() -> None:
@@ -192,6 +249,17 @@ def test_a_long_silence_is_silent() -> None:
     assert whole.ratings is None
     assert whole.error is None
     assert whole.flags.count("silent") == 1
+    assert [stretch.kind for stretch in whole.no_speech] == ["pause"]
+
+
+def test_a_sentence_names_a_few_stretches() -> None:
+    """A call of a hundred hold melodies told in full; pauses told as something to hear."""
+    sounds = [Stretch(60.0 * n, 60.0 * n + 7, "sound") for n in range(5)]
+    assert not_heard([Stretch(0.0, 9.0, "pause")]) is None
+    assert not_heard([sounds[0], Stretch(8.0, 30.0, "pause"), sounds[1]]) == (
+        "Nobody speaks from 0.0 s to 7.0 s and from 1:00 to 1:07: what is heard there is not rated."
+    )
+    assert "from 2:00 to 2:07 and in 2 more stretches: what" in str(not_heard(sounds))
 
 
 def recordings_with(windows: Any) -> Any:

@@ -99,13 +99,13 @@ def test_a_clip_against_itself_is_exactly_a_tie() -> None:
 
 def test_the_argument_is_written_for_the_verdict_in_the_users_order() -> None:
     """Speech A of the text being the user's B; the MOS of one clip ascribed to the other."""
-    for first, second in ((24, 25), (25, 24)):
+    for first, second in ((35, 36), (36, 35)):
         runner = arguing()
-        comparison = fake_evaluator(runner).compare(sound(first, 1.0), sound(second, 2.0))
+        comparison = fake_evaluator(runner).compare(sound(first, 1.0), sound(second, 1.6))
         assert comparison.a.ratings is not None
         assert comparison.b.ratings is not None
         assert comparison.winner is not None
-        program = PROMPTS.argue(25, 50, comparison.a.ratings, comparison.b.ratings, comparison.winner)
+        program = PROMPTS.argue(25, 40, comparison.a.ratings, comparison.b.ratings, comparison.winner)
         tokens = tuple(Draft(program).tokens)
         assert asked(runner)[-1] == tokens
         places = [place for place, token in enumerate(tokens) if token == PROMPTS.audio_token_id]
@@ -213,9 +213,9 @@ def test_a_pair_that_does_not_fit_costs_its_argument_alone() -> None:
 
 def test_long_recordings_are_compared_by_their_typical_windows() -> None:
     """The first window standing for an hour; ratings of that window in place of the whole's."""
-    long = joined(sound(20, 25), sound(21, 25), sound(22, 25))
+    long = joined(sound(21, 25), sound(22, 25), sound(23, 25))
     runner = fake_runner()
-    comparison = fake_evaluator(runner).compare(long, sound(29))
+    comparison = fake_evaluator(runner).compare(long, sound(24))
     assert comparison.a.ratings is not None
     assert comparison.b.ratings is not None
     assert comparison.winner is not None

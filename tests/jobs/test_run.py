@@ -23,7 +23,7 @@ from sqe_fast.errors import ErrorCode, UnusableError
 from sqe_fast.jobs import run
 from sqe_fast.jobs.inputs import Item, expand
 from sqe_fast.jobs.rows import COLUMNS, TIMELINE_COLUMNS, Given, PipeRows, Row, RowFile, csv_line, jsonl_line
-from sqe_fast.results import Evaluation
+from sqe_fast.results import Evaluation, Stretch
 from tests.support.audio_samples import long_speech
 from tests.support.fake_evaluator import fake_evaluator
 from tests.support.fake_scorer import FakeScorer, mos_of
@@ -101,7 +101,7 @@ def test_jsonl_has_the_documented_keys() -> None:
     assert list(row) == list(COLUMNS)
     assert " ".join(COLUMNS) == (
         "file channel mos mos_std noisiness coloration discontinuity loudness "
-        "causes description flags duration model error"
+        "causes description flags no_speech duration model error"
     )
     assert row["file"] == "ü.wav"
     assert row["mos"] == pytest.approx(mos_of("ü.wav"))
@@ -114,6 +114,15 @@ def test_jsonl_has_the_documented_keys() -> None:
     assert failed["error"]["code"] == ErrorCode.TOO_SHORT
     assert failed["mos"] is None
     assert failed["causes"] == []
+
+
+def test_stretches_without_speech_are_told() -> None:
+    """A row that says what a call is worth, and not that most of it was hold music."""
+    stretches = (Stretch(30.3004, 150.0, "sound"), Stretch(160.0, 163.5, "pause"))
+    row = replace(FakeScorer().evaluation("a.wav"), no_speech=stretches).to_row()
+    assert row["no_speech"][0] == {"start": 30.3, "end": 150.0, "kind": "sound"}
+    told = dict(zip(COLUMNS, next(csv.reader([csv_line(row, {}).decode()])), strict=True))
+    assert told["no_speech"] == "30.300-150.000 sound;160.000-163.500 pause"
 
 
 def test_csv_is_one_line_a_row() -> None:

@@ -9,8 +9,10 @@ import numpy as np
 
 from sqe_fast.answer.argument import conclusion
 from sqe_fast.answer.template import PromptBuilder
+from sqe_fast.audio.speech import SHORT
 from sqe_fast.engine.engine import Priority
 from sqe_fast.evaluator import Evaluator
+from tests.support.audio_samples import speech
 from tests.support.fake_runner import FakeRunner, History, Script
 from tests.support.small_tokenizer import small_tokenizer
 from tests.support.stocks import EAGER
@@ -62,10 +64,12 @@ def fake_evaluator(runner: FakeRunner | None = None, prompts: PromptBuilder = PR
 
 
 def sound(seed: int, seconds: float = 1.0) -> Source:
-    """Noise, every seed at its own level: what the fake model hears of a clip is its mean log-mel."""
+    """Every seed at its own level: what the fake model hears of a clip is its mean log-mel. Noise; from 2 s on, where
+    that is not taken for speech, speech."""
     rng = np.random.default_rng(seed)
-    samples = rng.standard_normal(round(seconds * RATE)) * 10 ** -rng.uniform(1, 2.5)
-    return samples.astype(np.float32), RATE
+    size = round(seconds * RATE)
+    samples = rng.standard_normal(size) if seconds < SHORT else np.resize(np.roll(speech(), 7_919 * seed), size)
+    return (samples * 10 ** -rng.uniform(1, 2.5)).astype(np.float32), RATE
 
 
 def silence(seconds: float) -> Source:
