@@ -207,13 +207,18 @@ def test_a_dropped_iterator_frees_its_slots() -> None:
 
 def test_what_is_under_way_in_a_batch_that_is_left_is_dropped() -> None:
     """Requests in line for a model that nobody waits for any more."""
-    runner, go = fake_runner(), threading.Event()
-    runner.before_encoding = lambda: wait_until(go.is_set)
+    runner, begun, go = fake_runner(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        wait_until(go.is_set)
+
+    runner.before_encoding = hold
     evaluator = fake_evaluator(runner)
     with evaluator.batch(describe=False) as batch:
         for seed in range(3):
             batch.submit(sound(seed))
-        wait_until(lambda: evaluator._driver.engine.depth(Priority.BATCH) == 3)
+        wait_until(lambda: begun.is_set() and evaluator._driver.engine.depth(Priority.BATCH) == 3)
     go.set()
     idle(evaluator)
     assert len(runner.encoded) == 1  # the one that had begun
