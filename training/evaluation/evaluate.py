@@ -23,7 +23,7 @@ from sqe_fast.checkpoint.folder import open_checkpoint
 from sqe_fast.engine.engine import Engine
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.options import Serving
-from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings
+from sqe_fast.results import RATINGS, Comparison, Evaluation, Flag, Ratings
 from sqe_fast.runners import open_runner
 from training.configs import Evaluate, Plan
 from training.corpora.annotation import Annotation
@@ -186,7 +186,8 @@ def description_scores(
     """BLEU beside its ceiling; whether words follow the model's own numbers and causes, and how much of them was
     forced."""
     pairs = zip(rated.rows, evaluations, strict=True)
-    written = [(row, e.ratings, e.causes, e.description) for row, e in pairs if e.ratings and e.description]
+    spoken = [(row, e) for row, e in pairs if Flag.NO_SPEECH not in e.flags]  # else no voice is described
+    written = [(row, e.ratings, e.causes, e.description) for row, e in spoken if e.ratings and e.description]
     rows, texts = [row for row, *_ in written], [text for *_, text in written]
     failed = sum(e.ratings is not None and e.error is not None for e in evaluations)
     if not texts:
