@@ -104,7 +104,7 @@ def audio_example(
     """What the audio model learns from `clips` (two of them for "compare" and "which").
 
     Unless `diverse`, a clip's caption is the same every time. Unless `certain`, some of what is known is listed in
-    coarser words, as a served model lists it where it is not sure.
+    coarser words or not at all, as a served model lists it where it is not sure.
     """
     words = rng if diverse else fixed_rng(clips)
     match task:
@@ -190,7 +190,7 @@ def _rated(
     ratings = tuple(float(clip[name]) for name in RATINGS)
     clips = (clip,) if with_audio else ()
     certain = certain or "descriptions" in clip  # a text that was written knows all that was recorded
-    entries = listing.entries(clip) if certain else listing.coarser(clip, words)
+    entries = listing.entries(clip) if certain else listing.as_served(clip, words)
     names = listing.known(prompts).listable(entries)
     line = (*prompts.line(clip), *prompts.listing(names))
     listed = (*(None for _ in RATINGS), *_distributions(prompts, clip, names))

@@ -1,7 +1,7 @@
 """The list of causes in an answer: what stands in it, and what each of its entries is to be read as.
 
 A list that is learnt is written as one that is served: where a cause is not sure, a coarser name stands for it, or
-"unclear noise", and the prose under it knows no more. What is to be read before each entry stays the truth.
+"unclear noise", or nothing, and the prose under it knows no more. What is to be read before each entry stays the truth.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from training.language.causes import AUDIBLE, KINDS, audible, listed
 
 COARSER, UNSURE = 0.15, 0.1
 """How often an entry that is learnt is named by its group, where it has one, or by its dimension alone."""
+SPARSE, MISSING = 0.25, 0.5
+"""How many lists lack entries, and how many of theirs: what is calibrated names less than is there. A model that had
+only seen lists without a gap wrote "full of loud babble" under an empty one, of a clip with lost packets."""
 SOFTNESS = 0.3
 """Rating points: of two causes whose ratings alone lie so far apart, the worse one is e times as likely to come next.
 Nobody ranks two faults that are nearly as bad."""
@@ -49,9 +52,10 @@ def known(prompts: PromptBuilder) -> Causes:
     return prompts.stock.causes
 
 
-def coarser(clip: Annotation, rng: np.random.Generator) -> list[str]:
-    """The `entries`, some of them in coarser words."""
-    return [_coarser(name, rng) for name in entries(clip)]
+def as_served(clip: Annotation, rng: np.random.Generator) -> list[str]:
+    """The `entries`, some of them in coarser words, and in some lists not all of them."""
+    names = [_coarser(name, rng) for name in entries(clip)]
+    return [name for name in names if rng.random() >= MISSING] if rng.random() < SPARSE else names
 
 
 def wanted(clip: Annotation, told: Sequence[str], causes: Causes) -> Mapping[str, float]:

@@ -5,7 +5,7 @@ import pytest
 
 from sqe_fast.answer.causes import END
 from tests.support.training_rows import cause, rows
-from training.learning.listing import coarser, entries, wanted
+from training.learning.listing import as_served, entries, wanted
 from training.learning.tokenizer import STOCK
 
 ROW = {**rows(1)[0], "causes": [cause("typing", 2.0), cause("reverberation", 3.0), cause("clipping", 4.5)]}
@@ -46,7 +46,13 @@ def test_what_a_coarser_name_stands_for_is_not_asked_for_again(told: str) -> Non
 
 def test_some_lists_know_less() -> None:
     """A model that only saw what is certain would write prose about causes that its list does not hold."""
-    seen = [name for seed in range(200) for name in coarser(ROW, np.random.default_rng(seed))]
+    lists = [as_served(ROW, np.random.default_rng(seed)) for seed in range(200)]
+    seen = [name for names in lists for name in names]
     counts = {name: seen.count(name) for name in set(seen)}
     assert set(counts) == {"typing", "sudden sounds", "unclear noise", "reverberation", "unclear colour"}
     assert counts["typing"] > counts["sudden sounds"] > 10 < counts["unclear noise"]
+    assert 5 < lists.count([]) < 25  # a quarter of a quarter
+    assert {tuple(sorted(map(STOCK.causes.dimension.get, names))) for names in lists if len(names) == 1} == {
+        ("noisiness",),
+        ("coloration",),
+    }
