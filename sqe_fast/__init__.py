@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sqe_fast.audio import Raw
+    from sqe_fast.audio import Excerpt, Raw
     from sqe_fast.audio.timeline import Timeline
     from sqe_fast.engine.trace import Trace
     from sqe_fast.errors import BusyError, ClipError, ErrorCode, UnusableError
@@ -46,6 +46,7 @@ _HOMES = {
     "QualityRecovered": "sqe_fast.live.events",
     "QualityUpdate": "sqe_fast.live.events",
     "Ratings": "sqe_fast.results",
+    "Excerpt": "sqe_fast.audio",
     "Raw": "sqe_fast.audio",
     "Serving": "sqe_fast.options",
     "SignalFaults": "sqe_fast.live.signal",
@@ -67,6 +68,7 @@ __all__ = [
     "ErrorCode",
     "Evaluation",
     "Evaluator",
+    "Excerpt",
     "QualityAlert",
     "QualityRecovered",
     "QualityUpdate",

@@ -124,8 +124,8 @@ class Evaluator:
         what is wrong with a source is its evaluation's `error`.
 
         A source is a path, the bytes of a file, an open binary file, (samples, sample_rate), a row or decoder of a
-        dataset, or `Raw`. `describe=False` skips the prose. `timeline` also rates overlapping windows, as `stream` does
-        a live call; the description of a recording over 10 s then says where it is worst.
+        dataset, `Raw`, or an `Excerpt` of one. `describe=False` skips the prose. `timeline` also rates overlapping
+        windows, as `stream` does a live call; the description of a recording over 10 s then says where it is worst.
 
         `channels` of a source with several: "auto" hears one sound where all carry the same, and otherwise each that
         carries something of its own; "mix" is their mean, "each" every one by itself, and a number one of them, the
@@ -342,6 +342,6 @@ def _refuse_single(sources: object) -> None:
     pair = isinstance(sources, tuple) and len(sources) == 2 and hasattr(sources[0], "shape")
     if hasattr(sources, "shape") and hasattr(sources, "dtype"):
         raise TypeError("evaluate takes several sources: pass this array with its rate, [(samples, sample_rate)]")
-    single = isinstance(sources, str | bytes | bytearray | memoryview | PathLike | Mapping | audio.Raw)
+    single = isinstance(sources, str | bytes | bytearray | memoryview | PathLike | Mapping | audio.Raw | audio.Excerpt)
     if pair or single or hasattr(sources, "read") or hasattr(sources, "get_all_samples"):
         raise TypeError(f"evaluate takes several sources: put this {type(sources).__name__} in a list")

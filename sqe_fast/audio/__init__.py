@@ -1,6 +1,7 @@
 """Sound in: whatever a caller has → clips of 16 kHz mono, and their log-mels. `recordings` is the door."""
 
 from sqe_fast.audio.channels import Channels
+from sqe_fast.audio.excerpt import Excerpt
 from sqe_fast.audio.raw import SAMPLE_ENCODINGS, Raw, RawFormat, arriving
 from sqe_fast.audio.recording import Clip, Limits, Recording, digest, load, recordings
 from sqe_fast.audio.sources import Source, name_of
@@ -9,6 +10,7 @@ __all__ = [
     "SAMPLE_ENCODINGS",
     "Channels",
     "Clip",
+    "Excerpt",
     "Limits",
     "Raw",
     "RawFormat",

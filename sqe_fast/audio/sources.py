@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from sqe_fast.audio.containers import Contents, Pieces, Spliced, inspect
 from sqe_fast.audio.decoders import BLOCK, Decoder, Samples, open_decoder
+from sqe_fast.audio.excerpt import Excerpt, ExcerptSource
 from sqe_fast.audio.foreign import Guarded, array_of, costs_one_row, in_memory, path_of
 from sqe_fast.audio.raw import Raw, RawFormat
 from sqe_fast.errors import ClipError, ErrorCode
@@ -31,9 +32,9 @@ _QUIET_INT32 = 64
 _FULL_SCALE = {np.dtype(np.int16): 32_768.0, np.dtype(np.int32): 2_147_483_648.0}
 
 
-Source = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int] | Mapping[str, Any] | Raw
+Source = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int] | Mapping[str, Any] | Raw | Excerpt
 """What a recording comes from; an array comes with its sample rate, PCM without a header with its format. A mapping is
-a row of a dataset: {"array", "sampling_rate"} or {"bytes", "path"}."""
+a row of a dataset: {"array", "sampling_rate"} or {"bytes", "path"}. An excerpt is a part of any other."""
 
 MAX_PIPED = 8 << 30
 """Bytes of a pipe that are kept, in a temporary file: 12 h of 16-bit stereo at 48 kHz."""
@@ -58,7 +59,7 @@ def name_of(source: Any) -> str:
     if isinstance(source, str | os.PathLike):
         with contextlib.suppress(ClipError):
             return path_of(source)
-    if isinstance(source, Raw):
+    if isinstance(source, Raw | Excerpt):
         return name_of(source.source)
     if isinstance(source, Mapping):
         return name_of(source["path"]) if isinstance(source.get("path"), str | os.PathLike) else "<array>"
@@ -69,8 +70,10 @@ def name_of(source: Any) -> str:
 
 
 def open_source(source: Any, max_channels: int) -> PcmSource:
-    """A path, bytes, a binary file object, (array, sample_rate), a dataset's row or decoder, or Raw of one of the first
-    three. Raises ClipError, whatever the source raises."""
+    """A path, bytes, a binary file object, (array, sample_rate), a dataset's row or decoder, Raw of one of the first
+    three, or an Excerpt of any. Raises ClipError, whatever the source raises."""
+    if isinstance(source, Excerpt):
+        return ExcerptSource(open_source(source.source, max_channels), source)
     with costs_one_row(ErrorCode.BAD_INPUT, f"this {type(source).__name__} cannot be taken"):
         if isinstance(source, Raw):
             return _file_source(source.source, source.format)

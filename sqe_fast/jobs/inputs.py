@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.jobs.lists import InputError, Named, Wrong, file_name, lines_of, reader_of
+from sqe_fast.jobs.lists import InputError, Named, Part, Wrong, file_name, lines_of, reader_of
 from sqe_fast.results import Evaluation
 
 AUDIO_SUFFIXES = frozenset(
@@ -39,6 +39,8 @@ class Listed:
     """As its row names it."""
     given: Mapping[str, Any] | None = None
     stream: BinaryIO | None = None
+    part: Part | None = None
+    """Only so much of it is scored."""
 
 
 Item = str | Listed | Evaluation
@@ -204,7 +206,7 @@ def _item(path: str, parent: str, entry: Named | Wrong) -> Item:
     if isinstance(entry, Wrong):
         return _error(f"{path}:{entry.line}", entry.code, entry.message)
     name = os.path.join(parent, entry.name)
-    return Listed(name, entry.given) if entry.given else name
+    return Listed(name, entry.given, part=entry.part) if entry.given else name
 
 
 def _error(file: str, code: ErrorCode, message: str) -> Evaluation:

@@ -16,6 +16,7 @@ from sqe_fast.errors import ErrorCode
 NAME_COLUMNS = ("file", "path", "audio_filepath", "filepath", "file_name", "filename", "audio", "wav")
 """The column of a table, or key of a JSON object, that names the recording, unless one is asked for; the first that is
 there. Hugging Face's folders say file_name, NeMo's manifests audio_filepath."""
+NEMO = "audio_filepath"
 _DELIMITERS = ",;\t|"
 _NO_NAME = ErrorCode.BAD_INPUT
 
@@ -24,12 +25,17 @@ class InputError(ValueError):
     """The inputs make no sense as a whole (exit code 2)."""
 
 
+Part = tuple[float, float | None]
+"""Of a recording that a manifest cuts: where it starts, and how long it is (None: to the end), in seconds."""
+
+
 @dataclass(frozen=True)
 class Named:
     """An entry that names a recording, and what else its list says of it."""
 
     name: str
     given: Mapping[str, Any] | None = None
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -186,7 +192,22 @@ def _json_entry(number: int, entry: Any, column: str | None) -> Entry:
     if not isinstance(name, str) or not name:
         wanted = f'"{column}"' if column else f'"{keys[0]}" or "{keys[1]}", or name another key with --column'
         return Wrong(number, _NO_NAME, f"give an object with {wanted}")
-    return Named(file_name(name), {other: value for other, value in named.items() if other != key} or None)
+    part = _part(named) if key == NEMO else None
+    if isinstance(part, str):
+        return Wrong(number, _NO_NAME, part)
+    return Named(file_name(name), {other: value for other, value in named.items() if other != key} or None, part)
+
+
+def _part(entry: Mapping[str, Any]) -> Part | str | None:
+    """What NeMo reads of an utterance that has an "offset"; or what is wrong with it. Without one, "duration" says how
+    long the file is."""
+    offset, duration = entry.get("offset"), entry.get("duration")
+    if offset is None:
+        return None
+    for seconds in (offset, duration):
+        if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float)):
+            return f"offset {offset!r}, duration {duration!r}: give both in seconds"
+    return offset, duration
 
 
 _READERS: dict[str, Reader] = {

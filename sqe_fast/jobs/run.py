@@ -178,13 +178,15 @@ def _evaluations(
 
 
 def source_of(item: str | Listed, raw: RawFormat | None) -> Source:
-    """What the evaluator is given of an item; with `raw` it is PCM without a header."""
+    """What the evaluator is given of an item; with `raw` it is PCM without a header, and a manifest may name a part."""
     source: str | BinaryIO = item if isinstance(item, str) else item.stream or item.file
-    if raw is None:
+    part = None if isinstance(item, str) else item.part
+    if raw is None and part is None:
         return source
-    from sqe_fast.audio import Raw
+    from sqe_fast.audio import Excerpt, Raw
 
-    return Raw(source, raw.rate, raw.encoding, raw.channels)
+    whole = source if raw is None else Raw(source, raw.rate, raw.encoding, raw.channels)
+    return whole if part is None else Excerpt(whole, *part)
 
 
 def _ready(found: Evaluation | Future[list[Evaluation]]) -> bool:

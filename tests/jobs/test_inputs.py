@@ -95,6 +95,20 @@ def test_bad_lines_of_a_manifest_are_rows_in_their_place(tmp_path: Path) -> None
     assert codes(items(str(path))) == ["/1", f"{path}:3 bad_input", f"{path}:4 bad_input", "/2"]
 
 
+def test_a_manifest_may_name_parts_of_a_recording(tmp_path: Path) -> None:
+    """NeMo's: the whole of an hour rated for each of its utterances. A duration alone is that of the file."""
+    path = tmp_path / "m.json"
+    path.write_text(
+        '{"audio_filepath": "/1", "offset": 3.5, "duration": 2}\n{"audio_filepath": "/1", "offset": 0}\n'
+        '{"audio_filepath": "/1", "duration": 9.0}\n{"audio_filepath": "/1", "offset": "3.5", "duration": 2}\n'
+        '{"file": "/1", "offset": 3.5, "duration": 2}\n'
+    )
+    listed = items(str(path))
+    assert codes(listed) == ["/1", "/1", "/1", f"{path}:4 bad_input", "/1"]
+    parts = [item.part if isinstance(item, inputs.Listed) else None for item in listed]
+    assert parts == [(3.5, 2), (0, None), None, None, None]
+
+
 def test_a_manifest_that_is_not_there_or_has_no_column(tmp_path: Path) -> None:
     absent = str(tmp_path / "absent.txt")
     assert codes(items(absent, "b.wav")) == [f"{absent} not_found", "b.wav"]

@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
+from sqe_fast.audio import Excerpt, Raw, RawFormat
 from sqe_fast.audio.timeline import Timeline
 from sqe_fast.errors import ErrorCode, UnusableError
 from sqe_fast.jobs import run
-from sqe_fast.jobs.inputs import Item, expand
+from sqe_fast.jobs.inputs import Item, Listed, expand
 from sqe_fast.jobs.rows import COLUMNS, TIMELINE_COLUMNS, Given, PipeRows, Row, RowFile, csv_line, jsonl_line
 from sqe_fast.results import Evaluation, Stretch
 from tests.support.audio_samples import long_speech
@@ -249,6 +250,12 @@ def test_a_recording_is_tried_again_with_all_its_channels(suffix: str, tmp_path:
     progress = score(path, names, resume=True, retry_errors=True)
     assert (progress.skipped, progress.written, progress.failed) == (1, 2, 0)
     assert sorted(files_in(path)) == [name for name in names for _ in range(2)]
+
+
+def test_what_a_manifest_cuts_is_scored_in_parts() -> None:
+    item, raw = Listed("call.ul", {"offset": 3.5}, part=(3.5, 2.0)), RawFormat(8_000, "mulaw")
+    assert run.source_of(item, None) == Excerpt("call.ul", 3.5, 2.0)
+    assert run.source_of(item, raw) == Excerpt(Raw("call.ul", 8_000, "mulaw"), 3.5, 2.0)
 
 
 @SUFFIXES
