@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqe_fast.answer.argument import listed
 from sqe_fast.answer.scale import LABELS
 from sqe_fast.results import Cause, Stretch
 
@@ -46,5 +47,4 @@ def not_heard(stretches: Sequence[Stretch]) -> str | None:
     spans = [f"from {clock(stretch.start)} to {clock(stretch.end)}" for stretch in sounds[:MOST_STRETCHES]]
     if len(sounds) > MOST_STRETCHES:
         spans.append(f"in {len(sounds) - MOST_STRETCHES} more stretches")
-    told = spans[0] if len(spans) == 1 else f"{', '.join(spans[:-1])} and {spans[-1]}"
-    return f"Nobody speaks {told}: what is heard there is not rated."
+    return f"Nobody speaks {listed(spans)}: what is heard there is not rated."

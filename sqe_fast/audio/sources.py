@@ -72,9 +72,9 @@ def name_of(source: Any) -> str:
 def open_source(source: Any, max_channels: int) -> PcmSource:
     """A path, bytes, a binary file object, (array, sample_rate), a dataset's row or decoder, Raw of one of the first
     three, or an Excerpt of any. Raises ClipError, whatever the source raises."""
-    if isinstance(source, Excerpt):
-        return ExcerptSource(open_source(source.source, max_channels), source)
     with costs_one_row(ErrorCode.BAD_INPUT, f"this {type(source).__name__} cannot be taken"):
+        if isinstance(source, Excerpt):
+            return ExcerptSource(open_source(source.source, max_channels), source)
         if isinstance(source, Raw):
             return _file_source(source.source, source.format)
         held = in_memory(source)

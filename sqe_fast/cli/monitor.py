@@ -118,12 +118,10 @@ class JsonDisplay:
 
 
 def recording(source: audio.Source) -> Played:
-    """A file, its channels mixed. Raises ClipError."""
+    """A file from its beginning to its end, its channels mixed. Raises ClipError."""
     loaded = audio.load(source, "mix")
     size = round(PIECE * SAMPLE_RATE)
-    pieces = (
-        clip.samples[start : start + size] for clip in loaded.windows() for start in range(0, len(clip.samples), size)
-    )
+    pieces = (block[start : start + size] for block in loaded.blocks() for start in range(0, len(block), size))
     return Played(SAMPLE_RATE, pieces, loaded.duration)
 
 

@@ -80,7 +80,7 @@ class Scored:
     def _description(self) -> str | None:
         """The model's words, and behind them what is said with times."""
         recording = self.recording
-        if self.description in (None, NOBODY_SPEAKS) or recording is None or self.ratings is None:
+        if self.description is None or self.ratings is None or recording is None or Flag.NO_SPEECH in recording.flags:
             return self.description
         worst = self._worst if recording.duration > LONG else None
         said = (self.description, worst, not_heard(recording.no_speech))

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 
 from sqe_fast.errors import ErrorCode
 
-NAME_COLUMNS = ("file", "path", "audio_filepath", "filepath", "file_name", "filename", "audio", "wav")
+NEMO = "audio_filepath"
+NAME_COLUMNS = ("file", "path", NEMO, "filepath", "file_name", "filename", "audio", "wav")
 """The column of a table, or key of a JSON object, that names the recording, unless one is asked for; the first that is
 there. Hugging Face's folders say file_name, NeMo's manifests audio_filepath."""
-NEMO = "audio_filepath"
 _DELIMITERS = ",;\t|"
 _NO_NAME = ErrorCode.BAD_INPUT
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,9 +65,10 @@ def test_damage_behind_an_excerpt_is_not_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "duration"), [(-1.0, 2.0), (1.0, 0.0), (1.0, -2.0), (float("nan"), 1.0), (1.0, float("nan")), (13.0, 2.0)]
+    ("start", "duration"),
+    [(-1.0, 2.0), (1.0, 0.0), (1.0, -2.0), (float("nan"), 1.0), (1.0, float("nan")), (13.0, 2.0), ("1", 2.0)],
 )
-def test_a_part_that_no_recording_has(path: Path, start: float, duration: float) -> None:
+def test_a_part_that_no_recording_has(path: Path, start: Any, duration: Any) -> None:
     with pytest.raises(ClipError) as caught:
         load(Excerpt(path, start, duration))
     assert caught.value.code is ErrorCode.BAD_INPUT

@@ -22,12 +22,13 @@ from typer.testing import CliRunner, Result
 from sqe_fast.audio.raw import SAMPLE_ENCODINGS, RawFormat, arriving
 from sqe_fast.cli import main
 from sqe_fast.cli.board import BARS, Board, sparkline, state
-from sqe_fast.cli.monitor import Call
+from sqe_fast.cli.monitor import Call, recording
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.live.events import CallSummary, ChannelSummary, QualityAlert, QualityRecovered, QualityUpdate
 from sqe_fast.results import Ratings
 from tests.support.fake_evaluator import MODEL, fake_evaluator
 from tests.support.live_calls import RATE, noise
+from tests.support.speech import talk
 from tests.support.terminals import on_a_terminal
 
 ROOT = Path(__file__).parents[2]
@@ -175,6 +176,16 @@ def drawn(width: int, *calls: Call) -> list[str]:
     stream = io.StringIO()
     Console(file=stream, width=width, force_terminal=False).print(Board(calls))
     return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_a_file_is_played_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+    """A call on hold, played without the wait: what is not rated is passed over in no clock."""
+    speech = talk(4.0)
+    whole = np.concatenate([speech, np.zeros(10 * RATE, np.float32), speech])
+    soundfile.write(tmp_path / "call.wav", whole, RATE, subtype="FLOAT")
+    played = recording(tmp_path / "call.wav")
+    np.testing.assert_array_equal(np.concatenate(list(played.pieces)), whole)
+    assert played.seconds == 18.0
 
 
 def test_a_sparkline_shows_ratings_and_pauses() -> None:

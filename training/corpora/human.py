@@ -49,8 +49,8 @@ def build(data: Path, folder: Path) -> int:
         for panel, row in track([*_rows(data)], HUMAN):
             on_scale = _on_common_scale(panel, row, lines, others)
             if on_scale["seed"] not in done:
-                [clip] = audio.load(row["file"]).windows()
-                writer.add(np.clip(clip.samples, -1.0, 1.0), on_scale)
+                [samples] = audio.load(row["file"]).blocks()
+                writer.add(np.clip(samples, -1.0, 1.0), on_scale)
         return writer.count
 
 

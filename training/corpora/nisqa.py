@@ -110,8 +110,8 @@ def read(folder: Path, row: Annotation) -> Signal:
     recording = audio.load(folder / row["file"])
     if recording.duration > audio.Limits().window_seconds:
         raise ClipError(ErrorCode.TOO_LONG, f"{recording.duration:.1f} s: cut it to 30 s and have each part rated")
-    [clip] = recording.windows()
-    return np.clip(clip.samples, -1.0, 1.0)
+    [samples] = recording.blocks()
+    return np.clip(samples, -1.0, 1.0)
 
 
 def run(config: Corpus) -> str:

@@ -148,7 +148,7 @@ class Lot:
     order: Stream
     size: int
     seed: int
-    together: int = 1
+    together: int
     """Processes that share a step."""
 
     def __call__(self, index: int) -> list[Annotation]:

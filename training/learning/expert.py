@@ -60,10 +60,10 @@ def run(config: configs.Expert, clips: Clips, prompts: PromptBuilder) -> str:
         decoder = Qwen2Decoder(tiny_config(prompts.tokenizer).text)
     streams = Stream.EXPERT_ORDER, Stream.EXPERT_BATCH
     annotations, size = clips.annotations[:CLIPS], schedule.batch_size
-    together = join(schedule).size
-    sampler = Sampler(annotations, prompts, text_example, TASKS, size, schedule.seed, *streams, together)
+    world = join(schedule)
+    sampler = Sampler(annotations, prompts, text_example, TASKS, size, schedule.seed, *streams, world.size)
     groups = [{"params": list(decoder.parameters()), "lr": LEARNING_RATE}]
-    if join(schedule).leads:
+    if world.leads:
         tokenizer.save(prompts.tokenizer, folder)
     train(ExpertObjective(decoder, prompts), groups, sampler, folder, schedule)
     return str(folder)

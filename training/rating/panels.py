@@ -144,8 +144,8 @@ def ask(data: Path, talkers: Mapping[str, Sequence[str]] = TALKERS) -> None:
 
 def _load(path: Path) -> Signal:
     """Within ±1: resampling a full-scale file overshoots."""
-    [clip] = audio.load(path).windows()
-    return np.clip(clip.samples, -1.0, 1.0)
+    [samples] = audio.load(path).blocks()
+    return np.clip(samples, -1.0, 1.0)
 
 
 def _lacking(table: Path, columns: int, keys: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
