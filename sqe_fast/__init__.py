@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqe_fast.live.signal import SignalFaults
     from sqe_fast.live.stream import AsyncStream, Stream
     from sqe_fast.options import Serving
-    from sqe_fast.results import Cause, Comparison, Evaluation, Ratings, WindowRating
+    from sqe_fast.results import Cause, Comparison, Evaluation, Ranked, Ratings, WindowRating
 
     __version__: str
 
@@ -46,6 +46,7 @@ _HOMES = {
     "QualityAlert": "sqe_fast.live.events",
     "QualityRecovered": "sqe_fast.live.events",
     "QualityUpdate": "sqe_fast.live.events",
+    "Ranked": "sqe_fast.results",
     "Ratings": "sqe_fast.results",
     "Raw": "sqe_fast.audio",
     "Serving": "sqe_fast.options",
@@ -72,6 +73,7 @@ __all__ = [
     "QualityAlert",
     "QualityRecovered",
     "QualityUpdate",
+    "Ranked",
     "Ratings",
     "Raw",
     "Serving",

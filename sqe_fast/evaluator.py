@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqe_fast import audio
-from sqe_fast.answer.argument import conclusion
-from sqe_fast.answer.scale import verdict
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.audio import Channels, Source
 from sqe_fast.audio.channels import checked
 from sqe_fast.audio.timeline import Timeline
 from sqe_fast.checkpoint.folder import adapter_name, open_checkpoint
+from sqe_fast.engine.comparison import Contest, compared, in_order, neighbours, ranking
 from sqe_fast.engine.driver import Driver
 from sqe_fast.engine.engine import Engine, Priority
 from sqe_fast.engine.niceness import made_behind
-from sqe_fast.engine.pipeline import Batch, Call, Pipeline
-from sqe_fast.engine.sequence import AudioInput
+from sqe_fast.engine.pipeline import Batch, Pipeline
 from sqe_fast.engine.trace import Meter, Trace
-from sqe_fast.errors import ClipError
 from sqe_fast.options import SHORT_NAMES, WINDOW_DEADLINE, Serving
-from sqe_fast.results import RATINGS, Comparison, Evaluation, Ratings, Winner
+from sqe_fast.results import Comparison, Evaluation, Ranked
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import Runner
 
@@ -40,22 +35,11 @@ if TYPE_CHECKING:  # live calls are imported with the first of them: most caller
     from sqe_fast.live.stream import AsyncStream, Stream
     from sqe_fast.live.stream import Channels as LiveChannels
 
-
-@dataclass(frozen=True)
-class _Side:
-    """One recording of a comparison: the window that stands for it, and the ratings of the whole."""
-
-    clip: AudioInput
-    ratings: Ratings
-
-    @property
-    def key(self) -> tuple[str, tuple[float, ...]]:
-        """Equal for equal content."""
-        return self.clip.digest, tuple(self.ratings[name] for name in RATINGS)
+T = TypeVar("T")
 
 
 class Evaluator:
-    """Rates, describes and compares recordings with one model.
+    """Rates, describes, compares and ranks recordings with one model.
 
     May be shared between threads and event loops: their calls share the model's passes, each gets its own results, and
     `trace` counts them together. A context manager; `close` ends its thread, as garbage collection does. After a fork
@@ -159,9 +143,8 @@ class Evaluator:
         _refuse_single(sources)
         self._meter.restart()
         with self.batch(describe, timeline, channels) as batch:
-            futures = [batch.submit(source) for source in sources]
-            await asyncio.gather(*map(asyncio.wrap_future, futures))
-            return [row for place, future in enumerate(futures) for row in _rows(place, future)]
+            found = await _all(map(batch.submit, sources))
+            return [row for place, evaluations in enumerate(found) for row in _rows(place, evaluations)]
 
     def batch(self, describe: bool = True, timeline: Timeline | None = None, channels: Channels = "auto") -> Batch:
         """For sources that come one by one: `with evaluator.batch() as batch`, `batch.submit(source)` gives a Future of
@@ -227,8 +210,7 @@ class Evaluator:
         `channels` as in `evaluate`; a recording whose channels carry different sounds has an error (`channels_differ`)
         until they are chosen by "mix" or a number. Raises ValueError for "each".
         """
-        if checked(channels) == "each":
-            raise ValueError('channels "each": a comparison is of one sound with one: pass "auto", "mix" or a number')
+        _refuse_each(channels, "comparison")
         self._meter.restart()
         call = self._pipeline.call(Priority.INTERACTIVE)
         # One after the other, so that neither the order nor the company can show in the ratings.
@@ -237,19 +219,37 @@ class Evaluator:
             for source in (a, b)
             for each in self._pipeline.score(source, call, describe=False, channels=channels, one=True)
         ]
-        first, second = (each.evaluation for each in scored)
-        if first.ratings is None or second.ratings is None:
-            return Comparison(first, second)
-        winner = verdict(first.ratings.mos, second.ratings.mos)
-        probability = better(first.ratings, second.ratings)
-        if not describe:
-            return Comparison(first, second, winner, probability)
-        try:
-            side_a = _Side(self._pipeline.typical(scored[0]), first.ratings)
-            side_b = _Side(self._pipeline.typical(scored[1]), second.ratings)
-            return Comparison(first, second, winner, probability, self._argument(side_a, side_b, winner, call))
-        except ClipError as error:
-            return Comparison(first, second, winner, probability, error=error)
+        return compared(self._pipeline, call, *scored, describe=describe)
+
+    def rank(self, sources: Iterable[Source], describe: bool = False, channels: Channels = "auto") -> list[Ranked]:
+        """All recordings, the one with the highest MOS first. What is wrong with one is its evaluation's `error`; it
+        stands at the end, as silence does.
+
+        Each is rated alone, as `evaluate` does it. Beside the next it is a tie where the two MOS, shown to 0.1, lie
+        within 0.1; "tie" says nothing of those further down. `probability` is that it is better than the next: see
+        `Comparison`. `describe` asks the model, which hears both, to argue for each against the next, as `compare`
+        does; the clips' encodings are kept for that, up to 64 MB (some 300 clips of 5 s; beyond that, clips are encoded
+        a second time), and their samples. `channels` as in `compare`.
+        """
+        _refuse_single(sources)
+        _refuse_each(channels, "ranking")
+        self._meter.restart()
+        with Contest(self._pipeline, describe=describe, channels=channels) as contest:
+            standings = in_order([each for _, each in _results(sources, contest.score, contest.ahead)])
+            futures = [contest.compare(*pair) for pair in neighbours(standings)]
+            return ranking(standings, [future.result() for future in futures])
+
+    async def arank(
+        self, sources: Iterable[Source], describe: bool = False, channels: Channels = "auto"
+    ) -> list[Ranked]:
+        """As `rank`, on an event loop, which goes on meanwhile; cancelling it drops the work."""
+        _refuse_single(sources)
+        _refuse_each(channels, "ranking")
+        self._meter.restart()
+        with Contest(self._pipeline, describe=describe, channels=channels) as contest:
+            standings = in_order(await _all(map(contest.score, sources)))
+            pairs = [contest.compare(*pair) for pair in neighbours(standings)]
+            return ranking(standings, await _all(pairs))
 
     def trace(self) -> Trace:
         """What the last call has cost so far, stage by stage."""
@@ -300,41 +300,37 @@ class Evaluator:
     def _iterate(
         self, sources: Iterable[Source], describe: bool, timeline: Timeline | None, channels: Channels
     ) -> Iterator[Evaluation]:
-        pending: deque[tuple[int, Future[list[Evaluation]]]] = deque()
         with self.batch(describe, timeline, channels) as batch:
-            for place, source in enumerate(sources):
-                pending.append((place, batch.submit(source)))
-                while pending and (len(pending) == batch.ahead or pending[0][1].done()):
-                    yield from _rows(*pending.popleft())
-            while pending:
-                yield from _rows(*pending.popleft())
-
-    def _argument(self, a: _Side, b: _Side, winner: Winner, call: Call) -> str:
-        opening = conclusion(winner, a.ratings.mos, b.ratings.mos)
-        if a.key == b.key:
-            return f"{opening} Both are the same recording."  # nothing to ask: any difference would be made up
-        program = self._prompts.argue(a.clip.tokens, b.clip.tokens, a.ratings, b.ratings, winner)
-        result = call.submit(program, [a.clip, b.clip]).result()
-        if result.error is not None:
-            raise result.error
-        return f"{opening} {self._prompts.text(result.text_tokens)}"
+            for place, evaluations in _results(sources, batch.submit, batch.ahead):
+                yield from _rows(place, evaluations)
 
 
-def better(a: Ratings, b: Ratings) -> float:
-    """Probability that the MOS of `a` is the higher, each taken for normal about its reading with its `mos_std`.
+def _results(sources: Iterable[Source], submit: Callable[[Source], Future[T]], ahead: int) -> Iterator[tuple[int, T]]:
+    """Of each source its place and its result, in order; at most `ahead` of them are under way."""
+    pending: deque[tuple[int, Future[T]]] = deque()
+    for place, source in enumerate(sources):
+        pending.append((place, submit(source)))
+        while pending and (len(pending) == ahead or pending[0][1].done()):
+            place, future = pending.popleft()
+            yield place, future.result()
+    while pending:
+        place, future = pending.popleft()
+        yield place, future.result()
 
-    Swapping the two gives exactly one minus it: that of the higher is at least ½, where one minus it is exact.
-    """
-    ahead, spread = a.mos - b.mos, math.hypot(a.mos_std, b.mos_std)
-    if ahead == 0:
-        return 0.5
-    of_higher = NormalDist(0, spread).cdf(abs(ahead)) if spread > 0 else 1.0
-    return of_higher if ahead > 0 else 1.0 - of_higher
+
+async def _all(futures: Iterable[Future[T]]) -> list[T]:
+    """Their results, in order, once all are there."""
+    return await asyncio.gather(*map(asyncio.wrap_future, futures))
 
 
-def _rows(place: int, evaluations: Future[list[Evaluation]]) -> list[Evaluation]:
+def _rows(place: int, evaluations: Iterable[Evaluation]) -> list[Evaluation]:
     """Of the source at this place of its call."""
-    return [replace(each, source=place) for each in evaluations.result()]
+    return [replace(each, source=place) for each in evaluations]
+
+
+def _refuse_each(channels: Channels, what: str) -> None:
+    if checked(channels) == "each":
+        raise ValueError(f'channels "each": a {what} is of one sound with one: pass "auto", "mix" or a number')
 
 
 def _refuse_single(sources: object) -> None:

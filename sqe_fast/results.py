@@ -1,4 +1,4 @@
-"""What the evaluator returns: ratings, evaluations, comparisons, and errors as values.
+"""What the evaluator returns: ratings, evaluations, comparisons, rankings, and errors as values.
 
 Ratings follow the NISQA corpus: 1 to 5, higher is better. Dimensions are addressed by name, never by position,
 because published tables disagree on the order of coloration and discontinuity.
@@ -192,7 +192,8 @@ class Comparison:
     winner: Winner | None = None
     """None where either clip could not be rated; its own `error` says why."""
     probability: float | None = None
-    """That the MOS of A is the higher, by how far the two lie apart and the spread of each."""
+    """That the MOS of A is the higher, from the two distributions over the 41 numbers of the scale, as if the errors of
+    the two readings were independent; of equal numbers each has half."""
     description: str | None = None
     error: ClipError | None = None
     """What went wrong in the comparison itself; a clip's own error stands in its evaluation."""
@@ -205,6 +206,34 @@ class Comparison:
             "error": error_row(self.error),
             "a": self.a.to_row(),
             "b": self.b.to_row(),
+        }
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A recording in a ranking, and how it stands beside the next one."""
+
+    place: int | None
+    """1 is the best; None where it could not be rated: it stands at the end."""
+    evaluation: Evaluation
+    tied: bool | None = None
+    """With the next: the two MOS, as shown to 0.1, lie no more than 0.1 apart. None where no other follows."""
+    probability: float | None = None
+    """That it is better than the next; see `Comparison.probability`."""
+    description: str | None = None
+    """What the model says for it, as Speech A, against the next, as Speech B; where that was asked for."""
+    error: ClipError | None = None
+    """What went wrong in that argument; the recording's own error stands in its evaluation."""
+
+    def to_row(self) -> dict[str, Any]:
+        """place, tied and probability, then the columns of its evaluation; `description` is the argument."""
+        return {
+            "place": self.place,
+            "tied": self.tied,
+            "probability": rounded(self.probability, 4),
+            **self.evaluation.to_row(),
+            "description": self.description,
+            "error": error_row(self.evaluation.error or self.error),
         }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,10 @@ class Recording:
     def blocks(self) -> Iterator[FloatArray]:
         """All of it, [n] at 16 kHz and at most 30 s each. As `windows`, may be called again, and may raise."""
         return self._blocks()
+
+    def let_go(self) -> Recording:
+        """The same without its sound: nothing of it is held any more, and it has no windows and no blocks."""
+        return replace(self, _windows=lambda: iter(()), _blocks=lambda: iter(()))
 
 
 def load(source: Any, channels: Channels = "auto", *, limits: Limits | None = None) -> Recording:

@@ -14,7 +14,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
 
 from sqe_fast import audio
 from sqe_fast.answer.causes import MOST
@@ -29,6 +32,7 @@ from sqe_fast.engine.engine import Priority
 from sqe_fast.engine.sequence import AudioInput, ReadOut, Request, Result
 from sqe_fast.errors import BusyError, ClipError, ErrorCode, UnusableError
 from sqe_fast.results import DIMENSIONS, RATING_MAX, RATINGS, Cause, Evaluation, Flag, Ratings, WindowRating
+from sqe_fast.runners.base import FloatArray
 
 
 class Score(NamedTuple):
@@ -40,6 +44,9 @@ class Score(NamedTuple):
     ratings: Ratings
     causes: tuple[Cause, ...] = ()
 
+
+Chances = npt.NDArray[np.float64]
+"""Of each of `NUMBER_VALUES`, in their order, the probability that it is the MOS: [41]."""
 
 LONG = 10.0
 """Seconds of a recording from which on a description names the worst stretch of its timeline."""
@@ -54,6 +61,8 @@ class Scored:
     recording: audio.Recording | None = None
     scores: Sequence[Score] = ()
     ratings: Ratings | None = None
+    chances: Chances | None = None
+    """Of its MOS; set with `ratings`."""
     causes: tuple[Cause, ...] = ()
     description: str | None = None
     error: ClipError | None = None
@@ -75,6 +84,11 @@ class Scored:
             recording.no_speech if recording else (),
             recording.channel if recording else None,
         )
+
+    def let_go(self) -> Scored:
+        """The same without the recording's samples: it can no longer be heard."""
+        recording = self.recording
+        return self if recording is None else replace(self, recording=recording.let_go())
 
     @property
     def _description(self) -> str | None:
@@ -206,16 +220,18 @@ class Pipeline:
 
     def _rate(self, scored: Scored, recording: audio.Recording, call: Call, describe: bool) -> None:
         windowed = Flag.WINDOWED in recording.flags
-        scores = []
+        scores, chances = [], []
         for window, weight, future in self._windows(recording, call, describe=describe and not windowed):
             result = future.result()
             if set(RATINGS) <= set(result.reads):
                 scores.append(Score(window, weight, ratings(result.reads), result.causes))
+                chances.append(result.reads["mos"].probabilities)
             self._say(scored, result)
         scored.scores = scores
         # Ratings do not depend on the prose: they stand where only that failed.
         if scores and (scored.error is None or scored.error.code is ErrorCode.GENERATION_FAILED):
             scored.ratings, scored.causes = combine(scores), combine_causes(scores)
+            scored.chances = mixed(chances, [score.weight for score in scores])
             if describe and windowed:
                 clip_input = self.typical(scored)
                 named = [cause.name for cause in scored.causes]
@@ -297,7 +313,7 @@ class Batch:
         )
         return [each.evaluation for each in scored]
 
-    def __enter__(self) -> Batch:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -335,6 +351,14 @@ def combine(scores: Sequence[Score]) -> Ratings:
     variance = mean([score.ratings.mos_std**2 + (score.ratings.mos - mos) ** 2 for score in scores])
     dimensions = {name: mean([score.ratings[name] for score in scores]) for name in DIMENSIONS}
     return Ratings(**dimensions, mos=mos, mos_std=math.sqrt(variance))
+
+
+def mixed(chances: Sequence[FloatArray], weights: Sequence[float]) -> Chances:
+    """The mixture of the windows' MOS distributions [41], which `mos_std` of `combine` is the spread of."""
+    if len(chances) == 1:
+        weights = [1.0]  # as `combine` does: it may weigh nothing
+    whole = np.average(np.asarray(chances, np.float64), axis=0, weights=weights)
+    return np.asarray(whole / whole.sum())
 
 
 def combine_causes(scores: Sequence[Score]) -> tuple[Cause, ...]:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sqe_fast.answer.argument import conclusion, outline
 from sqe_fast.answer.program import Draft
 from sqe_fast.answer.scale import shown, verdict
 from sqe_fast.errors import ErrorCode
-from sqe_fast.evaluator import better
-from sqe_fast.results import Ratings
 from tests.support.fake_evaluator import PROMPTS, fake_evaluator, fake_runner, joined, prose, silence, sound
 from tests.support.fake_runner import FakeRunner
 
@@ -23,10 +19,6 @@ ARGUED = f"{'Speech A is cleaner than Speech B, ' * 3}so it is."
 def asked(runner: FakeRunner) -> list[tuple[int, ...]]:
     """The prompts of arguments: the prefills with two clips."""
     return [row.tokens for row in runner.prefilled if row.tokens.count(PROMPTS.encode("A:")[0])]
-
-
-def rated(mos: float, std: float = 0.3) -> Ratings:
-    return Ratings(3.0, 3.0, 3.0, 3.0, mos, std)
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
@@ -55,7 +47,6 @@ def test_the_winner_has_the_higher_mos(first: int, second: int) -> None:
     assert comparison.a.mos is not None
     assert comparison.b.mos is not None
     assert comparison.winner == verdict(comparison.a.mos, comparison.b.mos)
-    assert comparison.probability == better(comparison.a.ratings, comparison.b.ratings)  # type: ignore[arg-type]
 
 
 def test_two_numbers_alone_decide() -> None:
@@ -64,22 +55,6 @@ def test_two_numbers_alone_decide() -> None:
     fake_evaluator(runner).compare(sound(20), sound(21), describe=False)
     assert not asked(runner)
     assert sum(len(row) for row in runner.decoded) == 8
-
-
-def test_the_probability_is_that_of_two_normal_readings() -> None:
-    """Variances not added, or the sign lost."""
-    assert better(rated(3.5, 0.3), rated(3.0, 0.4)) == pytest.approx(0.841345, abs=1e-6)  # Φ(0.5 / 0.5)
-    assert better(rated(3.0, 0.4), rated(3.5, 0.3)) == pytest.approx(0.158655, abs=1e-6)
-    assert better(rated(3.0), rated(3.0, 0.1)) == 0.5
-    assert (better(rated(3.1, 0.0), rated(3.0, 0.0)), better(rated(3.0, 0.0), rated(3.1, 0.0))) == (1.0, 0.0)
-
-
-@settings(derandomize=True)
-@given(*[st.floats(1, 5)] * 2, *[st.floats(0, 2)] * 2)
-def test_every_probability_has_an_exact_complement(mos_a: float, mos_b: float, std_a: float, std_b: float) -> None:
-    a, b = rated(mos_a, std_a), rated(mos_b, std_b)
-    assert better(a, b) == 1.0 - better(b, a)
-    assert (better(a, b) >= 0.5) == (mos_a >= mos_b)
 
 
 def arguing() -> FakeRunner:
