@@ -23,7 +23,7 @@ from training.learning import tokenizer
 from training.learning.answer_loss import AnswerLoss, Losses
 from training.learning.examples import Batch, Sampler, Task, text_example
 from training.learning.loop import join, train
-from training.learning.stage import checkpoint_folder, start_model, tiny_config
+from training.learning.stage import checkpoint_folder, decoder_groups, start_model, tiny_config
 from training.streams import Stream, seed_of
 
 LEARNING_RATE = 1e-3
@@ -62,7 +62,7 @@ def run(config: configs.Expert, clips: Clips, prompts: PromptBuilder) -> str:
     annotations, size = clips.annotations[:CLIPS], schedule.batch_size
     world = join(schedule)
     sampler = Sampler(annotations, prompts, text_example, TASKS, size, schedule.seed, *streams, world.size)
-    groups = [{"params": list(decoder.parameters()), "lr": LEARNING_RATE}]
+    groups = decoder_groups(decoder, LEARNING_RATE)
     if world.leads:
         tokenizer.save(prompts.tokenizer, folder)
     train(ExpertObjective(decoder, prompts), groups, sampler, folder, schedule)

@@ -1,4 +1,4 @@
-"""One training loop for every stage: AdamW, warm-up and cosine, logs, checkpoints from which a run goes on.
+"""One training loop for every stage: AdamW or Muon, warm-up and cosine, logs, checkpoints from which a run goes on.
 
 Under `torchrun` (or `accelerate launch`) the processes share the batches and torch's DistributedDataParallel averages
 their gradients; the first process logs, saves and validates. Batch `index` belongs to process `index % size`, so N
@@ -29,6 +29,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
 from training.configs import Schedule
+from training.learning.muon import Muon
 from training.progress import CONSOLE
 
 PATIENCE = timedelta(hours=12)
@@ -83,26 +84,27 @@ def train(
 ) -> None:
     """Minimise the "loss" among the named scalars that `objective(batches(index))` returns, over `schedule.steps`.
 
-    `groups` are AdamW's, each with its peak `lr`. `objective.model` is what is saved. Writes FOLDER/log.jsonl,
-    FOLDER/state.pt (own checkpoint, weights only) and, where tensorboard is installed, its event files; goes on from
-    state.pt where it exists. Raises FloatingPointError where the gradient is not finite.
+    `groups` are AdamW's, each with its peak `lr`, or Muon's where they say "muon": True. `objective.model` is what is
+    saved. Writes FOLDER/log.jsonl, FOLDER/state.pt (own checkpoint, weights only) and, where tensorboard is installed,
+    its event files; goes on from state.pt where it exists. Raises FloatingPointError where the gradient is not finite.
     """
     world = join(schedule)
     folder.mkdir(parents=True, exist_ok=True)
     objective.to(device_of(schedule))
     model: nn.Module = objective.get_submodule("model")
-    optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=schedule.weight_decay)
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    start = _resume(model, optimizer, folder)
+    optimizers = _optimizers(groups, schedule)
+    peaks = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
+    start = _resume(model, optimizers, folder)
     # A text step leaves the encoder without a gradient; whichever process draws one.
     shared = DistributedDataParallel(objective, find_unused_parameters=True) if world.size > 1 else objective
     saved = time.monotonic()
     with _Log(folder, start, world.leads) as log, _progress(world.leads) as progress:
         bar = progress.add_task(folder.name, total=schedule.steps, completed=start)
         for step in range(start, schedule.steps):
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            current = (group for optimizer in optimizers for group in optimizer.param_groups)
+            for group, peak in zip(current, peaks, strict=True):
                 group["lr"] = peak * _factor(step, schedule)
-            losses = _step(shared, optimizer, batches, step, schedule, world)
+            losses = _step(shared, optimizers, batches, step, schedule, world)
             progress.update(bar, advance=1, description=f"{folder.name} loss {losses['loss']:.3f}")
             if step % schedule.log_every == 0:
                 log.write(step, losses)
@@ -110,13 +112,28 @@ def train(
             if validate and world.leads and (last or (step + 1) % schedule.validate_every == 0):
                 log.write(step, validate())
             if world.leads and (last or time.monotonic() - saved > schedule.save_every_s):
-                _save(model, optimizer, step + 1, folder)
+                _save(model, optimizers, step + 1, folder)
                 saved = time.monotonic()
+
+
+def _optimizers(groups: Sequence[dict[str, Any]], schedule: Schedule) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon if any group is for it."""
+    matrices, rest = (
+        [group for group in groups if group.get("muon")],
+        [group for group in groups if not group.get("muon")],
+    )
+    dtype = torch.bfloat16 if schedule.precision == "bf16" else torch.float32
+    found: list[torch.optim.Optimizer] = []
+    if rest:
+        found.append(torch.optim.AdamW(rest, betas=BETAS, weight_decay=schedule.weight_decay))
+    if matrices:
+        found.append(Muon(matrices, weight_decay=schedule.weight_decay, dtype=dtype))
+    return found
 
 
 def _step(
     objective: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
     batches: Callable[[int], Any],
     step: int,
     schedule: Schedule,
@@ -124,7 +141,7 @@ def _step(
 ) -> dict[str, float]:
     """One update; the mean of each named loss over this process's batches."""
     objective.train()
-    optimizer.zero_grad(set_to_none=True)
+    objective.zero_grad(set_to_none=True)
     seen: dict[str, list[float]] = {}
     for micro in range(schedule.accumulate):
         batch = batches((step * schedule.accumulate + micro) * world.size + world.rank)
@@ -138,7 +155,8 @@ def _step(
     norm = nn.utils.clip_grad_norm_(objective.parameters(), schedule.clip_norm)
     if not math.isfinite(float(norm)):
         raise FloatingPointError(f"gradient norm is {float(norm)}: lower the learning rate")
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
     return {name: round(sum(values) / len(values), 5) for name, values in seen.items()}
 
 
@@ -219,16 +237,18 @@ class _Log:
             self._board.close()
 
 
-def _save(model: nn.Module, optimizer: torch.optim.Optimizer, step: int, folder: Path) -> None:
+def _save(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], step: int, folder: Path) -> None:
     part = folder / "state.part"
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, part)
+    states = [optimizer.state_dict() for optimizer in optimizers]
+    torch.save({"model": model.state_dict(), "optimizers": states, "step": step}, part)
     part.replace(folder / "state.pt")
 
 
-def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> int:
+def _resume(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], folder: Path) -> int:
     if not (folder / "state.pt").exists():
         return 0
     state = torch.load(folder / "state.pt", weights_only=True)
     model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
     return int(state["step"])

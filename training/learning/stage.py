@@ -27,6 +27,7 @@ ENCODER_RATE, PROJECTOR_RATE, DECODER_RATE = 1e-4, 5e-4, 4e-4
 """Peak learning rates of the audio model's parts."""
 ADAPTED = ["q", "k", "v", "o", "gate", "up", "down"]
 """Names of the decoder's linear layers; embeddings and head have no adapters."""
+MATRICES = tuple(f"{name}.weight" for name in ADAPTED)
 
 
 def tiny_config(tokenizer: Tokenizer, encoder_layers: int = ENCODER_LAYERS) -> Qwen2AudioConfig:
@@ -61,15 +62,25 @@ def start_model(folder: Path) -> Qwen2Audio:
 
 
 def parameter_groups(model: Qwen2Audio, tuning: Tuning) -> list[dict[str, Any]]:
-    """AdamW's groups, each with its peak learning rate; injects adapters and freezes what is not to be trained."""
+    """The loop's groups, each with its peak learning rate; injects adapters and freezes what is not to be trained."""
     if tuning.lora_rank:
         inject_adapters(model.decoder, tuning.lora_rank)
     if tuning.freeze_encoder:
         model.encoder.requires_grad_(False)
         model.projector.requires_grad_(False)
-    parts = ((model.encoder, ENCODER_RATE), (model.projector, PROJECTOR_RATE), (model.decoder, DECODER_RATE))
-    trained = [([p for p in part.parameters() if p.requires_grad], peak) for part, peak in parts]
-    return [{"params": parameters, "lr": tuning.rate * peak} for parameters, peak in trained if parameters]
+    parts = ((model.encoder, ENCODER_RATE), (model.projector, PROJECTOR_RATE))
+    groups = [{"params": [p for p in part.parameters() if p.requires_grad], "lr": peak} for part, peak in parts]
+    groups += decoder_groups(model.decoder, DECODER_RATE)
+    return [{**group, "lr": tuning.rate * group["lr"]} for group in groups if group["params"]]
+
+
+def decoder_groups(decoder: nn.Module, rate: float) -> list[dict[str, Any]]:
+    """What of a decoder is trained: the weight matrices of its layers by Muon; embeddings, head, norms, biases
+    and adapters by AdamW."""
+    trained = [(name, parameter) for name, parameter in decoder.named_parameters() if parameter.requires_grad]
+    matrices = [parameter for name, parameter in trained if name.endswith(MATRICES)]
+    others = [parameter for name, parameter in trained if not name.endswith(MATRICES)]
+    return [{"params": matrices, "lr": rate, "muon": True}, {"params": others, "lr": rate}]
 
 
 def inject_adapters(decoder: nn.Module, rank: int) -> None:

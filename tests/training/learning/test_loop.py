@@ -40,15 +40,20 @@ def data(index: int) -> tuple[int, Tensor]:
     return index, torch.randn(16, 4, generator=torch.Generator().manual_seed(index))
 
 
-def fit(folder: Path, schedule: Schedule, stop_before: int | None = None) -> dict[str, Tensor]:
+def fit(folder: Path, schedule: Schedule, stop_before: int | None = None, *, muon: bool = False) -> dict[str, Tensor]:
+    """`muon`: for the weights, and AdamW for the biases."""
     objective = Fit()
+    named = list(objective.named_parameters())
+    weights = [parameter for name, parameter in named if muon and name.endswith("weight")]
+    others = [parameter for name, parameter in named if not (muon and name.endswith("weight"))]
+    groups = [{"params": others, "lr": 0.05}, *([{"params": weights, "lr": 0.5, "muon": True}] if muon else [])]
 
     def batches(index: int) -> tuple[int, Tensor]:
         if index == stop_before:
             raise KeyboardInterrupt
         return data(index)
 
-    train(objective, [{"params": list(objective.parameters()), "lr": 0.05}], batches, folder, schedule)
+    train(objective, groups, batches, folder, schedule)
     return objective.model.state_dict()
 
 
@@ -56,20 +61,22 @@ def equal(a: dict[str, Tensor], b: dict[str, Tensor], **tolerance: float) -> boo
     return a.keys() == b.keys() and all(torch.allclose(a[name], b[name], **tolerance) for name in a)
 
 
+@pytest.mark.parametrize("muon", [False, True])
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path, accumulate: int) -> None:
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path, accumulate: int, muon: bool) -> None:
     schedule = schedule_of(30, save_every_s=0.0, log_every=1, accumulate=accumulate)
-    straight = fit(tmp_path / "straight", schedule)
+    straight = fit(tmp_path / "straight", schedule, muon=muon)
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path / "stopped", schedule, stop_before=13 * accumulate)
-    resumed = fit(tmp_path / "stopped", schedule)
+        fit(tmp_path / "stopped", schedule, stop_before=13 * accumulate, muon=muon)
+    resumed = fit(tmp_path / "stopped", schedule, muon=muon)
     assert equal(straight, resumed, rtol=0, atol=0)
     steps = [json.loads(line)["step"] for line in (tmp_path / "stopped" / "log.jsonl").open()]
     assert steps == list(range(30))
 
 
-def test_the_loss_falls(tmp_path: Path) -> None:
-    fit(tmp_path, schedule_of(60, log_every=1))
+@pytest.mark.parametrize("muon", [False, True])
+def test_the_loss_falls(tmp_path: Path, muon: bool) -> None:
+    fit(tmp_path, schedule_of(60, log_every=1), muon=muon)
     losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").open()]
     assert losses[-1] < losses[0] / 4
 
