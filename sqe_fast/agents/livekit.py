@@ -21,8 +21,7 @@ from livekit import rtc
 from livekit.agents import Agent, ModelSettings
 
 from sqe_fast.agents.notes import note
-from sqe_fast.agents.talkers import CLOSING, Opens, Talkers, logger
-from sqe_fast.errors import ClipError, UnusableError
+from sqe_fast.agents.talkers import CLOSING, REFUSALS, Opens, Talkers, logger
 from sqe_fast.live.events import Event, QualityAlert, QualityRecovered
 
 SttNode = Callable[[Any, AsyncIterable[rtc.AudioFrame], ModelSettings], Any]
@@ -148,5 +147,5 @@ def _push(talkers: Talkers[str], talker: str, frame: rtc.AudioFrame) -> None:
     samples = np.frombuffer(frame.data, np.int16, frame.samples_per_channel * frame.num_channels)
     try:
         talkers.push(talker, samples.reshape(-1, frame.num_channels), frame.sample_rate)
-    except (ClipError, UnusableError, ValueError) as error:
+    except REFUSALS as error:
         logger.error("the audio of %s is not rated: %s", talker or "the caller", error)

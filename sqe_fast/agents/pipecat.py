@@ -31,8 +31,7 @@ from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from sqe_fast.agents.notes import note
-from sqe_fast.agents.talkers import CLOSING, Opens, Talkers, logger
-from sqe_fast.errors import ClipError, UnusableError
+from sqe_fast.agents.talkers import CLOSING, REFUSALS, Opens, Talkers, logger
 from sqe_fast.live.events import Event
 
 
@@ -76,7 +75,7 @@ class QualityProcessor(FrameProcessor):
         if isinstance(frame, InputAudioRawFrame):
             try:
                 _push(self._talkers, Talker(_user(frame)), frame)
-            except (ClipError, UnusableError, ValueError) as error:
+            except REFUSALS as error:
                 await self.push_error(f"the audio of {_user(frame) or 'a caller'} is not rated: {error}", error)
 
     async def cleanup(self) -> None:
@@ -113,7 +112,7 @@ class QualityObserver(BaseObserver):
         talker = Talker(_user(data.frame), data.source.name)
         try:
             _push(self._talkers, talker, data.frame)
-        except (ClipError, UnusableError, ValueError) as error:
+        except REFUSALS as error:
             logger.error("the audio of %s is not rated: %s", talker, error)
 
     async def cleanup(self) -> None:

@@ -22,6 +22,9 @@ Opens = Callable[[int], AsyncStream]
 """`evaluator.astream`, or a partial of it with windows, alerts and what else it takes; called with the sample rate."""
 Talker = TypeVar("Talker", bound=Hashable)
 
+REFUSALS = ClipError, UnusableError, ValueError
+"""What a stream raises for audio that it does not take. An agent goes on without ratings, and says so."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -40,7 +43,7 @@ class Talkers(Generic[Talker]):
     def push(self, talker: Talker, pcm: npt.NDArray[np.int16], rate: int) -> None:
         """Append samples [n, channels] at `rate` Hz; returns at once. After `close` nothing is heard.
 
-        Raises ClipError, UnusableError and ValueError, as a stream does, once for each talker and rate: what follows
+        Raises one of REFUSALS, as a stream does, once for each talker and rate: what follows
         from them is passed over.
         """
         key = talker, rate
@@ -48,7 +51,7 @@ class Talkers(Generic[Talker]):
             return
         try:
             self._stream(*key).push(pcm)
-        except (ClipError, UnusableError, ValueError):
+        except REFUSALS:
             self._refused.add(key)
             raise
 
