@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from concurrent.futures import Future
+from queue import SimpleQueue
 
 from sqe_fast.engine.engine import Engine, Priority
 from sqe_fast.engine.niceness import stand_back
@@ -66,22 +67,42 @@ class Driver:
         self.close()
 
 
+class Bell:
+    """Wakes the one thread that waits for it. What is to be done is told before it rings, and looked for after it rang.
+
+    Not a condition: the garbage collector may run a finalizer on the very thread that is about to sleep, where a
+    condition has no waiter yet to notify, and forgets."""
+
+    def __init__(self) -> None:
+        self._rung = SimpleQueue[None]()
+
+    def ring(self) -> None:
+        """From any thread."""
+        if self._rung.empty():
+            self._rung.put(None)
+
+    def wait(self) -> None:
+        """Until it rings, or at once where it did since the last time."""
+        self._rung.get()
+
+
 class _Loop:
     """The thread and what it shares with the driver; it does not know the driver, which may so be collected."""
 
     def __init__(self, engine: Engine, nice: int) -> None:
         self._engine, self._nice = engine, nice
         self.process = os.getpid()
-        self._arrived = threading.Condition()
+        self._bell = Bell()
+        self._closing = threading.RLock()
         self._closed = False
         # A daemon: the interpreter does not wait for it, and ends it by the driver's finalizer.
         self._thread = threading.Thread(target=self._run, name="sqe-fast engine", daemon=True)
         self._thread.start()
 
     def wake(self, future: Future[Result]) -> None:
-        with self._arrived:
+        with self._closing:
             if not self._closed:
-                self._arrived.notify()
+                self._bell.ring()
                 return
         future.cancel()
         raise UnusableError(_CLOSED)
@@ -89,9 +110,9 @@ class _Loop:
     def stop(self) -> None:
         if os.getpid() != self.process:
             return
-        with self._arrived:
+        with self._closing:
             self._closed = True
-            self._arrived.notify()
+            self._bell.ring()
         # The finalizer may run on any thread, this one included.
         if self._thread is not threading.current_thread():
             self._thread.join()
@@ -107,9 +128,9 @@ class _Loop:
 
     def _wait(self) -> bool:
         """Until there is something to do; False once there will be no more."""
-        with self._arrived:
-            self._arrived.wait_for(lambda: self._closed or self._engine.busy)
-            return not self._closed
+        while not (self._closed or self._engine.busy):
+            self._bell.wait()
+        return not self._closed
 
 
 _CLOSED = "the evaluator is closed"

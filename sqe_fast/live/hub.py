@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from sqe_fast.answer.template import PromptBuilder
-from sqe_fast.engine.driver import Driver
+from sqe_fast.engine.driver import Bell, Driver
 from sqe_fast.engine.engine import Priority
 from sqe_fast.engine.niceness import stand_back
 from sqe_fast.engine.sequence import Request, Result
@@ -30,7 +30,9 @@ class Hub:
         self._driver, self._prompts, self._model = driver, prompts, model
         self._n_mels = driver.engine.runner.info.n_mels
         self._process = os.getpid()
-        self._arrived = threading.Condition()
+        self._bell = Bell()
+        self._lock = threading.RLock()
+        """Guards all that follows. A finalizer may come in while its own thread holds it."""
         self._sessions: set[Session] = set()
         self._ready: dict[Session, None] = {}
         """In the order in which they came."""
@@ -40,7 +42,7 @@ class Hub:
     @property
     def sessions(self) -> int:
         """Calls in the air."""
-        with self._arrived:
+        with self._lock:
             return len(self._sessions)
 
     def open(self, rate: int, plan: Plan, *, each: bool) -> Session:
@@ -56,7 +58,7 @@ class Hub:
             ]
 
         session = Session(rate, self._model, tracks_of)
-        with self._arrived:
+        with self._lock:
             if self._closed or self._driver.closed:
                 raise UnusableError("the evaluator is closed")
             self._sessions.add(session)
@@ -68,10 +70,10 @@ class Hub:
 
     def wake(self, session: Session) -> None:
         """There is something to do for it. From any thread, and cheap."""
-        with self._arrived:
+        with self._lock:
             if session in self._sessions:
                 self._ready[session] = None
-                self._arrived.notify()
+                self._bell.ring()
 
     def submit(self, session: Session, request: Request, priority: Priority, deadline: float) -> Future[Result]:
         """As `Driver.submit`; the session is stepped when the future is done."""
@@ -81,7 +83,7 @@ class Hub:
 
     def step(self) -> bool:
         """One turn for each session that is ready; False where none was."""
-        with self._arrived:
+        with self._lock:
             ready, self._ready = self._ready, {}
         for session in ready:
             self._step(session)
@@ -94,7 +96,7 @@ class Hub:
             session.fail(error)
             more = False
         if session.ended.done():
-            with self._arrived:
+            with self._lock:
                 self._sessions.discard(session)
         elif more:
             self.wake(session)
@@ -113,24 +115,24 @@ class Hub:
         self._end_all()
 
     def _wait(self) -> bool:
-        with self._arrived:
-            self._arrived.wait_for(lambda: self._closed or self._ready)
-            return not self._closed
+        while not (self._closed or self._ready):
+            self._bell.wait()
+        return not self._closed
 
     def close(self) -> None:
         """End all calls, which say so in their summaries, and the thread."""
         if os.getpid() != self._process:
             return
-        with self._arrived:
+        with self._lock:
             self._closed = True
-            self._arrived.notify()
+            self._bell.ring()
         if self._thread is None:
             self._end_all()
         elif self._thread is not threading.current_thread():
             self._thread.join()
 
     def _end_all(self) -> None:
-        with self._arrived:
+        with self._lock:
             sessions, self._ready = tuple(self._sessions), {}
             self._sessions.clear()
         for session in sessions:

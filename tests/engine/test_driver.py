@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sqe_fast.engine.driver import Driver
+from sqe_fast.engine.driver import Bell, Driver
 from sqe_fast.engine.engine import Engine, Priority
 from sqe_fast.errors import BusyError, ErrorCode, UnusableError
 from tests.engine.test_engine import alone, assert_same
@@ -232,3 +232,30 @@ def test_a_fork_is_noticed() -> None:
         child.join(20)
         assert child.exitcode == 0
         assert driver.submit(rating(0.6)).result(20).error is None
+
+
+def test_a_finalizer_on_the_very_thread_that_is_about_to_sleep_wakes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector runs wherever something is allocated: a condition that has no waiter yet forgets, and an abandoned
+    call, or a driver that nobody holds, stays for ever."""
+    wait, collected = Bell.wait, threading.Event()
+
+    def collecting(bell: Bell) -> None:
+        if not collected.is_set():
+            collected.set()
+            driver.close()  # what the finalizer does; on this thread
+        wait(bell)
+
+    monkeypatch.setattr(Bell, "wait", collecting)
+    driver = Driver(Engine(FakeRunner()))
+    driver._loop._bell.ring()
+    wait_until(lambda: not driver._loop._thread.is_alive())
+    assert collected.is_set()
+
+
+def test_a_bell_rings_once_however_often_it_is_rung() -> None:
+    """A call for each of a million requests that waits until the engine has a pause."""
+    bell = Bell()
+    for _ in range(1_000):
+        bell.ring()
+    bell.wait()
+    assert bell._rung.empty()

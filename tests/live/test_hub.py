@@ -12,15 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqe_fast.audio.timeline import Timeline
+from sqe_fast.engine.driver import Bell
 from sqe_fast.engine.engine import Priority
 from sqe_fast.errors import BusyError, ErrorCode, UnusableError
 from sqe_fast.live.alarms import Alerting
 from sqe_fast.live.events import CallSummary, Event, QualityAlert, QualityRecovered, QualityUpdate
 from sqe_fast.live.ring import RING_SECONDS
-from sqe_fast.live.track import BACKLOG
+from sqe_fast.live.track import BACKLOG, Plan
 from tests.support.audio_samples import long_speech
-from tests.support.fake_evaluator import PROMPTS, fake_runner
-from tests.support.live_calls import FAINT, LOUD, RATE, SECOND, Room, noise, of, rating_by_level, room
+from tests.support.fake_evaluator import PROMPTS, fake_evaluator, fake_runner, wait_until
+from tests.support.live_calls import CALM, FAINT, LOUD, RATE, SECOND, Room, noise, of, rating_by_level, room
 
 FIVE = Timeline()
 
@@ -439,6 +440,25 @@ def test_a_hundred_calls_opened_abandoned_and_closed_at_random() -> None:
     assert world.hub.sessions == 0
     assert not world.driver.engine.busy
     gc.collect()
+
+
+def test_a_call_that_is_collected_on_the_hubs_own_thread_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its look at what is to be done and its sleep."""
+    wait, call = Bell.wait, []
+
+    def collecting(bell: Bell) -> None:
+        if bell is hub._bell and call:
+            stream_session = call.pop()
+            stream_session.abandon()
+            hub.wake(stream_session)
+        wait(bell)
+
+    monkeypatch.setattr(Bell, "wait", collecting)
+    with fake_evaluator() as evaluator:
+        hub = evaluator._calls().hub
+        call.append(hub.open(RATE, Plan(SECOND, CALM, 1e6, describe=False), each=False))
+        hub._bell.ring()
+        wait_until(lambda: not call and hub.sessions == 0)
 
 
 def _end(world: Room, call: object) -> None:
