@@ -28,6 +28,10 @@ class Flag(StrEnum):
     TRUNCATED = "truncated"
     SILENT = "silent"
     SILENT_CHANNELS = "silent_channels"
+    TRACKS = "tracks"
+    """Several side by side: "tracks=2,1" has two channels in its first and one in its second, numbers 0, 1 and 2."""
+    UNHEARD_TRACKS = "unheard_tracks"
+    """That cannot be decoded; the first is 0."""
     CLIPPED = "clipped"
     NO_SPEECH = "no_speech"
 

@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from sqe_fast.audio.decoders import Samples
 from sqe_fast.audio.features import FloatArray
+from sqe_fast.audio.joined import Samples
 from sqe_fast.audio.level import SILENCE_DBFS
 from sqe_fast.errors import ClipError, ErrorCode
 

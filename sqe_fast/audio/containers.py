@@ -27,6 +27,15 @@ _HEADS = (
     rb"\.snd|NIST_1A\n|Creative Voice File|2BIT"
 )
 """How containers begin whose beginning is no accident."""
+_AGAIN = (
+    (b"#!AMR", 0, rb"#!AMR(-WB)?(_MC1\.0)?\n"),
+    (b"\x30\x26\xb2\x75", 0, rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),
+    (b"FLV\x01", 0, rb"FLV\x01[\x01\x04\x05]\x00\x00\x00\x09\x00\x00\x00\x00"),
+    (b"\x1a\x45\xdf\xa3", 0, rb"\x1a\x45\xdf\xa3.{1,64}?\x42\x82.{1,8}?(matroska|webm)"),
+    (b"ftyp", 4, rb"\x00\x00\x00[\x10-\x80]ftyp[ -~]{4}"),
+)
+"""Containers of which one may follow another, and which tell only by a beginning where it begins: what to look for, how
+far behind the beginning it stands, and what stands there."""
 _BEFORE = {b"WAVEfmt ": 8}
 """How far a mark stands from the start of its container."""
 
@@ -66,6 +75,10 @@ def _found(view: View, start: int) -> Found | None:
     magic = view.at(start, 12)
     if (magic[:4] in (b"RIFF", b"RF64", b"RIFX") and magic[8:] == b"WAVE") or magic[:4] == b"FORM":
         return chunks.riff(view, start)
+    if magic[:4] == b"RIFF" and magic[8:] == b"AVI ":
+        # What FFmpeg says of the length of its tracks is an estimate where there are several.
+        size = view.number(start + 4, 4)
+        return Found(((range(start, view.size),),), size != 0xFFFFFFFF and start + 8 + size > view.size, view.size)
     if magic[:4] == b"riff":
         return chunks.wave64(view, start)
     if magic[:4] == b"caff":
@@ -74,6 +87,9 @@ def _found(view: View, start: int) -> Found | None:
         return ogg.links(view, start, view.size)
     if magic[:4] == b"fLaC":
         return _flac(view, start)
+    for mark, offset, head in _AGAIN:
+        if magic[offset:].startswith(mark) and re.match(head, view.at(start, 128), re.DOTALL):
+            return _up_to_the_next(view, start, mark, offset, head)
     return mpeg.streams(view, start, view.size) or headers.headed(view, start)
 
 
@@ -82,6 +98,16 @@ def _flac(view: View, start: int) -> Found:
     again = [view.find(mark, start + 4, view.size) for mark in _MARKS[2:]]
     stop = min((position for position in again if position >= 0), default=view.size)
     return Found(((range(start, stop),),), False, stop)
+
+
+def _up_to_the_next(view: View, start: int, mark: bytes, offset: int, head: bytes) -> Found:
+    """Whether something is missing, the decoder tells."""
+    position = start + offset
+    while (position := view.find(mark, position + 1, view.size)) >= 0:
+        if re.match(head, view.at(position - offset, 128), re.DOTALL):
+            stop = position - offset
+            return Found(((range(start, stop),),), False, stop)
+    return Found(((range(start, view.size),),), False, view.size)
 
 
 def _after_junk(view: View, file: BinaryIO) -> Found | None:

@@ -1,18 +1,24 @@
-"""From the bytes of one stream to samples: libsndfile, and for what it does not know FFmpeg, with the extra [media]."""
+"""From the bytes of one stream, or a track of it, to samples: libsndfile, and for what it does not know FFmpeg, with
+the extra [media]."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
+import re
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from itertools import chain
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from sqe_fast.audio.foreign import Guarded
+from sqe_fast.audio.formats import ogg
 from sqe_fast.audio.formats.names import recognised
+from sqe_fast.audio.formats.view import View
+from sqe_fast.audio.joined import BLOCK, Piece, Samples
 from sqe_fast.audio.quiet import quiet
 from sqe_fast.audio.raw import ENCODINGS, RawFormat
 from sqe_fast.errors import ClipError, ErrorCode
@@ -20,18 +26,14 @@ from sqe_fast.errors import ClipError, ErrorCode
 if TYPE_CHECKING:
     import av
 
-BLOCK = 65_536
-"""Frames in a block."""
 UNKNOWN_FRAMES = 1 << 60
 """libsndfile states a length beyond this where a FLAC stream does not state its own."""
-
-Samples = npt.NDArray[np.floating[Any]]
 
 # libsndfile's error number for a seek that fails, and those for headers that it refuses itself.
 _BAD_SEEK = 39
 _BAD_SF_INFO, _ZERO_CHANNELS, _TOO_MANY_CHANNELS, _BAD_CHANNELS = 24, 32, 33, 34
 
-_STATES_LENGTH = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "wav", "caf", "aiff", "au", "w64", "ogg", "avi"}
+_STATES_LENGTH = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "wav", "caf", "aiff", "au", "w64", "ogg"}
 """FFmpeg's formats whose length is stated by the file, and not estimated from its size."""
 _MISSING_SECONDS = 0.25
 """By how much less than what was stated may be decoded: codecs have delays, and frames to be filled."""
@@ -43,42 +45,63 @@ _FORMATS = (
 
 
 class Decoder(Protocol):
-    """One stream of a file, opened."""
+    """One track of a file, opened."""
 
     rate: int
-    """Hz."""
+    """Hz, at its beginning."""
     channels: int
+    """At its beginning."""
+    tracks: int
+    """Of sound that the file holds side by side, this one counted."""
+    begins: float
+    """Seconds, on a clock that all tracks of the file share."""
     cut: bool
-    """Something is missing. Final once `blocks` has been read through."""
+    """Something is missing. Final once `pieces` has been read through."""
 
-    def blocks(self) -> Iterator[Samples]:
-        """[frames, channels] float32, up to BLOCK frames each."""
+    def pieces(self) -> Iterator[Piece]:
+        """All of it, float32, up to BLOCK frames each."""
 
     def close(self) -> None: ...
 
 
-def open_decoder(file: BinaryIO, raw: RawFormat | None = None) -> Decoder:
-    """Of an open file, from its beginning; it is left open. Raises ClipError where nothing here decodes it."""
+class TrackRefused(Exception):
+    """One of several tracks cannot be decoded, `error` says why; there are `tracks` in all."""
+
+    def __init__(self, error: ClipError, tracks: int) -> None:
+        super().__init__(str(error))
+        self.error, self.tracks = error, tracks
+
+
+def open_decoder(file: BinaryIO, raw: RawFormat | None = None, track: int = 0) -> Decoder:
+    """Of an open file, from its beginning; it is left open. Tracks are counted from 0. Raises ClipError where nothing
+    here decodes it, TrackRefused where it holds others as well."""
+    tracks = 1 if raw is not None else ogg.sounds(View(file))
+    if tracks > 1 and _has_ffmpeg():
+        return _open_media(file, track, _not_sound())
+    if track and tracks > 1:  # libsndfile knows of one alone
+        raise TrackRefused(_needs_extra("several streams in Ogg"), tracks)
     file.seek(0)
-    opened = _SoundFile.opened(file, raw)
+    opened = _SoundFile.opened(file, raw, tracks)
     if isinstance(opened, _SoundFile):
         return opened
     if opened.code is not ErrorCode.UNSUPPORTED_FORMAT or raw is not None:
         raise opened
-    return _open_media(file, opened)
+    return _open_media(file, track, opened)
 
 
 class _SoundFile:
     """By libsndfile: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, …"""
 
-    def __init__(self, sound: Any) -> None:
-        self._sound = sound
+    begins = 0.0
+
+    def __init__(self, sound: Any, tracks: int) -> None:
+        self._sound, self.tracks = sound, tracks
         self.rate, self.channels = int(sound.samplerate), int(sound.channels)
         self._claimed = int(sound.frames)
         self.cut = False
 
     @classmethod
-    def opened(cls, file: BinaryIO, raw: RawFormat | None) -> _SoundFile | ClipError:
+    def opened(cls, file: BinaryIO, raw: RawFormat | None, tracks: int) -> _SoundFile | ClipError:
         """The stream; or why it is none."""
         import soundfile
 
@@ -87,14 +110,14 @@ class _SoundFile:
         try:
             with quiet():
                 if raw is None:
-                    return cls(soundfile.SoundFile(handle, closefd=False))
+                    return cls(soundfile.SoundFile(handle, closefd=False), tracks)
                 subtype, endian = ENCODINGS[raw.encoding]
                 sound = soundfile.SoundFile(handle, "r", raw.rate, raw.channels, subtype, endian, "RAW", closefd=False)
-                return cls(sound)
+                return cls(sound, tracks)
         except soundfile.LibsndfileError as error:
             return _refused(error.code, file)
 
-    def blocks(self) -> Iterator[Samples]:
+    def pieces(self) -> Iterator[Piece]:
         import soundfile
 
         total = 0
@@ -110,7 +133,7 @@ class _SoundFile:
                 filled = int(np.isfinite(block[:, -1]).sum())
             total += filled
             if filled:
-                yield block[:filled]
+                yield Piece(self.rate, block[:filled])
             if filled < BLOCK:
                 self.cut |= total < self._claimed < UNKNOWN_FRAMES
                 return
@@ -144,6 +167,10 @@ def _refused(code: int, file: BinaryIO) -> ClipError:
     file.seek(0)
     if not file.read(1):
         return ClipError(ErrorCode.UNSUPPORTED_FORMAT, "the file is empty: record or copy it again")
+    return _not_sound()
+
+
+def _not_sound() -> ClipError:
     return ClipError(
         ErrorCode.UNSUPPORTED_FORMAT,
         "not a sound file that can be decoded: convert it to WAV, FLAC, Ogg, Opus or MP3; of PCM without a header, say "
@@ -152,22 +179,34 @@ def _refused(code: int, file: BinaryIO) -> ClipError:
 
 
 class _Media:
-    """By FFmpeg: the first stream of sound in a file."""
+    """By FFmpeg: one track of sound of a file."""
 
-    def __init__(self, container: av.container.InputContainer, stream: av.AudioStream, found: str) -> None:
-        import av
+    def __init__(self, container: av.container.InputContainer, track: int, found: str) -> None:
+        import av.stream
 
         self._container = container
-        self._stream = stream
-        stream.codec_context.thread_count = 1
+        self.tracks = len(container.streams.audio)
+        self._stream = container.streams.audio[track]
+        if self._stream.codec_context is None:
+            raise ClipError(ErrorCode.UNSUPPORTED_FORMAT, f"{found}: FFmpeg knows no decoder for it: convert it")
+        for other in container.streams:
+            if other.index != self._stream.index:
+                other.discard = av.stream.Discard.all
+        self._stream.codec_context.thread_count = 1
         self.cut = False
+        self._packets = 0
         self._frames = self._decoded()
         # What a header says of rate and channels is not always what is decoded (AAC with SBR).
         self._first = next(self._frames, None)
         if self._first is None:
-            raise ClipError(ErrorCode.EMPTY_AUDIO, f"no audio: {found} could not be decoded: export the file again")
-        self.rate, self.channels = self._first.sample_rate, len(self._first.layout.channels)
-        self._resampler = av.AudioResampler("fltp", self._first.layout, self.rate)
+            if self.tracks == 1 or self._packets:
+                message = f"no audio: {found} could not be decoded: export the file again"
+                raise ClipError(ErrorCode.EMPTY_AUDIO, message)
+            context = self._stream.codec_context  # a talker who never said a word
+            self.rate, self.channels, self.begins = context.sample_rate or 1, context.channels or 1, 0.0
+        else:
+            self.rate, self.channels = self._first.sample_rate, len(self._first.layout.channels)
+            self.begins = self._first.time or 0.0
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
         """All frames. What a damaged packet would have given is left out, and told by `cut`."""
@@ -175,6 +214,7 @@ class _Media:
 
         try:
             for packet in self._container.demux(self._stream):
+                self._packets += packet.size > 0
                 self.cut |= packet.is_corrupt
                 try:
                     frames = packet.decode()
@@ -187,36 +227,32 @@ class _Media:
         except av.error.FFmpegError:
             self.cut = True
 
-    def blocks(self) -> Iterator[Samples]:
-        total = 0
+    def pieces(self) -> Iterator[Piece]:
+        seconds = 0.0
         waiting: list[Samples] = []
-        for samples in self._samples():
+        rate = self.rate
+        for frame in chain([self._first] if self._first else (), self._frames):
+            samples = _floats(frame)
+            seconds += len(samples) / frame.sample_rate
+            if waiting and (frame.sample_rate, samples.shape[1]) != (rate, waiting[0].shape[1]):
+                yield from _joined(rate, waiting)
+                waiting = []
+            rate = frame.sample_rate
             waiting.append(samples)
             if sum(map(len, waiting)) >= BLOCK:
-                joined = np.concatenate(waiting)
-                total += len(joined)
-                for start in range(0, len(joined), BLOCK):
-                    yield joined[start : start + BLOCK]
+                yield from _joined(rate, waiting)
                 waiting = []
-        if waiting:
-            total += sum(map(len, waiting))
-            yield np.concatenate(waiting)
-        self.cut |= total / self.rate < self._stated_seconds() - _MISSING_SECONDS
-
-    def _samples(self) -> Iterator[Samples]:
-        frame = self._first
-        while frame is not None:
-            for converted in self._resampler.resample(frame):
-                yield _floats(converted)
-            frame = next(self._frames, None)
-        for converted in self._resampler.resample(None):
-            yield _floats(converted)
+        yield from _joined(rate, waiting)
+        self.cut |= self._first is not None and seconds < self._stated_seconds() - _MISSING_SECONDS
 
     def _stated_seconds(self) -> float:
         if self._container.format.name not in _STATES_LENGTH:
             return 0.0
         if self._stream.duration is not None and self._stream.time_base is not None:
             return float(self._stream.duration * self._stream.time_base)
+        if tagged := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", self._stream.metadata.get("DURATION", "")):
+            hours, minutes, seconds = map(float, tagged.groups())  # where the track ends
+            return 3_600 * hours + 60 * minutes + seconds - self.begins
         if len(self._container.streams) > 1 or self._container.duration is None:
             return 0.0  # what else is in the file may be longer
         return float(Fraction(self._container.duration, 1_000_000))
@@ -225,50 +261,80 @@ class _Media:
         self._container.close()
 
 
+def _joined(rate: int, waiting: list[Samples]) -> Iterator[Piece]:
+    joined = np.concatenate(waiting) if waiting else np.empty((0, 1), np.float32)
+    for start in range(0, len(joined), BLOCK):
+        yield Piece(rate, joined[start : start + BLOCK])
+
+
 def _floats(frame: av.AudioFrame) -> Samples:
-    """[channels, frames] float32 → [frames, channels]"""
-    return frame.to_ndarray().astype(np.float32, copy=False).T
+    """[frames, channels] float32, full scale ±1, of samples of any format."""
+    array = frame.to_ndarray()  # [channels, frames], or [1, frames · channels] where they are interleaved
+    if not frame.format.is_planar:
+        array = array.reshape(-1, len(frame.layout.channels)).T
+    if array.dtype.kind == "u":
+        array = array.astype(np.int16) - 128
+        return (array.T / np.float32(128)).astype(np.float32, copy=False)
+    if array.dtype.kind == "i":
+        return (array.T / np.float64(1 << 8 * array.dtype.itemsize - 1)).astype(np.float32)
+    return array.T.astype(np.float32, copy=False)
 
 
-def _open_media(file: BinaryIO, refused: ClipError) -> _Media:
-    """Raises ClipError that names what was found, and says how to make it readable."""
+def _has_ffmpeg() -> bool:
+    try:
+        import av  # noqa: F401
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+def _open_media(file: BinaryIO, track: int, refused: ClipError) -> _Media:
+    """Raises ClipError that names what was found, and says how to make it readable; TrackRefused."""
     found = recognised(file)
     if found is None and not file.seek(0, os.SEEK_END):
         raise refused
-    try:
-        import av
-    except ModuleNotFoundError as error:
-        raise _needs_extra(found, refused) from error
-    file.seek(0)
+    if not _has_ffmpeg():
+        raise refused if found is None else _needs_extra(found)
+    import av
+
     try:
         # Sound may come from this file alone: no other file, no address.
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
-        container = av.open(_Unnamed(file), "r", options=options)
-        try:
-            return _Media(container, _sound_in(container, refused), found or container.format.long_name)
-        except (ClipError, av.error.FFmpegError):
-            container.close()
-            raise
+        # Each track reads the file by itself, from a place of its own: tracks need not lie close together.
+        container = av.open(_Unnamed(cast(BinaryIO, Guarded(file))), "r", options=options)
     except (av.error.FFmpegError, ValueError) as error:
-        if found is None:
-            raise refused from error
-        reason = getattr(error, "strerror", None) or str(error)
-        message = f"{found}: cut off or damaged, FFmpeg cannot decode it ({reason}): copy or export it again"
-        raise ClipError(ErrorCode.UNSUPPORTED_FORMAT, message) from error
+        raise _undecodable(found, refused, error) from error
+    try:
+        return _track(container, track, found, refused)
+    except (ClipError, TrackRefused):
+        container.close()
+        raise
 
 
-def _sound_in(container: av.container.InputContainer, refused: ClipError) -> av.AudioStream:
-    if not container.streams.audio:
+def _track(container: av.container.InputContainer, track: int, found: str | None, refused: ClipError) -> _Media:
+    import av
+
+    tracks = len(container.streams.audio)
+    if not tracks:
         raise ClipError(ErrorCode.EMPTY_AUDIO, "no audio: the file holds no stream of sound")
-    for stream in container.streams.audio:
-        if stream.codec_context is not None:  # else FFmpeg has no decoder for it
-            return stream
-    raise refused
+    try:
+        return _Media(container, track, found or container.format.long_name)
+    except (ClipError, av.error.FFmpegError, ValueError) as error:
+        why = error if isinstance(error, ClipError) else _undecodable(found, refused, error)
+        if tracks > 1:
+            raise TrackRefused(why, tracks) from error
+        raise why from error
 
 
-def _needs_extra(found: str | None, refused: ClipError) -> ClipError:
+def _undecodable(found: str | None, refused: ClipError, error: Exception) -> ClipError:
     if found is None:
         return refused
+    reason = getattr(error, "strerror", None) or str(error)
+    message = f"{found}: cut off or damaged, FFmpeg cannot decode it ({reason}): copy or export it again"
+    return ClipError(ErrorCode.UNSUPPORTED_FORMAT, message)
+
+
+def _needs_extra(found: str) -> ClipError:
     return ClipError(
         ErrorCode.UNSUPPORTED_FORMAT,
         f"{found}: install what decodes it, pip install 'sqe-fast[media]', or convert it, "

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqe_fast.audio.decoders import Samples
+from sqe_fast.audio.joined import Samples
 from sqe_fast.errors import ClipError, ErrorCode
 
 if TYPE_CHECKING:
@@ -38,11 +38,23 @@ class ExcerptSource:
             raise ClipError(
                 ErrorCode.BAD_INPUT, f"{duration} s from {start} s on are no part of a recording: give seconds above 0"
             )
-        self.name, self.rate, self.channels = pcm.name, pcm.rate, pcm.channels
+        self.name = pcm.name
         self.cut = False
         self._pcm = pcm
         self._start = start
         self._end = start + duration
+
+    @property
+    def rate(self) -> int:
+        return self._pcm.rate
+
+    @property
+    def channels(self) -> int:
+        return self._pcm.channels
+
+    @property
+    def tracks(self) -> tuple[int, ...]:
+        return self._pcm.tracks
 
     def blocks(self) -> Iterator[Samples]:
         """Raises ClipError where the recording ends before the part begins."""

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from sqe_fast.audio.decoders import Samples
 from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
+from sqe_fast.audio.joined import Samples
 from sqe_fast.errors import ClipError, ErrorCode
 
 SILENCE_DBFS = -80.0

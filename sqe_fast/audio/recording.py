@@ -3,8 +3,8 @@
 A source of several channels is one recording or several, see `channels`: which, is decided for the whole of it, while
 it is measured. Resampling is soxr's HQ, streamed; it gives the same samples whatever the blocks.
 
-A source is decoded in blocks, first to measure it, then to find the speech of each recording, then to hand out its
-windows: memory stays flat; one that fits a window is kept from the start.
+A source is decoded in blocks, first to measure it, then once more to find the speech of all its recordings, then to
+hand out the windows of each: memory stays flat; one that fits a window is kept from the start.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sqe_fast.audio.channels import Channels, ChannelScan, Heard, checked, chosen
-from sqe_fast.audio.decoders import Samples
 from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
+from sqe_fast.audio.joined import Samples
 from sqe_fast.audio.level import CLIPPED_SHARE, LevelScan
-from sqe_fast.audio.segments import Segments, Span, segments, silence
-from sqe_fast.audio.sources import PcmSource, open_source
+from sqe_fast.audio.segments import Segments, SegmentScan, Span, silence
+from sqe_fast.audio.sources import FormatGrew, PcmSource, open_source
 from sqe_fast.audio.speech import MOST
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.results import Flag, Stretch
@@ -116,7 +117,7 @@ def load(source: Any, channels: Channels = "auto", *, limits: Limits | None = No
             f'channels {", ".join(others)} and {last} carry different sounds: choose one by its number, or "mix" for '
             "their mean, with channels= or --channels",
         )
-    return measured.recording(measured.heard[0])
+    return measured.recordings()[0]
 
 
 def recordings(source: Any, channels: Channels = "auto", *, limits: Limits | None = None) -> list[Recording]:
@@ -126,8 +127,7 @@ def recordings(source: Any, channels: Channels = "auto", *, limits: Limits | Non
     tuple (samples, sample_rate): samples [n], [n, channels] or [channels, n], float (full scale ±1), int16 or int32.
     Raises ClipError with the code and a message that says what to do; ValueError for what is no choice of channels.
     """
-    measured = _measured(source, channels, limits or Limits())
-    return [measured.recording(each) for each in measured.heard]
+    return _measured(source, channels, limits or Limits()).recordings()
 
 
 @dataclass(frozen=True)
@@ -143,24 +143,41 @@ class _Measured:
     silent: list[int]
     """Channels without sound beside others, where that was looked for."""
 
-    def recording(self, heard: Heard) -> Recording:
-        stream = _Stream(self.pcm, heard.column, _resampled_length(self.levels.frames, self.pcm.rate))
-        blocks: Callable[[], Iterator[FloatArray]] = stream.blocks
-        if stream.length <= MOST:
-            only = tuple(stream.blocks(self.blocks))
-            blocks = only.__iter__
+    def recordings(self) -> list[Recording]:
+        length = _resampled_length(self.levels.frames, self.pcm.rate)
+        lanes: list[_Lane]
+        together = _Stream(self.pcm, tuple(each.column for each in self.heard), length)
+        if length <= MOST:
+            [all_of_it] = together.blocks(self.blocks)
+            lanes = [partial(iter, (_lane(all_of_it, place),)) for place in range(len(self.heard))]
+            found = self._segments([all_of_it], length)
+        else:
+            lanes = [_Stream(self.pcm, (each.column,), length).lane for each in self.heard]
+            found = self._segments(together.blocks(self.blocks), length)
+        return [self._recording(*each, length) for each in zip(self.heard, found, lanes, strict=True)]
+
+    def _segments(self, blocks: Iterable[FloatArray], length: int) -> list[Segments]:
+        """Of each of `heard`, from blocks [n, heard]: nobody looks for speech where there is no sound."""
         longest = round(self.limits.window_seconds * SAMPLE_RATE)
-        silent = self.levels.silent(heard.column)
-        found = silence(stream.length, longest) if silent else segments(blocks(), longest)
+        scans = {place: SegmentScan() for place, each in enumerate(self.heard) if not self.levels.silent(each.column)}
+        for block in blocks if scans else ():
+            for place, scan in scans.items():
+                scan.add(_lane(block, place))
+        return [
+            scans[place].finish(longest) if place in scans else silence(length, longest)
+            for place in range(len(self.heard))
+        ]
+
+    def _recording(self, heard: Heard, found: Segments, lane: _Lane, length: int) -> Recording:
         return Recording(
             name=self.pcm.name,
             channel=heard.channel,
-            duration=stream.length / SAMPLE_RATE,
+            duration=length / SAMPLE_RATE,
             source_rate=self.pcm.rate,
             flags=tuple(self._flags(heard, found)),
             no_speech=found.no_speech,
-            _windows=lambda: _clips(blocks(), found),
-            _blocks=blocks,
+            _windows=lambda: _clips(lane(), found),
+            _blocks=lane,
         )
 
     def _flags(self, heard: Heard, found: Segments) -> Iterator[str]:
@@ -169,7 +186,11 @@ class _Measured:
         if self.pcm.cut:
             yield Flag.TRUNCATED.value
         if self.silent:
-            yield f"{Flag.SILENT_CHANNELS.value}={','.join(map(str, self.silent))}"
+            yield f"{Flag.SILENT_CHANNELS.value}={_listed(self.silent)}"
+        if tracks := self.pcm.tracks:
+            yield f"{Flag.TRACKS.value}={_listed(tracks)}"
+        if unheard := [number for number, channels in enumerate(tracks) if not channels]:
+            yield f"{Flag.UNHEARD_TRACKS.value}={_listed(unheard)}"
         if self.levels.silent(heard.column):
             yield Flag.SILENT.value
             return
@@ -179,9 +200,24 @@ class _Measured:
             yield Flag.NO_SPEECH.value
 
 
+def _listed(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
 def _measured(source: Any, channels: Channels, limits: Limits) -> _Measured:
     checked(channels)
     pcm = open_source(source, limits.max_channels)
+    try:
+        return _measured_pcm(pcm, channels, limits)
+    except FormatGrew:
+        pass
+    try:
+        return _measured_pcm(pcm, channels, limits)
+    except FormatGrew as error:
+        raise _changed() from error
+
+
+def _measured_pcm(pcm: PcmSource, channels: Channels, limits: Limits) -> _Measured:
     _check_header(pcm, limits)
     heard = chosen(channels, pcm.channels)
     compared = ChannelScan(pcm.rate, pcm.channels) if channels == "auto" and pcm.channels > 1 else None
@@ -240,28 +276,45 @@ def _resampled_length(frames: int, rate: int) -> int:
     return (2 * frames * SAMPLE_RATE + rate) // (2 * rate)
 
 
+_Lane = Callable[[], Iterator[FloatArray]]
+"""`Recording.blocks`."""
+
+
+def _lane(block: FloatArray, place: int) -> FloatArray:
+    """One column of [n, columns], by itself and read-only."""
+    lane = np.ascontiguousarray(block[:, place])
+    lane.flags.writeable = False
+    return lane
+
+
 @dataclass(frozen=True)
 class _Stream:
-    """A measured source as one stream of 16 kHz mono samples."""
+    """A measured source as streams of 16 kHz samples, decoded once for all of them."""
 
     pcm: PcmSource
-    column: int | None
-    """The channel to take; None for the average."""
+    columns: tuple[int | None, ...]
+    """The channels to take; None for the average of all."""
     length: int
     """Samples at 16 kHz."""
 
     def blocks(self, decoded: Iterable[Samples] | None = None) -> Iterator[FloatArray]:
-        """As `Recording.blocks`, from `decoded`, or else decoded once more."""
-        mono = map(self._mono, self.pcm.blocks() if decoded is None else decoded)
+        """[n, columns] of `Recording.blocks`, from `decoded`, or else decoded once more."""
+        taken = map(self._taken, self.pcm.blocks() if decoded is None else decoded)
         edges = [*range(0, self.length, MOST), self.length]
-        return _cut(_resampled(mono, self.pcm.rate), map(Span, edges, edges[1:]))
+        return _cut(_resampled(taken, self.pcm.rate, len(self.columns)), map(Span, edges, edges[1:]))
 
-    def _mono(self, block: Samples) -> FloatArray:
-        """[frames, channels] → [frames]"""
-        if self.column is not None:
-            return np.ascontiguousarray(block[:, self.column], np.float32)
-        mixed: FloatArray = block.astype(np.float64).mean(axis=1).astype(np.float32)
-        return mixed
+    def lane(self) -> Iterator[FloatArray]:
+        """Of the only column, [n] each."""
+        return (_lane(block, 0) for block in self.blocks())
+
+    def _taken(self, block: Samples) -> FloatArray:
+        """[frames, channels] → [frames, columns]"""
+        named = [column for column in self.columns if column is not None]
+        if len(named) == len(self.columns):
+            return block[:, named].astype(np.float32, copy=False)
+        mean = block.astype(np.float64).mean(axis=1)
+        lanes = [mean if column is None else block[:, column] for column in self.columns]
+        return np.stack(lanes, axis=1).astype(np.float32)
 
 
 def _clips(blocks: Iterable[FloatArray], found: Segments) -> Iterator[Clip]:
@@ -274,37 +327,42 @@ def digest(samples: FloatArray) -> str:
     return hashlib.sha256(samples.data).hexdigest()
 
 
-def _resampled(blocks: Iterable[FloatArray], rate: int) -> Iterator[FloatArray]:
+def _resampled(blocks: Iterable[FloatArray], rate: int, columns: int) -> Iterator[FloatArray]:
+    """[n, columns]"""
     if rate == SAMPLE_RATE:
         yield from blocks
         return
     import soxr
 
-    resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+    resampler = soxr.ResampleStream(rate, SAMPLE_RATE, columns, dtype="float32", quality="HQ")
     for block in blocks:
-        yield resampler.resample_chunk(block)
-    yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+        yield resampler.resample_chunk(np.ascontiguousarray(block))
+    yield resampler.resample_chunk(np.empty((0, columns), np.float32), last=True)
 
 
 def _cut(blocks: Iterable[FloatArray], spans: Iterable[Span]) -> Iterator[FloatArray]:
-    """The samples of each of `spans`, which follow one another, read-only, whatever the sizes of `blocks`. Raises
-    ClipError where those run out."""
+    """The samples [n] or [n, columns] of each of `spans`, which follow one another, read-only, whatever the sizes of
+    `blocks`. Raises ClipError where those run out."""
     source = iter(blocks)
     held, position = np.empty(0, np.float32), 0
     for span in spans:
-        window = np.empty(span.end - span.start, np.float32)
-        filled = 0
-        while filled < len(window):
-            skipped = span.start + filled - position
+        parts: list[FloatArray] = []
+        start = span.start
+        while start < span.end:
+            skipped = start - position
             if skipped >= len(held):
                 position += len(held)
                 block = next(source, None)
                 if block is None:
-                    raise ClipError(ErrorCode.UNREADABLE, "the file changed while it was being scored: score it again")
+                    raise _changed()
                 held = block
                 continue
-            part = held[skipped : skipped + len(window) - filled]
-            window[filled : filled + len(part)] = part
-            filled += len(part)
+            parts.append(held[skipped : skipped + span.end - start])
+            start += len(parts[-1])
+        window = np.concatenate(parts)
         window.flags.writeable = False
         yield window
+
+
+def _changed() -> ClipError:
+    return ClipError(ErrorCode.UNREADABLE, "the file changed while it was being scored: score it again")

@@ -6,7 +6,7 @@ them, and they have no part in the ratings. They are told, so that every second 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 
 from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
 from sqe_fast.audio.level import SILENCE_DBFS
-from sqe_fast.audio.speech import LEAST, SHORT, STEP, Powers, Steps, activities, powers, spoken
+from sqe_fast.audio.speech import LEAST, SHORT, STEP, ActivityScan, Powers, Steps, powers, spoken
 from sqe_fast.results import Stretch
 
 PAUSE = 3.0
@@ -53,22 +53,31 @@ class Segments:
         return spoken(self.active[-(-span.start // STEP) : -(-span.end // STEP)])
 
 
-def segments(blocks: Iterable[FloatArray], longest: int) -> Segments:
-    """Of a recording at 16 kHz that comes in blocks, all but the last of whole steps; `longest`: samples of a window.
-    Less than 2 s is heard whole."""
-    levels: list[Powers] = []
-    length = 0
+class SegmentScan:
+    """Finds them in a recording at 16 kHz, which comes in pieces of any size."""
 
-    def measured() -> Iterator[FloatArray]:
-        nonlocal length
-        for block in blocks:
-            levels.append(powers(block))
-            length += len(block)
-            yield block
+    def __init__(self) -> None:
+        self._activity = ActivityScan()
+        self._rest = np.empty(0, np.float32)
+        """Less than a step."""
+        self._levels: list[Powers] = []
+        self._length = 0
 
-    active = np.concatenate([np.zeros(0, np.bool_), *activities(measured())])
-    heard = [Span(0, length)] if length < SHORT * SAMPLE_RATE else list(_heard(active, length, longest))
-    return _segments(heard, active, np.concatenate(levels), length, longest)
+    def add(self, samples: FloatArray) -> None:
+        """The next, [n]."""
+        self._activity.add(samples)
+        self._length += len(samples)
+        joined = np.concatenate([self._rest, samples])
+        whole = len(joined) // STEP * STEP
+        self._levels.append(powers(joined[:whole]))
+        self._rest = joined[whole:]
+
+    def finish(self, longest: int) -> Segments:
+        """`longest`: samples of a window. Less than 2 s is heard whole."""
+        levels = np.concatenate([*self._levels, powers(self._rest)])
+        active, length = self._activity.finish(), self._length
+        heard = [Span(0, length)] if length < SHORT * SAMPLE_RATE else list(_heard(active, length, longest))
+        return _segments(heard, active, levels, length, longest)
 
 
 def silence(length: int, longest: int) -> Segments:

@@ -12,8 +12,8 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sqe_fast.audio.containers import Contents, Pieces, Spliced, inspect
-from sqe_fast.audio.decoders import BLOCK, Decoder, Samples, open_decoder
+from sqe_fast.audio.decoders import Decoder, TrackRefused, open_decoder
 from sqe_fast.audio.excerpt import Excerpt, ExcerptSource
 from sqe_fast.audio.foreign import Guarded, array_of, costs_one_row, in_memory, path_of
+from sqe_fast.audio.joined import BLOCK, Piece, Samples, delayed, in_line, side_by_side
 from sqe_fast.audio.raw import Raw, RawFormat
 from sqe_fast.errors import ClipError, ErrorCode
 
@@ -40,18 +41,38 @@ MAX_PIPED = 8 << 30
 """Bytes of a pipe that are kept, in a temporary file: 12 h of 16-bit stereo at 48 kHz."""
 
 
+MOST_SECONDS = 43_200
+"""Of a stream that is read to learn what it is made of."""
+
+
+class FormatGrew(Exception):
+    """A stream has a higher rate or more channels on its way than at its beginning. The source knows them all now: read
+    it again."""
+
+
 class PcmSource(Protocol):
     """PCM that can be read more than once."""
 
     name: str
-    rate: int
-    """Hz, as the source claims; not checked yet."""
-    channels: int
-    cut: bool
-    """Something is missing at the end. Final once `blocks` has been read through."""
+
+    @property
+    def rate(self) -> int:
+        """Hz, as the source claims; not checked yet."""
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def tracks(self) -> tuple[int, ...]:
+        """Channels of each of the tracks that lie side by side, 0 for one that cannot be decoded; () of one."""
+
+    @property
+    def cut(self) -> bool:
+        """Something is missing at the end. Final once `blocks` has been read through."""
 
     def blocks(self) -> Iterator[Samples]:
-        """[frames, channels] float32 or float64, full scale ±1. Raises ClipError if the source is gone."""
+        """[frames, channels] float32 or float64, full scale ±1. Raises ClipError if the source is gone, and, not more
+        than once, FormatGrew."""
 
 
 def name_of(source: Any) -> str:
@@ -135,21 +156,55 @@ def _kept(pipe: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, kept)
 
 
-@dataclass(frozen=True)
+@dataclass
+class _Track:
+    """One of those that a stream holds side by side, mostly the only one."""
+
+    number: int
+    rate: int
+    channels: int
+    begins: float
+    """Seconds, on the clock of the stream."""
+
+    def take(self, piece: Piece) -> bool:
+        """Whether the track is what it was taken for; else it becomes that."""
+        known = piece.rate <= self.rate and piece.samples.shape[1] <= self.channels
+        self.rate, self.channels = max(self.rate, piece.rate), max(self.channels, piece.samples.shape[1])
+        return known
+
+
+@dataclass
 class _Part:
     """One stream of a file."""
 
     pieces: Pieces
     """None of them: the file as it is."""
-    rate: int
-    channels: int
+    tracks: list[_Track] = field(default_factory=list)
+    """Those that can be decoded."""
+    count: int = 1
+    """With those that cannot."""
+
+    @property
+    def rate(self) -> int:
+        return max(track.rate for track in self.tracks)
+
+    @property
+    def channels(self) -> int:
+        return sum(track.channels for track in self.tracks)
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """Channels of each track, in their order."""
+        known = {track.number: track.channels for track in self.tracks}
+        return tuple(known.get(number, 0) for number in range(self.count))
 
 
 class FileSource:
     """Anything that libsndfile decodes, or FFmpeg.
 
     A file may hold several streams, one after the other. Where they differ, the recording has the highest of their
-    rates and the most of their channels: a stream of one channel is on all of them, one of several is averaged.
+    rates and the most of their channels, see `joined.in_line`. A stream may hold several tracks side by side, as of a
+    call recorder: the channels of the second go on where those of the first end, and so on.
     """
 
     def __init__(self, name: str, file: Path | BinaryIO, raw: RawFormat | None = None) -> None:
@@ -161,43 +216,77 @@ class FileSource:
             contents = inspect(cast(BinaryIO, guarded)) if raw is None else Contents((), cut=False)
             guarded.check()
             self.cut = contents.cut
-            self._parts = list(self._opened(binary, contents.parts))
-        self.rate = max(part.rate for part in self._parts)
-        self.channels = max(part.channels for part in self._parts)
+            whole = (range(binary.seek(0, os.SEEK_END)),)
+        self._parts = list(self._opened([() if pieces == whole else pieces for pieces in contents.parts or ((),)]))
 
-    def _opened(self, binary: BinaryIO, found: tuple[Pieces, ...]) -> Iterator[_Part]:
-        whole = (range(binary.seek(0, os.SEEK_END)),)
-        for index, pieces in enumerate(found or (whole,)):
-            shown = () if pieces == whole else pieces
+    @property
+    def rate(self) -> int:
+        return max(part.rate for part in self._parts)
+
+    @property
+    def channels(self) -> int:
+        return max(part.channels for part in self._parts)
+
+    @property
+    def tracks(self) -> tuple[int, ...]:
+        most = max((part.held for part in self._parts), key=len)
+        return most if len(most) > 1 else ()
+
+    def _opened(self, parts: list[Pieces]) -> Iterator[_Part]:
+        for index, pieces in enumerate(parts):
             try:
-                with self._decoder(binary, shown) as decoder:
-                    yield _Part(shown, decoder.rate, decoder.channels)
+                yield self._tracks_of(pieces)
             except ClipError:
                 if not index:
                     raise
                 self.cut = True  # what follows the first stream cannot be decoded
 
+    def _tracks_of(self, pieces: Pieces) -> _Part:
+        """Raises ClipError where none can be decoded."""
+        part, refused, number = _Part(pieces), None, 0
+        while number < part.count:
+            try:
+                with self._decoder(pieces, number) as decoder:
+                    part.tracks.append(_Track(number, decoder.rate, decoder.channels, decoder.begins))
+                    part.count = decoder.tracks
+            except TrackRefused as error:
+                part.count, refused = error.tracks, refused or error.error
+            number += 1
+        if not part.tracks:
+            assert refused is not None
+            raise refused
+        return part
+
     def blocks(self) -> Iterator[Samples]:
-        with self._binary() as binary:
-            for part in self._parts:
-                with self._decoder(binary, part.pieces) as decoder:
-                    blocks = decoder.blocks()
-                    yield from blocks if len(self._parts) == 1 else self._alike(blocks, part)
-                    self.cut |= decoder.cut
+        return in_line(self._in_line(), self.rate, self.channels)
 
-    def _alike(self, blocks: Iterator[Samples], part: _Part) -> Iterator[Samples]:
-        """A stream's blocks at the recording's rate and channels."""
-        if part.channels != self.channels:
-            blocks = (np.repeat(block.mean(axis=1, keepdims=True), self.channels, axis=1) for block in blocks)
-        if part.rate == self.rate:
-            yield from blocks
-            return
-        import soxr
+    def _in_line(self) -> Iterator[Piece]:
+        """All parts."""
+        for part in self._parts:
+            with ExitStack() as stack:
+                decoders = [stack.enter_context(self._decoder(part.pieces, track.number)) for track in part.tracks]
+                tracks = [self._checked(*each) for each in zip(part.tracks, decoders, strict=True)]
+                yield from tracks[0] if len(tracks) == 1 else _beside(part, tracks)
+                self.cut |= any(decoder.cut for decoder in decoders)
 
-        resampler = soxr.ResampleStream(part.rate, self.rate, self.channels, dtype="float32", quality="HQ")
-        for block in blocks:
-            yield resampler.resample_chunk(np.ascontiguousarray(block, np.float32))
-        yield resampler.resample_chunk(np.empty((0, self.channels), np.float32), last=True)
+    def _checked(self, track: _Track, decoder: Decoder) -> Iterator[Piece]:
+        for piece in decoder.pieces():
+            if not track.take(piece):
+                self._learn()
+                raise FormatGrew
+            yield piece
+
+    def _learn(self) -> None:
+        """Reads everything once: it is not to be begun anew for each change."""
+        for part in self._parts:
+            for track in part.tracks:
+                seconds = 0.0
+                with self._decoder(part.pieces, track.number) as decoder:
+                    for piece in decoder.pieces():
+                        track.take(piece)
+                        seconds += len(piece.samples) / piece.rate
+                        if seconds > MOST_SECONDS:
+                            return
 
     def _binary(self) -> AbstractContextManager[BinaryIO]:
         if not isinstance(self._file, Path):
@@ -214,23 +303,36 @@ class FileSource:
             raise ClipError(ErrorCode.UNREADABLE, f"cannot be read ({reason}): check its permissions") from error
 
     @contextlib.contextmanager
-    def _decoder(self, binary: BinaryIO, pieces: Pieces) -> Iterator[Decoder]:
-        guarded = Guarded(binary)
-        readable = cast(BinaryIO, guarded)
-        if pieces:
-            readable = cast(BinaryIO, Spliced(readable, pieces))
-        elif isinstance(self._file, Path):
-            readable = binary  # read by its descriptor
-        try:
-            decoder = open_decoder(readable, self._raw)
-        except ClipError:
+    def _decoder(self, pieces: Pieces, track: int) -> Iterator[Decoder]:
+        """A track of one stream. Several may be open at once."""
+        with self._binary() as binary:
+            guarded = Guarded(binary)
+            readable = cast(BinaryIO, guarded)
+            if pieces:
+                readable = cast(BinaryIO, Spliced(readable, pieces))
+            elif isinstance(self._file, Path):
+                readable = binary  # read by its descriptor
+            try:
+                decoder = open_decoder(readable, self._raw, track)
+            except (ClipError, TrackRefused):
+                guarded.check()
+                raise
+            try:
+                yield decoder
+            finally:
+                decoder.close()
             guarded.check()
-            raise
-        try:
-            yield decoder
-        finally:
-            decoder.close()
-        guarded.check()
+
+
+def _beside(part: _Part, tracks: list[Iterator[Piece]]) -> Iterator[Piece]:
+    """Side by side, each where it begins."""
+    first = min(track.begins for track in part.tracks)
+    lines = []
+    for track, pieces in zip(part.tracks, tracks, strict=True):
+        line = in_line(pieces, part.rate, track.channels)
+        lines.append(delayed(line, round((track.begins - first) * part.rate), track.channels))
+    blocks = side_by_side(lines, [track.channels for track in part.tracks])
+    return (Piece(part.rate, block) for block in blocks)
 
 
 class ArraySource:
@@ -243,6 +345,7 @@ class ArraySource:
 
     name = "<array>"
     cut = False
+    tracks = ()
 
     def __init__(self, samples: Any, rate: Any, max_channels: int) -> None:
         self.rate = _whole(rate)

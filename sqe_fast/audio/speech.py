@@ -6,7 +6,6 @@ teaches it; what it misses and what it takes for speech, beside other detectors,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -66,18 +65,26 @@ def powers(samples: FloatArray) -> Powers:
     return found
 
 
-def activities(blocks: Iterable[FloatArray]) -> Iterator[Steps]:
-    """`activity` of a recording of any length, which comes in blocks of any size. The steps follow one another, and are
-    the same whatever the blocks."""
-    held, decided = np.empty(0, np.float32), 0
-    for block in blocks:
-        held = np.concatenate([held, block])
-        while len(held) > MOST:
-            steps = activity(held[:MOST])
-            yield steps[decided:-CONTEXT]
-            held, decided = held[(len(steps) - 2 * CONTEXT) * STEP :], CONTEXT
-    if len(held):
-        yield activity(held)[decided:]
+class ActivityScan:
+    """`activity` of a recording of any length, which comes in pieces of any size. The steps are the same whatever the
+    pieces; less than a minute of samples is held."""
+
+    def __init__(self) -> None:
+        self._held, self._decided = np.empty(0, np.float32), 0
+        self._steps: list[Steps] = []
+
+    def add(self, samples: FloatArray) -> None:
+        """The next, [n] at 16 kHz."""
+        self._held = np.concatenate([self._held, samples])
+        while len(self._held) > MOST:
+            steps = activity(self._held[:MOST])
+            self._steps.append(steps[self._decided : -CONTEXT])
+            self._held, self._decided = self._held[(len(steps) - 2 * CONTEXT) * STEP :], CONTEXT
+
+    def finish(self) -> Steps:
+        """All of them."""
+        last = activity(self._held)[self._decided :] if len(self._held) else np.zeros(0, np.bool_)
+        return np.concatenate([*self._steps, last])
 
 
 def patches(samples: FloatArray) -> FloatArray:

@@ -7,15 +7,18 @@ import os
 import threading
 import tracemalloc
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import soxr
 
+from sqe_fast.audio import channels as channels_module
 from sqe_fast.audio import sources
 from sqe_fast.audio.channels import ChannelScan, Heard, checked
 from sqe_fast.audio.recording import Recording, load, recordings
+from sqe_fast.audio.sources import FileSource
 from sqe_fast.errors import ClipError, ErrorCode
 from tests.support.audio_samples import RATE, FloatArray, encoded, noise, speech, tone
 from tests.support.codecs import by_ffmpeg
@@ -315,17 +318,24 @@ def test_a_stream_that_cannot_seek_is_heard_on_all_channels() -> None:
         assert np.array_equal(heard(one), heard(other))
 
 
+def _bytes_of(module: ModuleType) -> int:
+    """What was allocated by this module, and by all that it calls, and is held. The process as a whole has other
+    threads, which do what they like."""
+    here = tracemalloc.Filter(True, str(module.__file__), all_frames=True)
+    return sum(each.size for each in tracemalloc.take_snapshot().filter_traces([here]).statistics("filename"))
+
+
 @pytest.mark.parametrize("channels", [2, 8])
 def test_hours_in_flat_memory(channels: int) -> None:
     """What is kept of a second is some bytes; twelve hours of eight channels are some 10 MB."""
     scan = ChannelScan(4_000, channels)
     block = np.stack([noise(10.0, rate=4_000, seed=seed) for seed in range(channels)], axis=1)
     held = []
-    tracemalloc.start()
+    tracemalloc.start(8)
     for _ in range(3):
         for _ in range(6):
             scan.add(block)
-        held.append(tracemalloc.get_traced_memory()[0])
+        held.append(_bytes_of(channels_module))
     tracemalloc.stop()
     assert max(held) - min(held) < 2 * 60 * 5 * channels**2 + 10_000
     scan.finish()
@@ -368,3 +378,17 @@ def test_one_recording_where_one_is_needed() -> None:
     with pytest.raises(ClipError, match="channels 0 and 1 carry different sounds") as caught:
         load(of(AGENT, CUSTOMER))
     assert caught.value.code is ErrorCode.CHANNELS_DIFFER
+
+
+def test_a_call_is_decoded_once_for_all_its_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once to measure it, and once for each talker to find the speech."""
+    path, read, times = tmp_path / "call.wav", FileSource.blocks, []
+    path.write_bytes(encoded(np.tile(of(AGENT, CUSTOMER, THIRD)[0], (10, 1))))
+    monkeypatch.setattr(FileSource, "blocks", lambda source: (times.append(source), read(source))[1])
+    found = recordings(path)
+    assert [each.channel for each in found] == [0, 1, 2]
+    assert len(times) == 2
+    for each, alone in zip(found, (recordings(path, number)[0] for number in range(3)), strict=True):
+        assert each.no_speech == alone.no_speech
+        windows = list(zip(each.windows(), alone.windows(), strict=True))
+        assert all(one.digest == other.digest and one.weight == other.weight for one, other in windows)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqe_fast.audio import segments as module
-from sqe_fast.audio.segments import MARGIN, PAUSE, Segments, Span, segments
-from sqe_fast.audio.speech import STEP
+from sqe_fast.audio.segments import MARGIN, PAUSE, Segments, SegmentScan, Span
+from sqe_fast.audio.speech import STEP, ActivityScan, Steps
 from tests.support import not_speech
 from tests.support.audio_samples import RATE, FloatArray, long_speech, noise, speech
 
@@ -19,10 +19,28 @@ LONGEST = 30 * RATE
 A_SECOND = RATE // STEP
 
 
+def segments(pieces: list[FloatArray], longest: int) -> Segments:
+    scan = SegmentScan()
+    for piece in pieces:
+        scan.add(piece)
+    return scan.finish(longest)
+
+
+def says(steps: Steps) -> type[ActivityScan]:
+    class Detector(ActivityScan):
+        def add(self, samples: FloatArray) -> None:
+            pass
+
+        def finish(self) -> Steps:
+            return steps
+
+    return Detector
+
+
 def told(monkeypatch: pytest.MonkeyPatch, *turns: tuple[float, bool]) -> Segments:
     """Of a recording of which a detector says so many seconds of speech, or none, one after another."""
     steps = np.concatenate([np.full(round(seconds * A_SECOND), speaks) for seconds, speaks in turns])
-    monkeypatch.setattr(module, "activities", lambda blocks: [steps for _ in blocks])
+    monkeypatch.setattr(module, "ActivityScan", says(steps))
     samples = np.repeat(np.where(steps, 1.0, 0.5), STEP) * noise(len(steps) * STEP / RATE, 0.1)
     return segments([samples.astype(np.float32)], LONGEST)
 
@@ -83,8 +101,8 @@ def test_a_short_recording_is_heard_whole(monkeypatch: pytest.MonkeyPatch) -> No
 def test_every_second_is_heard_or_named(turns: list[tuple[float, bool]], longest: int) -> None:
     """A second in two windows, or in none and not told."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "activities", lambda blocks: [steps for _ in blocks])
         steps = np.concatenate([np.full(max(1, round(length * A_SECOND)), speaks) for length, speaks in turns])
+        patch.setattr(module, "ActivityScan", says(steps))
         found = segments([np.zeros(len(steps) * STEP, np.float32)], longest)
     passed = [(round(stretch.start * RATE), round(stretch.end * RATE)) for stretch in found.no_speech]
     spans = sorted(chain(found.windows, passed if found.hold_speech else ()))
@@ -135,7 +153,7 @@ def test_a_recording_of_hours_needs_no_more_than_its_steps() -> None:
     """What was found of a call hangs on how it was read."""
     samples = joined(long_speech(50), ROOM, long_speech(20))
     whole = segments([samples[:480_000], samples[480_000:960_000], samples[960_000:]], LONGEST)
-    again = segments(np.split(samples, list(range(64_000, len(samples), 64_000))), LONGEST)
+    again = segments(np.split(samples, list(range(63_999, len(samples), 63_999))), LONGEST)
     assert whole.windows == again.windows
     assert whole.no_speech == again.no_speech
     assert len(whole.windows) == 3

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soxr
 
-from sqe_fast.audio.speech import STEP, activities, activity, holds_speech, spoken
+from sqe_fast.audio.speech import STEP, ActivityScan, Steps, activity, holds_speech, spoken
 from tests.support import not_speech
 from tests.support.audio_samples import RATE, SPEECH_FILES, FloatArray, long_speech, music, noise, speech, tone
 
@@ -101,10 +101,14 @@ def test_silence_is_no_speech() -> None:
 def test_the_blocks_change_nothing(seconds: float) -> None:
     """A step lost or told twice where two pieces meet; a decision that hangs on where a block ends."""
     samples = long_speech(seconds)
-    found = [
-        np.concatenate(list(activities(np.split(samples, list(range(size, len(samples), size))))))
-        for size in (7_001, 480_000, len(samples))
-    ]
+
+    def scanned(size: int) -> Steps:
+        scan = ActivityScan()
+        for piece in np.split(samples, list(range(size, len(samples), size))):
+            scan.add(piece)
+        return scan.finish()
+
+    found = [scanned(size) for size in (7_001, 480_000, len(samples))]
     assert len(found[0]) == -(-len(samples) // STEP)
     assert all((steps == found[0]).all() for steps in found)
     if seconds <= 30:

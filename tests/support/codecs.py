@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -11,6 +15,24 @@ from tests.support.audio_samples import RATE, FloatArray
 
 MPEG_RATE_VBR = 118
 """FFmpeg's units of quality a step."""
+PACKET_SECONDS = 0.02
+"""Of codecs without frames of their own."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """Of sound, to be encoded."""
+
+    samples: FloatArray
+    """[n], or [n, 2]."""
+    codec: str
+    rate: int = RATE
+    bit_rate: int | None = None
+    quality: int | None = None
+    begins: float = 0.0
+    """Seconds."""
+    options: dict[str, str] = field(default_factory=dict)
+    """Of the codec."""
 
 
 def by_ffmpeg(
@@ -25,23 +47,66 @@ def by_ffmpeg(
     codec_options: dict[str, str] | None = None,
 ) -> bytes:
     """Samples [n], or [n, 2], in FFmpeg's `container` and `codec`; `options` are the muxer's."""
-    layout = "mono" if samples.ndim == 1 else "stereo"
+    return with_tracks(
+        container, Track(samples, codec, rate, bit_rate, quality, 0.0, codec_options or {}), options=options
+    )
+
+
+def with_tracks(container: str, *tracks: Track, options: dict[str, str] | None = None) -> bytes:
+    """A container in which all of them lie side by side, packet by packet in the order of their times."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container, options=options or {}) as output:
-        stream = output.add_stream(codec, rate=rate, options=codec_options or {})
-        context = stream.codec_context
-        context.layout = layout
-        if bit_rate is not None:
-            context.bit_rate = bit_rate
-        if quality is not None:
-            context.qscale, context.global_quality = True, quality * MPEG_RATE_VBR
-        context.open()
-        resampler = av.AudioResampler(context.format, layout, rate, frame_size=context.frame_size or None)
-        planes = np.ascontiguousarray(np.atleast_2d(samples.T))
-        whole = av.AudioFrame.from_ndarray(planes, format="fltp", layout=layout)
-        whole.rate = rate
-        for frame in (*resampler.resample(whole), *resampler.resample(None)):
-            frame.pts = None
-            output.mux(stream.encode(frame))
-        output.mux([packet for packet in stream.encode(None) if packet.size])
+        streams = [_stream(output, track) for track in tracks]
+        packets = [packet for track, stream in zip(tracks, streams, strict=True) for packet in _packets(track, stream)]
+        if len(tracks) > 1:
+            packets.sort(key=lambda packet: packet.dts * packet.time_base)
+        output.mux(packets)
+    return buffer.getvalue()
+
+
+def _stream(output: Any, track: Track) -> Any:
+    stream = output.add_stream(track.codec, rate=track.rate, options=track.options)
+    context = stream.codec_context
+    context.layout = "mono" if track.samples.ndim == 1 else "stereo"
+    if track.bit_rate is not None:
+        context.bit_rate = track.bit_rate
+    if track.quality is not None:
+        context.qscale, context.global_quality = True, track.quality * MPEG_RATE_VBR
+    context.open()
+    return stream
+
+
+def _packets(track: Track, stream: Any) -> Iterator[Any]:
+    context = stream.codec_context
+    size = context.frame_size or round(PACKET_SECONDS * track.rate)
+    resampler = av.AudioResampler(context.format, context.layout, track.rate, frame_size=size)
+    planes = np.ascontiguousarray(np.atleast_2d(track.samples.T))
+    if not planes.shape[1]:
+        return
+    whole = av.AudioFrame.from_ndarray(planes, format="fltp", layout=context.layout)
+    whole.rate = track.rate
+    position = round(track.begins * track.rate)
+    for frame in (*resampler.resample(whole), *resampler.resample(None)):
+        frame.pts, frame.time_base = position, Fraction(1, track.rate)
+        position += frame.samples
+        yield from stream.encode(frame)
+    yield from (packet for packet in stream.encode(None) if packet.size)
+
+
+def side_by_side(container: str, *files: bytes) -> bytes:
+    """The streams of several files in one, as they are."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        sources = [av.open(io.BytesIO(file)) for file in files]
+        packets = []
+        for source in sources:
+            stream = output.add_stream_from_template(source.streams.audio[0])
+            for packet in source.demux(source.streams.audio[0]):
+                if packet.size:
+                    packets.append((packet.dts * packet.time_base, len(packets), packet, stream))
+        for _, _, packet, stream in sorted(packets, key=lambda each: each[:2]):
+            packet.stream = stream
+            output.mux(packet)
+        for source in sources:
+            source.close()
     return buffer.getvalue()

@@ -9,6 +9,8 @@ from sqe_fast.audio.formats.view import Found, View
 
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _FIRST, _LAST = 0x02, 0x04
+_SOUNDS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
+"""How the first packet of a stream of sound begins."""
 
 
 @dataclass
@@ -51,6 +53,16 @@ def links(view: View, start: int, end: int) -> Found:
     edges = [link.start for link in found] + [end]
     parts = tuple((range(edges[i], edges[i + 1]),) for i in range(len(found)))
     return Found(parts, cut or not found[-1].ended, end)
+
+
+def sounds(view: View) -> int:
+    """How many streams of sound the file's first link holds side by side: their first pages stand before all others.
+    1 of what is no Ogg."""
+    count = position = 0
+    while (page := _page(view, position, view.size)) is not None and page[5] & _FIRST:
+        count += page[27 + page[26] :].startswith(_SOUNDS)
+        position += len(page)
+    return max(1, count)
 
 
 def _page(view: View, position: int, end: int) -> bytes | None:
