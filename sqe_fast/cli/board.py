@@ -79,9 +79,9 @@ def _title(call: Call, width: int) -> Text:
     told = state(call)
     room = width - len(told) - _GAP
     if room < _LEAST_NAME:
-        name = shortened(call.name, width)
+        name = shortened(call.title, width)
         return Text.assemble((name, "bold"), "\n" + " " * _INDENT, (shortened(told, width - _INDENT), "dim"))
-    name = shortened(call.name, room)
+    name = shortened(call.title, room)
     return Text.assemble((name, "bold"), " " * (width - len(name) - len(told)), (told, "dim"))
 
 

@@ -286,6 +286,7 @@ def monitor(
     raw: Annotated[
         str | None, typer.Option(help="What is played is PCM without a header: rate=8000,encoding=mulaw,channels=2.")
     ] = None,
+    channels: ChannelChoice = "auto",
     window: Annotated[float, typer.Option(help="Seconds of a window, 0.4–30.")] = WINDOW_SECONDS,
     hop: Annotated[float, typer.Option(help="Seconds from window to window.")] = HOP_SECONDS,
     describe: Describe = True,
@@ -298,22 +299,24 @@ def monitor(
     max_length: MaxLength = Serving.max_length,
     threads: Threads = Serving.threads,
 ) -> None:
-    """Play recordings, or standard input, as live calls, and show how they sound.
+    """Play recordings, or standard input, as live calls, and show how they sound. A channel that is heard by itself is
+    a call by itself; of standard input auto hears each.
 
     \b
     Examples:
       sqe monitor call.wav other.wav --speed 4
+      sqe monitor call.wav --channels 1
       arecord -f S16_LE -r 16000 | sqe monitor - --raw rate=16000
     """
     _stdout()
-    raw_format = _raw_format(raw)
+    raw_format, heard = _raw_format(raw), _channels(channels)
     timeline = _timeline(window, hop, wanted=True)
     assert timeline is not None
     with _exit_codes():
         from sqe_fast.cli import monitor as monitoring
         from sqe_fast.jobs import run
 
-        sources = monitoring.sources(paths, raw_format, _stdin(paths))
+        sources = monitoring.sources(paths, raw_format, _stdin(paths), heard)
         with run.Interruption(), _display(as_json) as display:
             evaluator = open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length))
 

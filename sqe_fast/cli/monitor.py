@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Protocol, TextIO
 import numpy as np
 
 from sqe_fast import audio
+from sqe_fast.audio.channels import chosen
 from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
 from sqe_fast.errors import ClipError, UnusableError
 from sqe_fast.jobs.inputs import STDIN
@@ -36,12 +37,14 @@ Opens = Callable[[int], Stream]
 
 @dataclass(frozen=True)
 class Played:
-    """What is played as one call: pieces [n] or [n, channels] at `rate` Hz, and how long they are, where that is
-    known."""
+    """What is played: pieces [n, channels] at `rate` Hz, and how long they are, where that is known. Each channel is a
+    call by itself."""
 
     rate: int
     pieces: Iterator[FloatArray]
     seconds: float | None
+    channels: tuple[int | None, ...] = (None,)
+    """Their numbers; None for the whole."""
 
 
 @dataclass(eq=False)
@@ -49,6 +52,8 @@ class Call:
     """What is known of a call by now, from its events."""
 
     name: str
+    channel: int | None = None
+    """Of the recording; None where it is heard as a whole."""
     seconds: float | None = None
     """Of audio in all."""
     played: float = 0.0
@@ -63,6 +68,10 @@ class Call:
     """Those that are not over, by their fault."""
     summary: CallSummary | None = None
     error: ClipError | None = None
+
+    @property
+    def title(self) -> str:
+        return self.name if self.channel is None else f"{self.name} channel {self.channel}"
 
     @property
     def over(self) -> bool:
@@ -95,7 +104,7 @@ class Display(Protocol):
 
 
 class JsonDisplay:
-    """A JSON object a line for each event, with the call's name."""
+    """A JSON object a line for each event, with the call's name and channel."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -110,29 +119,42 @@ class JsonDisplay:
         pass
 
     def _put(self, call: Call, row: dict[str, Any]) -> None:
+        place = {"channel": call.channel}
+        if "channels" in row:  # a summary, of the only channel of its stream
+            row = row | {"channels": [each | place for each in row["channels"]]}
         try:
-            self._stream.write(json.dumps({"call": call.name} | row) + "\n")
+            self._stream.write(json.dumps({"call": call.name} | row | place) + "\n")
             self._stream.flush()
         except OSError as error:
             raise UnusableError(f"cannot write to standard output: {error.strerror}") from error
 
 
-def recording(source: audio.Source) -> Played:
-    """A file from its beginning to its end, its channels mixed. Raises ClipError."""
-    loaded = audio.load(source, "mix")
+def recording(source: audio.Source, channels: audio.Channels) -> Played:
+    """A file from its beginning to its end. Raises ClipError."""
+    found = audio.recordings(source, channels)
+    blocks = (np.stack(lanes, axis=1) for lanes in zip(*(each.blocks() for each in found), strict=True))
     size = round(PIECE * SAMPLE_RATE)
-    pieces = (block[start : start + size] for block in loaded.blocks() for start in range(0, len(block), size))
-    return Played(SAMPLE_RATE, pieces, loaded.duration)
+    pieces = (block[start : start + size] for block in blocks for start in range(0, len(block), size))
+    return Played(SAMPLE_RATE, pieces, found[0].duration, tuple(each.channel for each in found))
 
 
-def arriving(pipe: BinaryIO, raw: audio.RawFormat) -> Played:
-    """PCM from a pipe, its channels mixed."""
+def arriving(pipe: BinaryIO, raw: audio.RawFormat, channels: audio.Channels) -> Played:
+    """PCM from a pipe. Whether its channels carry the same can't be told before its end: "auto" hears each of them.
+    Raises ClipError (`no_such_channel`)."""
     blocks = audio.arriving(pipe, raw)
-    return Played(raw.rate, (block.mean(axis=1, dtype=np.float64).astype(np.float32) for block in blocks), None)
+    heard = chosen("each" if channels == "auto" and raw.channels > 1 else channels, raw.channels)
+    lanes = [each.column for each in heard]
+    pieces = (np.stack([_lane(block, column) for column in lanes], axis=1) for block in blocks)
+    return Played(raw.rate, pieces, None, tuple(each.channel for each in heard))
+
+
+def _lane(block: FloatArray, column: int | None) -> FloatArray:
+    """A channel, or the mean, of [n, channels]."""
+    return block.mean(axis=1, dtype=np.float64).astype(np.float32) if column is None else block[:, column]
 
 
 def sources(
-    paths: Sequence[str], raw: audio.RawFormat | None, pipe: BinaryIO
+    paths: Sequence[str], raw: audio.RawFormat | None, pipe: BinaryIO, channels: audio.Channels
 ) -> list[tuple[str, Callable[[], Played]]]:
     """Names, and how each is made ready; `pipe` is what "-" stands for. Raises InputError for what cannot be played."""
     if STDIN in paths:
@@ -145,17 +167,19 @@ def sources(
                 f"--raw: standard input is heard as it comes, at {MIN_RATE:,} to {MAX_RATE:,} Hz and in one of "
                 f"{', '.join(audio.SAMPLE_ENCODINGS)}: play a file of anything else"
             )
-        return [("standard input", partial(arriving, pipe, raw))]
-    return [(path, partial(recording, source_of(path, raw))) for path in paths]
+        return [("standard input", partial(arriving, pipe, raw, channels))]
+    return [(path, partial(recording, source_of(path, raw), channels)) for path in paths]
 
 
 class _Player(threading.Thread):
-    """Plays one call to its end. A daemon: it may wait for standard input for ever."""
+    """Plays one source to its end, each of its channels as a call. A daemon: it may wait for standard input for
+    ever."""
 
-    def __init__(self, call: Call, prepare: Callable[[], Played], opens: Opens, speed: float) -> None:
-        super().__init__(name=f"sqe monitor {call.name}", daemon=True)
-        self.call = call
-        self.stream: Stream | None = None
+    def __init__(self, name: str, prepare: Callable[[], Played], opens: Opens, speed: float) -> None:
+        super().__init__(name=f"sqe monitor {name}", daemon=True)
+        self.calls: tuple[Call, ...] = (Call(name),)
+        """More where it turns out to have several channels that are heard."""
+        self.streams: tuple[Stream, ...] = ()
         self.failure: BaseException | None = None
         self._prepare, self._opens, self._speed = prepare, opens, speed
         self._stopped = threading.Event()
@@ -167,51 +191,60 @@ class _Player(threading.Thread):
             self.failure = error
 
     def _play(self, played: Played) -> None:
-        self.call.seconds = played.seconds
-        self.stream = self._opens(played.rate)
-        started = time.monotonic()
+        [first] = self.calls
+        self.calls = tuple(Call(first.name, channel, played.seconds) for channel in played.channels)
+        self.streams = tuple(self._opens(played.rate) for _ in self.calls)
+        started, seconds = time.monotonic(), 0.0
         for piece in played.pieces:
             # A piece is there once it was spoken: never before its end.
-            self.call.played += len(piece) / played.rate
-            if self._stopped.wait(max(0.0, started + self.call.played / self._speed - time.monotonic())):
+            seconds += len(piece) / played.rate
+            for call in self.calls:
+                call.played = seconds
+            if self._stopped.wait(max(0.0, started + seconds / self._speed - time.monotonic())):
                 return
-            self.stream.push(piece)
-        self.stream.close()
+            for stream, lane in zip(self.streams, piece.T, strict=True):
+                stream.push(np.ascontiguousarray(lane))
+        for stream in self.streams:
+            stream.close()
 
     def stop(self) -> None:
         self._stopped.set()
-        if self.stream is not None:
-            self.stream.cancel()
+        for stream in self.streams:
+            stream.cancel()
 
 
 def monitor(
     sources: Sequence[tuple[str, Callable[[], Played]]], opens: Opens, display: Display, speed: float
 ) -> list[Call]:
     """Play all sources at once, `speed` seconds of audio a second, until all are over. Raises UnusableError."""
-    players = [_Player(Call(name), prepare, opens, speed) for name, prepare in sources]
-    calls = [player.call for player in players]
+    players = [_Player(name, prepare, opens, speed) for name, prepare in sources]
     try:
         for player in players:
             player.start()
-        while not all(call.over for call in calls):
+        while True:
             time.sleep(LOOK)
             for player in players:
                 _look(player, display)
+            calls = [call for player in players for call in player.calls]
             display.refresh(calls)
+            if all(call.over for call in calls):
+                return calls
     finally:
         for player in players:
             player.stop()
-    return calls
 
 
 def _look(player: _Player, display: Display) -> None:
-    call = player.call
-    if player.stream is not None:
-        for event in player.stream.events():
+    failure = player.failure  # before the streams: what they tell when it is there, is all that they tell
+    for call, stream in zip(player.calls, player.streams, strict=False):
+        for event in stream.events():
             call.take(event)
             display.tell(call, event)
-    if player.failure is not None and not call.over:
-        if not isinstance(player.failure, ClipError):
-            raise player.failure
-        call.error = player.failure
-        display.fail(call)
+    if failure is None:
+        return
+    if not isinstance(failure, ClipError):
+        raise failure
+    for call in player.calls:
+        if not call.over:
+            call.error = failure
+            display.fail(call)

@@ -112,20 +112,58 @@ def test_pcm_is_decoded_as_it_arrives(encoding: str) -> None:
             np.testing.assert_array_equal(whole, expected.astype(np.float32))
 
 
-def test_standard_input_is_a_call_its_channels_mixed(evaluator: Any) -> None:
-    left, right = ((noise(3.0, seed=seed) * 32_767).astype("<i2") for seed in (1, 2))
-    pcm = np.stack([left, right], 1).tobytes()
-    result = sqe("-", "--raw", f"rate={RATE},channels=2", "--speed", "10", "--window", "1", stdin=pcm)
+@pytest.mark.parametrize("channels", ["mix", "auto", "each", "1"])
+def test_standard_input_is_heard_channel_by_channel_or_mixed(evaluator: Any, channels: str) -> None:
+    """A talker who is lost in the mean of both."""
+    both = np.stack([(noise(3.0, seed=seed) * 32_767).astype("<i2") for seed in (1, 2)], 1)
+    options = ("--raw", f"rate={RATE},channels=2", "--channels", channels, "--speed", "10", "--window", "1")
+    result = sqe("-", *options, stdin=both.tobytes())
     assert result.exit_code == 0
+    heard = {"mix": {None: both}, "1": {1: both[:, 1]}}.get(channels, dict(enumerate(both.T)))
     found = rows(result, "standard input")
+    assert {row["channel"] for row in found} == set(heard)
+    for channel, samples in heard.items():
+        _is_rated_as(evaluator, samples, [row for row in found if row["channel"] == channel])
+
+
+def _is_rated_as(evaluator: Any, samples: Any, found: list[dict[str, Any]]) -> None:
     with evaluator.stream(window=1.0, deadline=1e6) as stream:
-        stream.push(np.stack([left, right], 1))
+        stream.push(samples)
     expected = [event.to_row() for event in stream.events() if isinstance(event, QualityUpdate)]
     updates = [row for row in found if row["event"] == "update"]
     assert updates
     assert [row["ratings"] for row in updates] == [row["ratings"] for row in expected if row["end"] in
                                                    {each["end"] for each in updates}]  # fmt: skip
     assert found[-1]["duration"] == 3.0
+    assert [each["channel"] for each in found[-1]["channels"]] == [found[-1]["channel"]]
+
+
+def test_both_talkers_of_a_call_are_played(tmp_path: Path) -> None:
+    """A quiet customer who is lost behind the agent; a copy that is played twice."""
+    agent, customer = talk(4.0), 0.2 * talk(8.0)[4 * RATE :]
+    silent = np.zeros_like(agent)
+    files = {"apart": [agent, customer], "alike": [agent, agent], "three": [agent, silent, customer]}
+    for name, lanes in files.items():
+        soundfile.write(tmp_path / f"{name}.wav", np.stack(lanes, 1), RATE, "FLOAT")
+    paths = {name: str(tmp_path / f"{name}.wav") for name in files}
+    result = sqe(*paths.values(), "--speed", "10", "--window", "2")
+    assert result.exit_code == 0
+    expected = {"apart": {0, 1}, "alike": {None}, "three": {0, 2}}
+    for name, path in paths.items():
+        summaries = [row for row in rows(result, path) if row["event"] == "summary"]
+        assert len(summaries) == len(expected[name])
+        assert {row["channel"] for row in summaries} == expected[name]
+        assert all(row["duration"] == 4.0 for row in summaries)
+    result = sqe(paths["apart"], "--channels", "3", "--speed", "10")
+    assert result.exit_code == 1
+    [row] = rows(result, paths["apart"])
+    assert row["error"]["code"] == "no_such_channel"
+
+
+def test_channels_have_lines_of_their_own() -> None:
+    talkers = [Call("call.wav", channel, 9.0, 8.0) for channel in (0, 1)]
+    lines = drawn(80, *talkers)
+    assert [line.split("  ")[0] for line in lines[1::2]] == ["call.wav channel 0", "call.wav channel 1"]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +177,7 @@ def test_standard_input_is_a_call_its_channels_mixed(evaluator: Any) -> None:
         ["-", "--raw", "rate=4000"],
         ["a.wav", "--raw", "encoding=mulaw"],
         ["a.wav", "--speed", "0"],
+        ["a.wav", "--channels", "left"],
         ["a.wav", "--window", "5", "--hop", "2"],
     ],
 )
@@ -166,7 +205,7 @@ SUMMARY = CallSummary(9.0, (ChannelSummary(None, 5, 1, 3, 0, {}, {}, (), 1, "The
 
 
 def call(*events: Any, name: str = "a/call/of/many/folders/and/a/name.wav") -> Call:
-    made = Call(name, 9.0, 8.0)
+    made = Call(name, None, 9.0, 8.0)
     for event in events:
         made.take(event)
     return made
@@ -183,8 +222,8 @@ def test_a_file_is_played_from_its_beginning_to_its_end(tmp_path: Path) -> None:
     speech = talk(4.0)
     whole = np.concatenate([speech, np.zeros(10 * RATE, np.float32), speech])
     soundfile.write(tmp_path / "call.wav", whole, RATE, subtype="FLOAT")
-    played = recording(tmp_path / "call.wav")
-    np.testing.assert_array_equal(np.concatenate(list(played.pieces)), whole)
+    played = recording(tmp_path / "call.wav", "auto")
+    np.testing.assert_array_equal(np.concatenate(list(played.pieces))[:, 0], whole)
     assert played.seconds == 18.0
 
 
