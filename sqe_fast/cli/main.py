@@ -1,4 +1,4 @@
-"""`sqe`: score, compare, monitor, info, export. Results go to standard output or -o, all else to standard error.
+"""`sqe`: score, compare, rank, monitor, info, export. Results go to standard output or -o, all else to standard error.
 
 Exit codes: 0 all scored; 1 some items failed (each has a row with an error); 2 usage; 3 model, device or output
 unusable; 130 and 143 interrupted by SIGINT and SIGTERM.
@@ -271,6 +271,60 @@ def compare(
             typer.echo(json.dumps(comparison.to_row()))
     if comparison.winner is None or comparison.error:
         raise typer.Exit(FAILED)
+
+
+@app.command(epilog=EXIT_CODES)
+def rank(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH", help="Sound files, folders, lists of files, or -, as `sqe score` takes them."),
+    ],
+    format_: OutputFormat = None,
+    describe: Annotated[
+        bool, typer.Option("--describe/--no-describe", help="Argue for each against the next, or only rank.")
+    ] = False,
+    column: Annotated[str | None, typer.Option(help="The column or key of a list that names the recordings.")] = None,
+    channels: ChannelChoice = "auto",
+    raw: Raw = None,
+    model: Model = "tiny",
+    device: Device = Serving.device,
+    adapter: Adapter = Serving.adapter,
+    encoder: Encoder = Serving.encoder,
+    precision: Precision = Serving.precision,
+    slots: Slots = Serving.slots,
+    max_length: MaxLength = Serving.max_length,
+    threads: Threads = Serving.threads,
+) -> None:
+    """Sort recordings by how they sound, the best first, with the probability that each is better than the next.
+
+    \b
+    Examples:
+      sqe rank codec_a.wav codec_b.wav codec_c.wav --describe
+      sqe rank recordings/ --format csv > ranking.csv
+    """
+    chosen = _chosen_format(format_, None)
+    _stdout()
+    with _exit_codes():
+        from sqe_fast.jobs import inputs, ranking, run
+
+        inputs.check(paths, column)
+        given = inputs.given_names(paths, column) if chosen is FormatName.CSV else ()
+        raw_format, heard = _raw_format(raw), _channels(channels)
+        if heard == "each":
+            _stop(USAGE, "--channels each: a ranking is of one sound with one: choose auto, mix or a number")
+        items = inputs.expand(paths, _stdin(paths), column, raw=raw is not None)
+        with run.Interruption():
+            evaluator = open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length))
+            placed = ranking.rank(evaluator, items, describe=describe, channels=heard, raw=raw_format)
+        if chosen is FormatName.TABLE:
+            from sqe_fast.cli.terminal import print_ranking
+
+            print_ranking(_console(), [ranked for _, ranked in placed])
+        else:
+            ranking.write(_stdout().buffer, placed, chosen.value, given)
+    failed = sum(ranked.to_row()["error"] is not None for _, ranked in placed)
+    if failed:
+        _stop(FAILED, f"{failed} of {len(placed)} items failed; their rows say why")
 
 
 @app.command(epilog=EXIT_CODES)

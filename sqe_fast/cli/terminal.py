@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from sqe_fast.jobs.rows import Given
 from sqe_fast.jobs.run import Progress
-from sqe_fast.results import DIMENSIONS, Comparison, Evaluation, Ratings, Stretch, WindowRating
+from sqe_fast.results import DIMENSIONS, Comparison, Evaluation, Ranked, Ratings, Stretch, WindowRating
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,18 +52,18 @@ class TableRows:
             self._print(self._ratings(evaluation))
         else:
             self._print(Text(labelled(evaluation, self._console.width), style="bold"))
-            self._prose(_listed(evaluation.ratings))
+            self.note(_listed(evaluation.ratings))
         if evaluation.causes:
             told = ", ".join(f"{cause.name} ({cause.probability:.0%})" for cause in evaluation.causes)
-            self._prose(Text(f"causes: {told}"))
+            self.note(Text(f"causes: {told}"))
         if evaluation.flags:
-            self._prose(Text("flags: " + ", ".join(evaluation.flags), style="yellow"))
+            self.note(Text("flags: " + ", ".join(evaluation.flags), style="yellow"))
         if evaluation.no_speech and evaluation.ratings:
-            self._prose(Text(f"nobody speaks: {_stretches(evaluation.no_speech)}", style="dim"))
+            self.note(Text(f"nobody speaks: {_stretches(evaluation.no_speech)}", style="dim"))
         if evaluation.description:
-            self._prose(Text(evaluation.description))
+            self.note(Text(evaluation.description))
         if evaluation.error:
-            self._prose(Text(str(evaluation.error), style="red"))
+            self.note(Text(str(evaluation.error), style="red"))
         for window in evaluation.timeline:
             self._window(window)
 
@@ -75,7 +75,7 @@ class TableRows:
         told = ", ".join(f"{cause.name} ({cause.probability:.0%})" for cause in window.causes)
         if not self._in_columns:
             rated = Text(", ".join(window.flags)) if window.flags else _listed(window.ratings)
-            self._prose(Text(f"{span}: ").append_text(rated).append(f"; {told}" if told else ""))
+            self.note(Text(f"{span}: ").append_text(rated).append(f"; {told}" if told else ""))
             return
         line = Text(f"  {shortened(span, self._file - 3)}".ljust(self._file), style="dim")
         if window.flags:
@@ -83,7 +83,7 @@ class TableRows:
         else:
             self._print(line.append_text(self._cells(window.ratings)))
         if told:
-            self._prose(Text(told, style="dim"))
+            self.note(Text(told, style="dim"))
 
     def _ratings(self, evaluation: Evaluation) -> Text:
         from rich.text import Text
@@ -102,7 +102,8 @@ class TableRows:
             line.append_text(_rating(ratings, name, self._widths[name]))
         return line
 
-    def _prose(self, text: Text) -> None:
+    def note(self, text: Text) -> None:
+        """Wrapped under the last row."""
         from rich.padding import Padding
 
         width = min(self._console.width, _MAX_PROSE)
@@ -147,6 +148,28 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         console.print(Text(comparison.description), width=min(console.width, _MAX_PROSE))
     if comparison.error:
         console.print(Text(str(comparison.error), style="red"))
+
+
+def print_ranking(console: Console, ranking: Sequence[Ranked]) -> None:
+    """Each recording's ratings, and under them how it stands beside the next."""
+    from rich.text import Text
+
+    table = TableRows(console)
+    for ranked in ranking:
+        table.write([ranked.evaluation], {})
+        if ranked.place is None:
+            table.note(Text("not ranked", style="yellow"))
+        elif ranked.probability is not None:
+            verdict = "tie with the next" if ranked.tied else "better than the next"
+            table.note(
+                Text.assemble((f"{ranked.place}. {verdict}", "bold"), f" (probability: {ranked.probability:.2f})")
+            )
+        else:
+            table.note(Text(f"{ranked.place}. last", style="bold"))
+        if ranked.description:
+            table.note(Text(ranked.description))
+        if ranked.error:
+            table.note(Text(str(ranked.error), style="red"))
 
 
 def labelled(evaluation: Evaluation, width: int) -> str:

@@ -101,6 +101,11 @@ def csv_line(row: Row, given: Given, names: Sequence[str] = ()) -> bytes:
     return _csv_bytes([_flat(value) for value in (*flat.values(), *(given.get(name) for name in names))])
 
 
+def csv_header(columns: Sequence[str], given: Sequence[str] = ()) -> bytes:
+    """`given` names what the lists of a job say of its recordings."""
+    return _csv_bytes([*columns, *(f"{GIVEN}.{name}" for name in given)])
+
+
 def _csv_bytes(values: list[Any]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(values)
@@ -158,10 +163,11 @@ def format_of(name: str, given: Sequence[str] = (), *, timeline: bool = False) -
     """ "jsonl" or "csv"; `given` names what the lists of a job say of its recordings, which in CSV are columns."""
     if name == "jsonl":
         return Format(jsonl_line, Layout(_parse_jsonl, joined=_same_recording), str, timeline)
-    columns = (*(TIMELINE_COLUMNS if timeline else COLUMNS), *(f"{GIVEN}.{each}" for each in given))
+    own = TIMELINE_COLUMNS if timeline else COLUMNS
+    columns = (*own, *(f"{GIVEN}.{each}" for each in given))
     return Format(
         partial(csv_line, names=tuple(given)),
-        Layout(partial(_parse_csv, columns=columns), _csv_bytes(list(columns)), _same_recording),
+        Layout(partial(_parse_csv, columns=columns), csv_header(own, given), _same_recording),
         _flat,
         timeline,
     )

@@ -211,6 +211,7 @@ def test_resumed_failures_still_count(tmp_path: Path) -> None:
         ["score", "a.wav", "--channels", "left"],
         ["score", "a.wav", "--channels", "-1"],
         ["compare", "a.wav", "b.wav", "--channels", "each"],
+        ["rank", "a.wav", "b.wav", "--channels", "each"],
         ["compare", "a.wav", "b.wav", "--raw", "8000"],
         ["score", "{list}", "--column", "take"],
         ["score", "{list}"],
@@ -251,7 +252,7 @@ def test_options_reach_the_evaluator(opened: list[Any]) -> None:
 
 def test_help_names_exit_codes_and_examples() -> None:
     """A newcomer's first questions: what do I type, and what does a status of 3 mean?"""
-    for command in ("score", "compare", "monitor"):
+    for command in ("score", "compare", "rank", "monitor"):
         text = sqe(command, "-h").stdout
         assert f"  sqe {command} " in text
         assert "3    model, device or output unusable" in text
@@ -327,6 +328,59 @@ def test_a_comparison_without_a_verdict_is_exit_1(format_: str, monkeypatch: pyt
     assert sqe("compare", "a.wav", "silence.wav", "--format", format_).exit_code == 1
 
 
+def test_rank() -> None:
+    result = sqe("rank", "a.wav", "b.wav", "c.wav")
+    assert result.exit_code == 0
+    found = rows(result.stdout)
+    assert [row["place"] for row in found] == [1, 2, 3]
+    assert [row["mos"] for row in found] == sorted((round(mos_of(f"{name}.wav"), 3) for name in "abc"), reverse=True)
+    assert [(row["tied"], row["probability"]) for row in found] == [(False, 0.8125), (True, 0.8125), (None, None)]
+    assert [row["description"] for row in found] == [None] * 3
+    assert rows(sqe("rank", "a.wav", "b.wav", "--describe").stdout)[0]["description"] == "A has less hiss."
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "csv"])
+def test_what_a_list_says_stands_in_the_ranking(format_: str, tmp_path: Path) -> None:
+    """Values that stay in the order of the list while the recordings are sorted; an error of a list left out."""
+    path = tmp_path / "list.tsv"
+    path.write_text("id\tpath\n7\ta.wav\n8\tbad.wav\n9\tc.wav\n")
+    missing = str(tmp_path / "none.csv")
+    result = sqe("rank", str(path), missing, "--format", format_)
+    assert result.exit_code == 1
+    assert "2 of 4 items failed" in result.stderr
+    if format_ == "csv":
+        found = [(row["file"], row["given.id"], row["place"]) for row in csv.DictReader(io.StringIO(result.stdout))]
+    else:
+        found = [
+            (row["file"], row.get("given", {}).get("id", ""), str(row["place"] or "")) for row in rows(result.stdout)
+        ]
+    ids = {str(tmp_path / "a.wav"): "7", str(tmp_path / "bad.wav"): "8", str(tmp_path / "c.wav"): "9", missing: ""}
+    assert [(file, id) for file, id, _ in found] == [(file, ids[file]) for file, _, _ in found]
+    assert [place for _, _, place in found] == ["1", "2", "", ""]
+    assert {file for file, _, _ in found} == set(ids)
+
+
+def test_rank_as_a_table() -> None:
+    text = sqe("rank", "a.wav", "bad.wav", "b.wav", "c.wav", "--describe", "--format", "table").stdout
+    order = [
+        "1. better than the next (probability: 0.81)",
+        "less hiss",
+        "2. tie with the next",
+        "3. last",
+        "not ranked",
+    ]
+    places = [text.index(each) for each in order]
+    assert places == sorted(places)
+    assert text.index("bad.wav") > text.index("3. last")
+
+
+def test_a_ranking_into_a_closed_pipe_is_exit_3() -> None:
+    command = f"{sys.executable} -m sqe_fast rank missing.wav > /dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 3
+    assert "No space left" in done.stderr
+
+
 def test_info(tmp_path: Path) -> None:
     card = {
         "name": "small",
@@ -345,7 +399,7 @@ def test_info(tmp_path: Path) -> None:
 
 def test_version_and_help() -> None:
     assert re.fullmatch(r"sqe-fast \S+\n", sqe("--version").stdout)
-    for command in ("score", "compare", "monitor", "info", "export"):
+    for command in ("score", "compare", "rank", "monitor", "info", "export"):
         assert command in sqe("--help").stdout
         assert sqe(command, "--help").exit_code == 0
 

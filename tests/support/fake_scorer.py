@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
 from sqe_fast.audio import Channels
 from sqe_fast.audio.timeline import Timeline
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.results import Cause, Comparison, Evaluation, Ratings, WindowRating
+from sqe_fast.results import Cause, Comparison, Evaluation, Ranked, Ratings, WindowRating
 
 CAUSES = (Cause("packet loss", "discontinuity", 0.97254), Cause("unclear noise", "noisiness", 0.5))
 
@@ -73,6 +73,14 @@ class FakeScorer:
         if sides[0].error or sides[1].error:
             return Comparison(*sides)
         return Comparison(*sides, "A", 0.8125, "A has less hiss." if describe else None)
+
+    def rank(self, sources: Iterable[str], describe: bool = False, channels: Channels = "auto") -> list[Ranked]:
+        found = [replace(self.evaluation(name, False), source=place) for place, name in enumerate(sources)]
+        rated = sorted((each for each in found if each.mos is not None), key=lambda each: -(each.mos or 0))
+        said = "A has less hiss." if describe else None
+        ranked = [Ranked(place + 1, each, place % 2 == 1, 0.8125, said) for place, each in enumerate(rated[:-1])]
+        last = [Ranked(len(rated), each) for each in rated[-1:]]
+        return [*ranked, *last, *(Ranked(None, each) for each in found if each.mos is None)]
 
     def info(self) -> dict[str, object]:
         return {"model": self.model, "runner": "fake", "slots": 8}
