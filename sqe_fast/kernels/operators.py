@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
+
+IDLE = -1
+"""In place of the positions that a slot holds: see `Operators.decode_attention`."""
 
 
 class Norm(NamedTuple):
@@ -34,6 +38,9 @@ class Operators(Protocol):
     """"torch" or "triton"; every report of what ran names it."""
     CAPTURABLE: bool
     """Whether a decode step reads nothing on the host, so that a CUDA graph can be made of it."""
+
+    def check_device(self, device: torch.device) -> None:
+        """Raises RuntimeError for a device that they do not run on."""
 
     # --- encoder ---------------------------------------------------------------------------------------------------
 
@@ -126,7 +133,8 @@ class Operators(Protocol):
         past: Tensor,  # [B] int32, on the device: positions that each slot already holds
     ) -> Tensor:
         """One new position of each of B sequences, as `prefill_attention`: [B, heads · head_dim]. Reads nothing of
-        `past` on the host, where CAPTURABLE."""
+        `past` on the host, where CAPTURABLE. A row whose `past` is IDLE fills up a batch: its slot stays as it is,
+        and its result is of no meaning."""
 
     def read_out(
         self,

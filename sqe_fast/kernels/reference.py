@@ -11,10 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sqe_fast.kernels.operators import Linear, Norm
+from sqe_fast.kernels.operators import IDLE, Linear, Norm
 
 NAME = "torch"
 CAPTURABLE = False  # decode_attention reads on the host how far each slot is filled
+
+
+def check_device(device: torch.device) -> None:
+    """There is none that torch has and these do not."""
+
 
 # --- encoder ----------------------------------------------------------------------------------------------------------
 
@@ -91,7 +96,9 @@ def decode_attention(
     past: Tensor,
 ) -> Tensor:
     rows = [
-        prefill_attention(q[b : b + 1], k[b : b + 1], v[b : b + 1], cos, sin, keys[b], values[b], held)
+        torch.zeros_like(q[b : b + 1])
+        if held == IDLE
+        else prefill_attention(q[b : b + 1], k[b : b + 1], v[b : b + 1], cos, sin, keys[b], values[b], held)
         for b, held in enumerate(past.tolist())
     ]
     return torch.cat(rows)

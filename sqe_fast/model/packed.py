@@ -55,7 +55,9 @@ class PackedModel:
         out = x.new_empty(sum(counts), self.config.text.hidden_size)
         first, rows = self._index(np.concatenate(pairs)), self._index(np.arange(len(out)))
         self.operators.pool_norm_linear(x, first, norm, linear, out, rows)
-        return list(torch.split(out, counts))
+        if len(counts) == 1:
+            return [out]
+        return [part.clone() for part in torch.split(out, counts)]  # one that is kept keeps no other's memory
 
     def _convolve(self, clips: Sequence[PackedClip], lengths: Sequence[int]) -> Tensor:
         mels, valid, starts = lay_out(clips, self.config.audio.n_mels, self._conv1.weight)
@@ -102,9 +104,9 @@ class PackedModel:
         return x
 
     def decode(self, tokens: Tensor, past: Tensor) -> Tensor:
-        """One token of each of slots 0 … B−1: ids [B] int64 and positions held [B] int32, both on the model's device.
-        Hidden states [B, H], before the final norm. Reads nothing on the host where the operators are CAPTURABLE: a
-        CUDA graph can be made of it."""
+        """One token of each of slots 0 … B−1: ids [B] int64 and positions held [B] int32, or IDLE, both on the model's
+        device. Hidden states [B, H], before the final norm. Reads nothing on the host where the operators are
+        CAPTURABLE: a CUDA graph can be made of it."""
         x: Tensor = self._decoder.embed(tokens)
         for index, layer in enumerate(self._decoder.layers):
             q, k, v = self._qkv(layer, x)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -16,6 +16,7 @@ from sqe_fast.checkpoint.files import INDEX_FILE, WEIGHTS_FILE
 from sqe_fast.errors import UnusableError
 from sqe_fast.model.adapter import Adapter
 
+_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 _ENCODER = {
@@ -117,6 +118,21 @@ def load(
         parameter.requires_grad_(name not in frozen)
 
 
+def stored_dtype(folder: Path) -> torch.dtype:
+    """Of the head, by the file's header alone. Raises UnusableError where there is no such tensor or file."""
+    path = folder / WEIGHTS_FILE
+    if not path.is_file() and (folder / INDEX_FILE).is_file():
+        path = folder / str(_weight_map(folder / INDEX_FILE).get(HEAD))
+    try:
+        with safe_open(path, "pt") as file:
+            dtype = file.get_slice(HEAD).get_dtype()
+    except (OSError, SafetensorError) as error:
+        raise UnusableError(f"{path}: holds no {HEAD} ({error})") from error
+    if dtype not in _DTYPES:
+        raise UnusableError(f"{path}: {HEAD} is {dtype}, not one of {', '.join(_DTYPES)}")
+    return _DTYPES[dtype]
+
+
 def save(model: nn.Module, config: Qwen2AudioConfig, folder: Path, dtype: torch.dtype) -> None:
     """Write model.safetensors under Hugging Face's names, whole or not at all.
 
@@ -139,7 +155,7 @@ def _read(folder: Path) -> dict[str, Tensor]:
         return _read_file(folder / WEIGHTS_FILE)
     if (folder / INDEX_FILE).is_file():
         tensors: dict[str, Tensor] = {}
-        for shard in _shards(folder / INDEX_FILE):
+        for shard in sorted(set(_weight_map(folder / INDEX_FILE).values())):
             tensors.update(_read_file(folder / shard))
         return tensors
     pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
@@ -150,13 +166,14 @@ def _read(folder: Path) -> dict[str, Tensor]:
     raise UnusableError(f"{folder}: holds no {WEIGHTS_FILE}")
 
 
-def _shards(index: Path) -> list[str]:
+def _weight_map(index: Path) -> dict[str, str]:
+    """Which shard of the same folder each tensor is in."""
     try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
+        shards = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+    except (ValueError, KeyError, TypeError) as error:
         raise UnusableError(f"{index}: not a safetensors index ({error})") from error
-    for shard in shards:
-        if Path(shard).name != shard or not shard.endswith(".safetensors"):
+    for shard in shards.values():
+        if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(".safetensors"):
             raise UnusableError(f"{index}: shard {shard!r} must be a .safetensors file in the same folder")
     return shards
 

@@ -16,13 +16,18 @@ from sqe_fast.errors import UnusableError
 from sqe_fast.runners.base import FloatArray
 
 PROVIDER = "CUDAExecutionProvider"
+WORKSPACE_BYTES = 1 << 30
+"""For what a clip's layers compute: the scores of 30 s of a 7B model's are 180 MB."""
 
 
 class OnnxEncoder:
     """Clips one at a time at their true length."""
 
-    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
-        """Raises UnusableError where the folder holds no graph, or ONNX Runtime would not run it on the GPU: it falls
+    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, weight_bytes: int) -> None:
+        """`weight_bytes`: of the encoder and the projector in float32, in which ONNX Runtime keeps them; the session
+        takes no more of the GPU than these and WORKSPACE_BYTES.
+
+        Raises UnusableError where the folder holds no graph, or ONNX Runtime would not run it on the GPU: it falls
         back to the CPU by itself, with only a line in its log."""
         path = folder / ENCODER_FILE
         if not path.is_file():
@@ -34,7 +39,12 @@ class OnnxEncoder:
                 f"{', '.join(available)}: install onnxruntime-gpu instead of onnxruntime"
             )
         check_external_data(path, WEIGHTS_FILE)
-        self._session = onnxruntime.InferenceSession(str(path), providers=[PROVIDER])
+        options = {
+            "device_id": device.index,
+            "gpu_mem_limit": weight_bytes + WORKSPACE_BYTES,
+            "arena_extend_strategy": "kSameAsRequested",  # not the double of what is needed
+        }
+        self._session = onnxruntime.InferenceSession(str(path), providers=[(PROVIDER, options)])
         if self._session.get_providers()[0] != PROVIDER:
             raise UnusableError(
                 f"{path}: ONNX Runtime runs it on {self._session.get_providers()}: {PROVIDER} did not load"

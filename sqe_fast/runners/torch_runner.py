@@ -13,15 +13,17 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sqe_fast.checkpoint.config import TextConfig
+from sqe_fast.checkpoint.config import Qwen2AudioConfig
 from sqe_fast.checkpoint.hashes import verify_hashes
 from sqe_fast.errors import UnusableError
-from sqe_fast.kernels import OPERATORS, Operators, interpreted, select
+from sqe_fast.kernels import OPERATORS, Operators, select
+from sqe_fast.kernels.operators import IDLE
 from sqe_fast.kernels.upload import upload
 from sqe_fast.model.packed import PackedModel
-from sqe_fast.model.qwen2_audio import load_checkpoint
+from sqe_fast.model.qwen2_audio import Qwen2Audio, load_checkpoint
+from sqe_fast.model.weights import stored_dtype
 from sqe_fast.options import DTYPES, Serving
 from sqe_fast.runners.base import (
     CPU_SLOTS,
@@ -51,37 +53,43 @@ class TorchRunner:
         """`serving.threads` is torch's, process-wide; None leaves it as it is. `operators` None: "triton" on a GPU,
         "torch" on a CPU. "torch" on a GPU decodes without CUDA graphs: they cannot be made of its operators.
 
-        Raises UnusableError for a folder, adapter, device or operators that cannot be used.
+        Raises UnusableError for a folder, adapter, device or operators that cannot be used: where a GPU is too small,
+        before anything is loaded.
         """
         self._device = _device(serving)
         on_gpu = self._device.type == "cuda"
-        self._operators = _operators(operators or ("triton" if on_gpu else "torch"), self._device.type)
+        self._operators = _operators(operators or ("triton" if on_gpu else "torch"), self._device)
+        config, dtype = Qwen2AudioConfig.from_folder(folder), _dtype(serving, folder)
+        max_length = min(serving.max_length, config.text.max_positions)
+        slot = max_length * kv_bytes_per_token(config.text, _name(dtype))
+        if on_gpu:
+            slots_that_fit(_free_bytes(self._device) - _bytes(_hollow(config), dtype), slot, serving.slots)
         verify_hashes(folder)
         if serving.threads is not None:
             torch.set_num_threads(serving.threads)
-        model, config = load_checkpoint(folder, _dtype(serving), serving.adapter)
+        model, _ = load_checkpoint(folder, dtype, serving.adapter)
         with self._current():
-            model = model.to(self._device)
-            like = model.decoder.head.weight
-            dtype = str(like.dtype).removeprefix("torch.")
-            max_length = min(serving.max_length, config.text.max_positions)
-            free = _free_bytes(self._device)
-            slots = serving.slots or (
-                CPU_SLOTS if free is None else slots_that_fit(free, config.text, dtype, max_length)
-            )
-            self._model = PackedModel(model, self._operators, slots=slots, max_length=max_length)
+            # Whatever takes the GPU's memory does so before its rest is given to the slots.
             self._onnx = None
             if serving.encoder == "onnx":
                 from sqe_fast.runners.onnx_encoder import OnnxEncoder
 
-                self._onnx = OnnxEncoder(folder, self._device, like.dtype)
+                beside = _bytes(model.encoder, torch.float32) + _bytes(model.projector, torch.float32)
+                self._onnx = OnnxEncoder(folder, self._device, dtype, beside)
+                model.decoder.to(self._device)  # of the other encoder nothing is needed there
+            else:
+                model.to(self._device)
+            slots = (
+                slots_that_fit(_free_bytes(self._device), slot, serving.slots) if on_gpu else serving.slots or CPU_SLOTS
+            )
+            self._model = PackedModel(model, self._operators, slots=slots, max_length=max_length)
             self._decode = decode_step(self._model, slots, self._device)
         self.info = runner_info(
             f"{self._operators.NAME}-{self._device.type}",
             config,
             slots,
             max_length,
-            dtype=dtype,
+            dtype=_name(dtype),
             encode_frames=GPU_ENCODE_FRAMES if on_gpu else 1,
         )
         self._candidates: dict[tuple[int, ...], Tensor] = {}
@@ -165,14 +173,27 @@ def _device(serving: Serving) -> torch.device:
     return torch.device("cuda", index)
 
 
-def _dtype(serving: Serving) -> torch.dtype | None:
-    """None: as the checkpoint is stored."""
+def _dtype(serving: Serving, folder: Path) -> torch.dtype:
+    """In which the weights are loaded. Raises UnusableError for a GPU that was not asked for single precision, and a
+    checkpoint that is stored in it: without tensor cores it would be many times slower than anybody expects."""
     if not serving.on_gpu:
         return torch.float32
-    return None if serving.precision == "auto" else cast(torch.dtype, getattr(torch, DTYPES[serving.precision]))
+    if serving.precision != "auto":
+        return cast(torch.dtype, getattr(torch, DTYPES[serving.precision]))
+    stored = stored_dtype(folder)
+    if stored == torch.float32:
+        raise UnusableError(
+            f"{folder} is stored in fp32, which a GPU multiplies without its tensor cores: choose precision bf16 or "
+            "fp16 (or fp32, to have it so)"
+        )
+    return stored
 
 
-def _operators(name: str, device: str) -> Operators:
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _operators(name: str, device: torch.device) -> Operators:
     """Raises UnusableError for operators that are unknown, not installed, or not for this device."""
     if name not in OPERATORS:
         raise UnusableError(f"operators {name!r} are unknown; choose one of {', '.join(OPERATORS)}")
@@ -180,26 +201,41 @@ def _operators(name: str, device: str) -> Operators:
         operators = select(name)
     except ModuleNotFoundError as error:
         raise UnusableError(f"operators {name!r} need a package: {error}; install the extra [gpu]") from error
-    if name == "triton" and device == "cpu" and not interpreted():
-        raise UnusableError("Triton kernels need a GPU: choose device cuda (or TRITON_INTERPRET=1, to debug them)")
+    try:
+        operators.check_device(device)
+    except RuntimeError as error:
+        raise UnusableError(str(error)) from error
     return operators
 
 
-def _free_bytes(device: torch.device) -> int | None:
-    """None on a CPU, whose KV memory is taken only as it is written."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+def _free_bytes(device: torch.device) -> int:
+    """Of a GPU."""
+    return torch.cuda.mem_get_info(device)[0]
 
 
-def slots_that_fit(free_bytes: int, config: TextConfig, dtype: str, max_length: int) -> int:
-    """KV slots of `max_length` positions for what a GPU has left. Raises UnusableError where not even one fits."""
-    slot_bytes = max_length * kv_bytes_per_token(config, dtype)
+def _hollow(config: Qwen2AudioConfig) -> Qwen2Audio:
+    """The model without memory."""
+    with torch.device("meta"):
+        return Qwen2Audio(config)
+
+
+def _bytes(module: nn.Module, dtype: torch.dtype) -> int:
+    """That its weights take in `dtype`."""
+    return sum(tensor.numel() for tensor in module.state_dict().values()) * dtype.itemsize
+
+
+def slots_that_fit(free_bytes: int, slot_bytes: int, asked: int | None = None) -> int:
+    """KV slots of `slot_bytes` for what a GPU has left beside its weights; `asked` are no fewer. Raises UnusableError
+    where they, or even one, do not fit."""
     slots = int(GPU_MEMORY_SHARE * free_bytes) // slot_bytes
-    if slots < 1:
+    wanted = asked or 1
+    if slots < wanted:
         raise UnusableError(
-            f"beside the weights the GPU has {free_bytes >> 20} MiB left, and one KV slot of {max_length} positions "
-            f"takes {slot_bytes >> 20} MiB: choose a smaller max_length or a larger GPU"
+            f"beside the weights the GPU has {max(0, free_bytes >> 20)} MiB left, and {wanted} of KV memory take "
+            f"{wanted * slot_bytes >> 20} MiB of the {GPU_MEMORY_SHARE:.0%} that may be used: choose fewer slots, a "
+            "smaller max_length or a larger GPU"
         )
-    return min(slots, MAX_GPU_SLOTS)
+    return asked or min(slots, MAX_GPU_SLOTS)
 
 
 def decode_step(model: PackedModel, slots: int, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
@@ -209,8 +245,14 @@ def decode_step(model: PackedModel, slots: int, device: torch.device) -> Callabl
     return model.decode
 
 
+def graph_sizes(slots: int) -> list[int]:
+    """Rows that graphs are captured for, up to all slots: the powers of two to 8, then every eighth."""
+    return sorted({*(size for size in (1, 2, 4, *range(8, slots, 8)) if size < slots), slots})
+
+
 class DecodeGraphs:
-    """`PackedModel.decode` on a GPU. Every capture takes its memory from one pool: replays never overlap."""
+    """`PackedModel.decode` on a GPU. All graphs are captured at once, for few sizes: a step takes the next that has
+    room, filled up with idle rows. Their memory is one pool: replays never overlap."""
 
     def __init__(self, model: PackedModel, slots: int, device: torch.device) -> None:
         """Raises ValueError for operators that are not CAPTURABLE."""
@@ -218,31 +260,32 @@ class DecodeGraphs:
             raise ValueError(f"no CUDA graph can be made of operators {model.operators.NAME!r}: they read on the host")
         self._model = model
         self._tokens = torch.zeros(slots, dtype=torch.int64, device=device)
-        self._past = torch.zeros(slots, dtype=torch.int32, device=device)
-        self._captured: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+        self._past = torch.full((slots,), IDLE, dtype=torch.int32, device=device)
         self._pool = torch.cuda.graph_pool_handle()
+        # The largest first: the others find room in its memory.
+        self._captured = {rows: self._capture(rows) for rows in reversed(graph_sizes(slots))}
 
     def __call__(self, tokens: Tensor, past: Tensor) -> Tensor:
         """As `PackedModel.decode`; the result is overwritten by the next call."""
         rows = len(tokens)
+        size = min(size for size in self._captured if size >= rows)
         self._tokens[:rows].copy_(tokens, non_blocking=True)
         self._past[:rows].copy_(past, non_blocking=True)
-        if rows not in self._captured:
-            self._captured[rows] = self._capture(rows)
-        graph, hidden = self._captured[rows]
+        self._past[rows:size].fill_(IDLE)
+        graph, hidden = self._captured[size]
         graph.replay()
-        return hidden
+        return hidden[:rows]
 
     def _capture(self, rows: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         tokens, past = self._tokens[:rows], self._past[:rows]
-        # Once outside: kernels are compiled by their first launch, which a capture does not allow. It writes what the
-        # replay will write again.
+        # Once outside: kernels are compiled by their first launch, which a capture does not allow. All rows are idle.
         ahead = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         ahead.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(ahead):
             self._model.decode(tokens, past)
         torch.cuda.current_stream().wait_stream(ahead)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # "thread_local": what other threads ask of the driver, as memory for another model, does not end the capture.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             hidden = self._model.decode(tokens, past)
         return graph, hidden

@@ -191,6 +191,15 @@ def test_clips_encoded_together_are_as_alone(runner: Runner) -> None:
         np.testing.assert_allclose(together, one, rtol=0, atol=BATCH_TOLERANCE[runner.info.name])
 
 
+@pytest.mark.parametrize("operators", ["torch", "triton"])
+def test_an_embedding_that_is_kept_keeps_no_others_memory(operators: str, exported: Path) -> None:
+    """Embeddings were views of their batch: a cache of 63 MB held 937."""
+    runner = TorchRunner(exported, Serving("torch-cpu", slots=1, max_length=16), operators=operators)
+    for embedding in runner.encode([(random_clip(frames)[0].numpy(), frames) for frames in (51, 20)]):
+        assert isinstance(embedding, torch.Tensor)
+        assert embedding.untyped_storage().nbytes() == embedding.nbytes
+
+
 # --- the KV memory ---------------------------------------------------------------------------------------------------
 
 

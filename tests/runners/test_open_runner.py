@@ -8,22 +8,30 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import onnx
 import onnxruntime
 import pytest
 import torch
+from torch import nn
 
 from sqe_fast.checkpoint.config import TextConfig
 from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.errors import UnusableError
-from sqe_fast.model.qwen2_audio import load_checkpoint
+from sqe_fast.kernels.triton import device as gpu
+from sqe_fast.model.decoder import Qwen2Decoder
+from sqe_fast.model.qwen2_audio import load_checkpoint, save_checkpoint
+from sqe_fast.model.weights import stored_dtype
 from sqe_fast.options import Serving
-from sqe_fast.runners import open_runner
+from sqe_fast.runners import open_runner, torch_runner
+from sqe_fast.runners.base import kv_bytes_per_token
 from sqe_fast.runners.onnx_encoder import OnnxEncoder
 from sqe_fast.runners.torch_runner import TorchRunner, slots_that_fit
 from sqe_fast.runners.torch_runner import _dtype as dtype_of
+from tests.support.small_model import small_model
 
 GRAPHS = ("encoder.onnx", "decoder.onnx")
 FILES = ("config.json", "model.safetensors", *GRAPHS)
@@ -191,20 +199,28 @@ def test_another_encoder_is_a_choice_on_a_gpu_only(exported: Path, device: str) 
         open_runner(exported, Serving(device=device, encoder="onnx"))
 
 
-def test_a_precision_is_what_was_asked_or_refused() -> None:
+def test_a_precision_is_what_was_asked_or_refused(exported: Path) -> None:
     """Half precision asked for on a CPU and single given; a GPU's choice that reaches nothing."""
     for device in ("auto", "cpu", "torch-cpu"):
         with pytest.raises(UnusableError, match="needs cuda"):
             Serving(device, precision="fp16")
-        assert dtype_of(Serving(device, precision="fp32")) == torch.float32
-    expected = {"auto": None, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-    assert {name: dtype_of(Serving("cuda:1", precision=name)) for name in expected} == expected
+        assert dtype_of(Serving(device, precision="fp32"), exported) == torch.float32
+    expected = {"auto": torch.float16, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+    assert {name: dtype_of(Serving("cuda:1", precision=name), exported) for name in expected} == expected
+
+
+def test_a_gpu_computes_in_single_precision_only_where_it_is_asked_to(tmp_path: Path) -> None:
+    """Without tensor cores, and nothing said so."""
+    save_checkpoint(small_model(), tmp_path, torch.float32)
+    assert dtype_of(Serving("cuda", precision="fp32"), tmp_path) == torch.float32
+    with pytest.raises(UnusableError, match=r"stored in fp32.*choose precision bf16"):
+        dtype_of(Serving("cuda"), tmp_path)
 
 
 def test_an_onnx_encoder_that_would_run_on_the_cpu_is_refused(exported: Path) -> None:
     """ONNX Runtime falls back to the CPU with only a line in its log."""
     with pytest.raises(UnusableError, match="CUDAExecutionProvider; this onnxruntime"):
-        OnnxEncoder(exported, torch.device("cpu"), torch.float32)
+        OnnxEncoder(exported, torch.device("cpu"), torch.float32, 0)
 
 
 def test_an_onnx_encoder_whose_provider_did_not_load_is_refused(
@@ -215,7 +231,7 @@ def test_an_onnx_encoder_whose_provider_did_not_load_is_refused(
     real = onnxruntime.InferenceSession
     monkeypatch.setattr(onnxruntime, "InferenceSession", lambda path, providers: real(path))
     with pytest.raises(UnusableError, match="CUDAExecutionProvider did not load"):
-        OnnxEncoder(exported, torch.device("cpu"), torch.float32)
+        OnnxEncoder(exported, torch.device("cpu"), torch.float32, 0)
 
 
 def test_unknown_operators_and_encoders_are_refused(exported: Path) -> None:
@@ -245,13 +261,94 @@ else:
 
 def test_kv_slots_fill_what_a_gpu_has_left() -> None:
     """7B in bfloat16: a position is 2 × 32 × 32 × 128 × 2 bytes = 512 KiB, a slot of 2,048 is 1 GiB."""
-    seven = TextConfig()
-    assert slots_that_fit(50 << 30, seven, "bfloat16", 2048) == 40
-    assert slots_that_fit(100 << 30, seven, "float32", 2048) == 40
-    assert slots_that_fit(10 << 40, seven, "bfloat16", 2048) == 64
-    with pytest.raises(UnusableError, match="1024 MiB: choose a smaller max_length"):
-        slots_that_fit(1 << 30, seven, "bfloat16", 2048)
+    slot = 2048 * kv_bytes_per_token(TextConfig(), "bfloat16")
+    assert slot == 1 << 30
+    assert slots_that_fit(50 << 30, slot) == 40
+    assert slots_that_fit(10 << 40, slot) == 64
+    assert slots_that_fit(50 << 30, slot, asked=5) == 5
+    for free, asked in ((1 << 30, None), (50 << 30, 41), (-1 << 30, 1)):
+        with pytest.raises(UnusableError, match=r"MiB of the 80% that may be used: .* a smaller max_length"):
+            slots_that_fit(free, slot, asked)
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What torch says of a GPU that is not there: an H100 until a test says otherwise. Nothing may be loaded."""
+    found = SimpleNamespace(free=80 << 30, major=9, minor=0, shared_memory_per_block_optin=227 << 10)
+    gpu._of_gpu.cache_clear()
+    for name, answer in {
+        "is_available": lambda: True,
+        "current_device": lambda: 0,
+        "device_count": lambda: 1,
+        "get_device_properties": lambda _: found,
+        "mem_get_info": lambda _: (found.free, 80 << 30),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, answer)
+
+    def load(*_: object) -> None:
+        raise AssertionError("weights were loaded")
+
+    monkeypatch.setattr(torch_runner, "load_checkpoint", load)
+    return found
+
+
+def test_a_gpu_that_is_too_old_is_refused_before_anything_is_loaded(card: SimpleNamespace, exported: Path) -> None:
+    """It was said by the first clip, when 17 GB had been loaded."""
+    card.major, card.minor = 7, 5
+    with pytest.raises(UnusableError, match=r"compute capability 8\.0 or newer; this GPU has 7\.5"):
+        open_runner(exported, Serving("cuda"))
+
+
+@pytest.mark.parametrize("slots", [None, 4])
+def test_a_gpu_that_is_too_small_is_refused_before_anything_is_loaded(
+    card: SimpleNamespace, exported: Path, slots: int | None
+) -> None:
+    """By the weights and a slot: torch's own OutOfMemoryError came after the loading, and is no UnusableError. 128
+    positions of 2 · 3 · 2 · 16 · 2 bytes are 48 KiB a slot, 60 KiB with what a GPU keeps free."""
+    weights = sum(tensor.numel() for tensor in load_checkpoint(exported)[0].state_dict().values()) * 2
+    wanted = (slots or 1) * 61_440
+    card.free = weights + wanted + 1
+    with pytest.raises(AssertionError, match="weights were loaded"):
+        open_runner(exported, Serving("cuda", slots, max_length=128))
+    card.free = weights + wanted - 2
+    with pytest.raises(UnusableError, match="beside the weights the GPU has"):
+        open_runner(exported, Serving("cuda", slots, max_length=128))
+
+
+def test_the_exported_encoder_takes_its_memory_before_the_slots_do(
+    card: SimpleNamespace, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slots took four fifths of the memory, then came a session of 2.5 GB; and the other encoder lay there as well. The
+    session is bound to the runner's GPU, and its arena bounded."""
+    order: list[str] = []
+    options: dict[str, int] = {}
+    moved: list[nn.Module] = []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (order.append("free?"), (card.free, card.free))[1])
+    monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
+    monkeypatch.setattr(torch_runner, "load_checkpoint", load_checkpoint)
+    monkeypatch.setattr(torch_runner, "decode_step", lambda *_: None)
+    monkeypatch.setattr(nn.Module, "to", lambda module, *_: (moved.append(module), module)[1])
+
+    def session(path: str, providers: list[tuple[str, dict[str, int]]]) -> SimpleNamespace:
+        order.append("session")
+        options.update(providers[0][1])
+        return SimpleNamespace(get_providers=lambda: ["CUDAExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    open_runner(exported, Serving("cuda", encoder="onnx", max_length=128))
+    assert order == ["free?", "session", "free?"]
+    assert [type(module) for module in moved] == [Qwen2Decoder]
+    assert options["device_id"] == 0
+    assert 1 << 30 < options["gpu_mem_limit"] < 2 << 30
 
 
 def test_a_gpu_computes_in_the_dtype_that_is_stored(exported: Path) -> None:
     assert load_checkpoint(exported, None)[0].decoder.head.weight.dtype == torch.float16
+    assert stored_dtype(exported) == torch.float16
+
+
+def test_the_stored_dtype_of_a_folder_without_a_head_is_refused(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UnusableError, match=r"model\.safetensors: holds no language_model\.lm_head"):
+        stored_dtype(folder)

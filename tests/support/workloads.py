@@ -1,4 +1,4 @@
-"""What GPU benchmarks and compile budgets are about: sizes of Qwen2-Audio-7B, and a call centre's utterances."""
+"""What GPU benchmarks and compiled kernels are about: sizes of Qwen2-Audio-7B, and a call centre's utterances."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _attend_chunks(
     b = tl.program_id(1).to(tl.int64)
     held = tl.load(past + b)
     newest = held // CHUNK  # the chunk of the position that is appended
-    if tl.program_id(2) > newest:
+    if (tl.program_id(2) > newest) | (held < 0):  # IDLE
         return
     g = tl.arange(0, ROWS)
     h = tl.arange(0, HALF)
@@ -156,7 +156,10 @@ def _combine_chunks(
     cell = b * tl.num_programs(0) + tl.program_id(0)
     c = tl.arange(0, CHUNKS)
     d = tl.arange(0, DIM)
-    live = c <= tl.load(past + b) // CHUNK  # of the others nothing has been written
+    held = tl.load(past + b)
+    if held < 0:  # IDLE
+        return
+    live = c <= held // CHUNK  # of the others nothing has been written
     weights = tl.load(weight + cell * chunks + c, mask=live, other=float("-inf"))
     weights = tl.exp2(weights - tl.max(weights, 0))
     inside = live[:, None] & (d < HEAD_DIM)[None, :]

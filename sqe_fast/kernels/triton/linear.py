@@ -41,6 +41,8 @@ A100 = Gpu(
 # wgmma has no fewer than 64 rows. For fewer there would be another instruction, which need not add in the same order: a
 # row's result would then depend on its batch. Rows that are not there cost no memory traffic.
 H100 = Gpu(132, (Tile(128, 256, 8, 4), Tile(128, 128, 8, 3), Tile(64, 64, 4, 6), Tile(64, 32, 4, 8)))
+# With an A100's instructions and less shared memory. 2 × 128 outputs of `_swiglu` would spill.
+RTX_50 = Gpu(170, A100.tiles[1:])
 
 FLOAT32 = Tile(64, 64, 4, 2)
 """Without tensor cores, which would round the factors to 10 bits."""
@@ -48,7 +50,7 @@ FLOAT32 = Tile(64, 64, 4, 2)
 
 def gpu(architecture: int) -> Gpu:
     """The GPU that tiles are sized for."""
-    return H100 if architecture >= 90 else A100
+    return {80: A100, 90: H100, 120: RTX_50}[architecture]
 
 
 def step(dtype: torch.dtype) -> int:
@@ -324,7 +326,7 @@ def linear_into(
     dtype, sizes = weights[0].dtype, [len(weight) for weight in weights]
     gpu = architecture(x)
     # 256 outputs are 128 registers of sums: with GELU, or with addresses in place of descriptors, others would spill.
-    tile = choose(N, sizes, dtype, gpu, widest=128 if gelu or gpu < 90 else 256)
+    tile = choose(N, sizes, dtype, gpu, widest=256 if gpu == 90 and not gelu else 128)
     k = step(dtype)
     tma = x.dtype == dtype and fits_tma(x, *weights)
     a, *b = _described(tma, (x, tile.m, k), *((weight, tile.n, k) for weight in weights))

@@ -20,7 +20,7 @@ from sqe_fast.kernels.upload import upload
 
 # By architecture alone: sizes that depended on the batch would change in which steps a row is summed.
 # Registers decide: on H100 two programs share a processor at 112 a thread, on A100 three; there 128 rows would spill.
-TILES = {80: Tile(64, 64, 4, 2), 90: Tile(128, 64, 8, 3)}
+TILES = {80: Tile(64, 64, 4, 2), 120: Tile(64, 64, 4, 2), 90: Tile(128, 64, 8, 3)}
 
 
 @triton.jit

@@ -15,7 +15,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from sqe_fast.kernels.triton.attention import FLOAT32, check_cached, fold, rotated, scale_of, widths
 from sqe_fast.kernels.triton.device import Tile, architecture, fits_tma
 
-TILES = {80: Tile(64, 64, 4, 2), 90: Tile(64, 64, 4, 2)}
+TILES = {80: Tile(64, 64, 4, 2), 120: Tile(64, 64, 4, 2), 90: Tile(64, 64, 4, 2)}
 """64 rows, not 128: a prompt of 300 tokens and 32 heads makes 160 programs, for 108 or 132 processors."""
 APPEND = 16
 """Positions that a program appends."""

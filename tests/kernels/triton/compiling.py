@@ -22,15 +22,13 @@ INSTRUCTIONS = {
     "spilled": r"\b(?:LDL|STL)\b",
     "hgmma": r"\bHGMMA\.",
     "hmma": r"\bHMMA\.",
+    "utcmma": r"\bUTC[A-Z]*MMA\b",
     "bulk": r"\bUTMALDG\b",
     "copies": r"\bLDGSTS\.\S*\b128\b",
     "narrow_copies": r"\bLDGSTS\.(?!\S*\b128\b)",
     "loads": r"\bLDG\.\S*\b128\b",
     "stores": r"\bSTG\.\S*\b128\b",
 }
-SHARED_OF_PROCESSOR = {80: 164 << 10, 90: 228 << 10}
-"""Bytes, of which each block takes 1 KiB for the system."""
-REGISTERS_OF_PROCESSOR, THREADS_OF_PROCESSOR, BLOCKS_OF_PROCESSOR = 65_536, 2_048, 32
 
 
 @dataclass(frozen=True)
@@ -46,24 +44,13 @@ class MachineCode:
     spilled: int  # instructions that load from the stack or store there
     hgmma: int  # instructions of Hopper's tensor cores
     hmma: int  # of tensor cores as Ampere has them
+    utcmma: int  # of the data center's Blackwell
     bulk: int  # copies to shared memory by Hopper's copy engine
     copies: int  # asynchronous copies to shared memory, of 16 bytes
     narrow_copies: int  # and of fewer
     loads: int  # of 16 bytes
     stores: int  # of 16 bytes
     seconds: float  # to compile; next to nothing where the cache had it
-
-    @property
-    def budget(self) -> str:
-        """Its key in `budgets.BUDGETS`."""
-        return f"{self.kernel} {self.tile}".strip()
-
-    @property
-    def blocks(self) -> int:
-        """That a multiprocessor can hold at a time."""
-        registers = REGISTERS_OF_PROCESSOR // (-(-self.registers // 8) * 8 * self.threads)
-        shared = SHARED_OF_PROCESSOR[self.architecture] // (self.shared + 1024)
-        return min(registers, shared, THREADS_OF_PROCESSOR // self.threads, BLOCKS_OF_PROCESSOR)
 
 
 def machine_code(name: str, launch: Launch) -> MachineCode:
@@ -113,7 +100,7 @@ def _listing(cubin: bytes) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-COLUMNS = ("registers", "stack", "spilled", "shared", "blocks", "hgmma", "hmma", "bulk", "copies", "loads", "stores")
+COLUMNS = ("registers", "stack", "spilled", "shared", "hgmma", "hmma", "utcmma", "bulk", "copies", "loads", "stores")
 
 
 def table(architecture: int, codes: list[MachineCode]) -> str:
@@ -121,5 +108,5 @@ def table(architecture: int, codes: list[MachineCode]) -> str:
     lines = [f"| sm_{architecture} | first called in | threads | {' | '.join(COLUMNS)} |", "| --- " * 14 + "|"]
     for code in codes:
         numbers = " | ".join(str(getattr(code, column)) for column in COLUMNS)
-        lines.append(f"| {code.budget} | {code.specimen} | {code.threads} | {numbers} |")
+        lines.append(f"| {code.kernel} {code.tile} | {code.specimen} | {code.threads} | {numbers} |")
     return "\n".join(lines)

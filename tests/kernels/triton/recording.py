@@ -24,6 +24,7 @@ from triton.runtime.jit import JITFunction
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from sqe_fast.kernels.triton import device
+from tests.kernels.triton.cards import tiles_of
 
 WARP = 32
 
@@ -127,7 +128,7 @@ def recording(architecture: int) -> Iterator[list[Launch]]:
         with (
             mock.patch.object(JITFunction, "run", note),
             mock.patch.object(triton.knobs.runtime, "jit_cache_hook", instead_of_compiling),
-            mock.patch.object(device, "DRY", architecture),
+            mock.patch.object(device, "DRY", tiles_of(architecture)),
         ):
             yield launches
     finally:

@@ -1,4 +1,4 @@
-"""The launches that budgets are about: every operator as the 7B model calls it, recorded for one architecture."""
+"""The launches that are compiled for every card: every operator as the 7B model calls it, recorded for one."""
 
 from __future__ import annotations
 

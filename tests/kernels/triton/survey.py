@@ -1,6 +1,6 @@
 """What is to be known of the kernels for real GPUs: machine code, whether lengths change it, and work by count.
 
-    python -m tests.kernels.triton.survey            Markdown tables for sm_80 and sm_90
+    python -m tests.kernels.triton.survey            Markdown tables for all of cards.py
     python -m tests.kernels.triton.survey 90         the same as JSON, for one of them
 
 Each architecture has a process of its own, in which Triton compiles: under pytest it has been imported as an
@@ -13,16 +13,16 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.kernels.triton import compiling, work
+from tests.kernels.triton.cards import ARCHITECTURES
 from tests.kernels.triton.compiling import MachineCode
 from tests.kernels.triton.work import Done
 
-ARCHITECTURES = (80, 90)
-"""A100 and H100."""
 ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 900
 
@@ -48,31 +48,20 @@ class Survey:
 
 
 def surveys() -> dict[int, Survey]:
-    """By architecture; side by side. Raises RuntimeError, with what it wrote to stderr, where a process fails."""
+    """By architecture, as many side by side as there are processors. Raises RuntimeError, with what it wrote to stderr,
+    where a process fails."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(ARCHITECTURES, pool.map(_in_a_process, ARCHITECTURES), strict=True))
+
+
+def _in_a_process(architecture: int) -> Survey:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment["TRITON_DEFAULT_FP_FUSION"] = "1"  # as by default, without being warned of it
-    started = {
-        architecture: subprocess.Popen(
-            [sys.executable, "-m", "tests.kernels.triton.survey", str(architecture)],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for architecture in ARCHITECTURES
-    }
-    found = {}
-    try:
-        for architecture, process in started.items():
-            out, error = process.communicate(timeout=TIMEOUT_S)
-            if process.returncode:
-                raise RuntimeError(f"sm_{architecture}: {error}")
-            found[architecture] = Survey.read(**json.loads(out))
-    finally:
-        for process in started.values():
-            process.kill()
-    return found
+    command = [sys.executable, "-m", "tests.kernels.triton.survey", str(architecture)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S)
+    if done.returncode:
+        raise RuntimeError(f"sm_{architecture}: {done.stderr}")
+    return Survey.read(**json.loads(done.stdout))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sqe_fast.kernels import reference
+from sqe_fast.kernels.operators import IDLE
 from sqe_fast.kernels.triton.decode_attention import CHUNK, decode_attention
 from sqe_fast.kernels.triton.prefill_attention import prefill_attention
 from tests.kernels.triton.cases import DTYPES, assert_close, normal
@@ -161,6 +162,23 @@ def test_a_row_decodes_the_same_alone(
             assert torch.equal(together[own], alone)
             for part, other in zip(one, beside, strict=True):
                 assert torch.equal(part[0, :, : past[row] + 1], other[row, :, : past[row] + 1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_idle_row_writes_nothing_and_changes_no_other(dtype: torch.dtype) -> None:
+    """Rows that fill up a CUDA graph: their slots may hold what a moved sequence left, or nothing."""
+    past = [CHUNK + 5, IDLE, 7]
+    given, turns = rows(3, 4, 2, 32, dtype), angles(32)
+    memory = Memory.holding([CHUNK + 5, 9, 7], 2, 32, dtype)
+    copy, busy = memory.to(dtype), memory.to(dtype)
+    found = decode_attention(*given, *turns, *copy, torch.tensor(past, dtype=torch.int32))
+    expected = decode_attention(*given, *turns, *busy, torch.tensor([CHUNK + 5, 9, 7], dtype=torch.int32))
+    for part, other, before in zip(copy, busy, memory, strict=True):
+        assert torch.equal(part[[0, 2]].nan_to_num(7.0), other[[0, 2]].nan_to_num(7.0))
+        assert torch.equal(part[1].nan_to_num(7.0), before[1].nan_to_num(7.0))
+    assert torch.equal(found[[0, 2]], expected[[0, 2]])
+    reference.decode_attention(*given, *turns, *memory, torch.tensor(past, dtype=torch.int32))
+    assert memory.keys[1, :, 9:].isnan().all()
 
 
 def test_nothing_to_append() -> None:

@@ -13,7 +13,7 @@ from sqe_fast.kernels import reference
 from sqe_fast.kernels.operators import Linear, Norm
 from sqe_fast.kernels.triton import device, linear
 from sqe_fast.kernels.triton.device import Tile
-from sqe_fast.kernels.triton.linear import A100, H100
+from sqe_fast.kernels.triton.linear import A100, H100, RTX_50
 from tests.kernels.triton.cases import DTYPES, SHAPES, assert_close, normal, strided
 from tests.support.operator_calls import in_precision
 
@@ -144,7 +144,7 @@ def test_a_row_is_the_same_alone(case: Case, dtype: torch.dtype) -> None:
             assert torch.equal(part, out[rows])
 
 
-@pytest.mark.parametrize(("architecture", "tiles"), [(80, A100.tiles), (90, H100.tiles)])
+@pytest.mark.parametrize(("architecture", "tiles"), [(80, A100.tiles), (90, H100.tiles), (120, RTX_50.tiles)])
 @pytest.mark.parametrize("case", [rms_normed(18, 72, [40, 24]), swiglu(18, 72, 40)], ids=name_of)
 def test_all_tiles_of_a_gpu_agree(
     case: Case, architecture: int, tiles: tuple[Tile, ...], monkeypatch: pytest.MonkeyPatch
@@ -196,6 +196,7 @@ def test_swiglu_is_linear_in_up_and_closed_where_gate_is_zero() -> None:
         (12000, (1280,), 90, H100.tiles[0]),
         (1500, (5120,), 90, H100.tiles[0]),
         (1, (48,), 80, A100.tiles[4]),
+        (12000, (1280,), 120, A100.tiles[1]),
     ],
 )
 def test_tiles_fill_the_gpu(rows: int, outputs: tuple[int, ...], architecture: int, tile: Tile) -> None:
