@@ -1,5 +1,6 @@
 #include <pybind11/numpy.h>
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <type_traits>
@@ -17,16 +18,24 @@ sqe::LogitTile<Value> tile(const py::array& array, const char* name) {
     using Plain = std::remove_const_t<Value>;
     if (!py::isinstance<py::array_t<Plain>>(array) || array.ndim() != 2)
         throw py::value_error(std::string(name) + " must be two-dimensional and of the same type as its fellow");
-    if (array.shape(1) > 1 && array.strides(1) != static_cast<py::ssize_t>(sizeof(Plain)))
+    constexpr auto kSize = static_cast<py::ssize_t>(sizeof(Plain));
+    const py::ssize_t rows = array.shape(0), columns = array.shape(1);
+    if (columns > 1 && array.size() && array.strides(1) != kSize)
         throw py::value_error(std::string(name) + "'s columns must lie next to each other");
+    // Of one row, or of nothing, a stride may be anything.
+    const py::ssize_t stride = rows > 1 && array.size() ? array.strides(0) : columns * kSize;
+    if (stride < columns * kSize || stride % kSize != 0)
+        throw py::value_error(std::string(name) + "'s rows must lie one after the other, whole values apart");
+    if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Plain) != 0)
+        throw py::value_error(std::string(name) + "'s values must lie at multiples of their size");
     Plain* values;
     if constexpr (std::is_const_v<Value>) {
         values = const_cast<Plain*>(static_cast<const Plain*>(array.data()));
     } else {
         values = static_cast<Plain*>(const_cast<py::array&>(array).mutable_data());
     }
-    return {values, static_cast<std::size_t>(array.shape(0)), static_cast<std::size_t>(array.shape(1)),
-            static_cast<std::size_t>(array.strides(0)) / sizeof(Plain)};
+    return {values, static_cast<std::size_t>(rows), static_cast<std::size_t>(columns),
+            static_cast<std::size_t>(stride / kSize)};
 }
 
 double* per_row(py::array_t<double, py::array::c_style>& array, std::size_t rows, int width, bool written) {
@@ -35,13 +44,17 @@ double* per_row(py::array_t<double, py::array::c_style>& array, std::size_t rows
     return written ? array.mutable_data() : const_cast<double*>(array.data());
 }
 
-void check_pair(const auto& student, const auto& teacher) {
+template <typename Student, typename Teacher>
+void check_pair(const sqe::LogitTile<Student>& student, const sqe::LogitTile<Teacher>& teacher, double temperature) {
     if (student.rows != teacher.rows || student.columns != teacher.columns)
         throw py::value_error("student and teacher must be tiles of one shape");
+    if (!(temperature > 0) || std::isinf(temperature))
+        throw py::value_error("temperature must be a positive number, not " + std::to_string(temperature));
 }
 
 // Calls `work` with a value of the array's type.
-void by_type(const py::array& array, const auto& work) {
+template <typename Work>
+void by_type(const py::array& array, const Work& work) {
     if (py::isinstance<py::array_t<float>>(array)) {
         work(float{});
     } else if (py::isinstance<py::array_t<double>>(array)) {
@@ -58,7 +71,7 @@ void kl_accumulate_pair(const py::array& student, const py::array& teacher, doub
     const sqe::Direction in = sqe::direction_of(direction);
     by_type(student, [&]<typename Value>(Value) {
         const auto s = tile<const Value>(student, "student"), t = tile<const Value>(teacher, "teacher");
-        check_pair(s, t);
+        check_pair(s, t, temperature);
         double* figures = per_row(sums, s.rows, sqe::kPairSums, true);
         const py::gil_scoped_release release;
         sqe::cpu::accumulate_pair(s, t, temperature, in, figures, threads);
@@ -80,7 +93,7 @@ void kl_differentiate_pair(const py::array& student, const py::array& teacher, d
     by_type(student, [&]<typename Value>(Value) {
         const auto s = tile<Value>(student, "student");
         const auto t = tile<const Value>(teacher, "teacher");
-        check_pair(s, t);
+        check_pair(s, t, temperature);
         const double* figures = per_row(scales, s.rows, sqe::kPairScales, false);
         const py::gil_scoped_release release;
         sqe::cpu::differentiate_pair(s, t, temperature, in, figures, threads);
@@ -102,6 +115,7 @@ using Address = std::uintptr_t;
 
 template <typename Value>
 sqe::LogitTile<Value> tile_at(Address address, std::size_t rows, std::size_t columns, std::size_t stride) {
+    if (rows > 1 && stride < columns) throw py::value_error("a tile's rows must lie one after the other");
     return {reinterpret_cast<Value*>(address), rows, columns, stride};
 }
 

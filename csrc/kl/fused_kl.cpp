@@ -14,8 +14,8 @@ namespace {
 
 // Sums run in this many independent lanes: two AVX-512 registers of floats, so that one addition need not wait for the last.
 constexpr std::size_t kLanes = 32;
-// Rows below which another thread is not worth starting, times columns.
-constexpr std::size_t kWorthAThread = 1 << 15;
+// Values that are folded in the time that starting and joining a thread takes.
+constexpr std::size_t kWorthAThread = 1 << 14;
 
 // e^x for x ≤ 0 or a little above, in operations that become SIMD. x = n·ln 2 + r, |r| ≤ ½ ln 2; the Taylor series to r⁷
 // leaves 5e-9.
@@ -41,7 +41,7 @@ SQE_INLINE float exponential(float x) {
 inline double exponential(double x) { return std::exp(x); }
 
 template <typename Value>
-SQE_INLINE Value maximum(const Value* x, std::size_t count) {
+SQE_INLINE Value maximum(const Value* x, std::size_t count) {  // count > 0
     Value lanes[kLanes];
     std::fill(lanes, lanes + kLanes, x[0]);
     std::size_t i = 0;
@@ -180,11 +180,14 @@ void by_direction(Direction direction, const Work& work) {
     }
 }
 
-// Calls work(row) for every row, on up to `threads` threads.
+// Calls work(row) for every row, on up to `threads` threads: no more than the root of what there is to do for each, where
+// starting another would take as long as it saves. No columns, no work.
 template <typename Work>
 void for_rows(std::size_t rows, std::size_t columns, int threads, const Work& work) {
-    const std::size_t worth = std::max<std::size_t>(1, rows * columns / kWorthAThread);
-    const std::size_t count = std::min({static_cast<std::size_t>(std::max(1, threads)), rows, worth});
+    if (columns == 0) return;
+    const auto worth = static_cast<std::size_t>(std::sqrt(static_cast<double>(rows * columns / kWorthAThread)));
+    const std::size_t count =
+        std::min({static_cast<std::size_t>(std::max(1, threads)), rows, std::max<std::size_t>(1, worth)});
     const auto part = [&](std::size_t k) {
         for (std::size_t row = rows * k / count; row < rows * (k + 1) / count; ++row) work(row);
     };
