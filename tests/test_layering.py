@@ -30,6 +30,7 @@ LINE = (
     ("live",),
     ("evaluator",),
     ("", "agents", "jobs"),  # "": sqe_fast/__init__.py, the public names
+    ("report",),
     ("cli",),
     ("__main__",),
 )

@@ -1,4 +1,5 @@
-"""`sqe`: score, compare, rank, monitor, info, export. Results go to standard output or -o, all else to standard error.
+"""`sqe`: score, report, compare, rank, monitor, info, export. Results go to standard output or -o, all else to
+standard error.
 
 Exit codes: 0 all scored; 1 some items failed (each has a row with an error); 2 usage; 3 model, device or output
 unusable; 130 and 143 interrupted by SIGINT and SIGTERM.
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn, TextIO
 
 import typer
 
-from sqe_fast.options import DEVICES, HOP_SECONDS, PRECISIONS, WINDOW_SECONDS, Serving
+from sqe_fast.options import DEVICES, HOP_SECONDS, PRECISIONS, WINDOW_SECONDS, WORST, Serving
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -220,6 +221,42 @@ def score(
     if progress.failed:
         total = progress.written + progress.skipped
         _stop(FAILED, f"{progress.failed} of {total} items failed; their rows say why")
+
+
+@app.command()
+def report(
+    rows: Annotated[Path, typer.Argument(metavar="ROWS", help="What sqe score wrote with -o: .jsonl or .csv.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page. It replaces one that is there.")] = Path(
+        "report.html"
+    ),
+    before: Annotated[
+        Path | None, typer.Option(help="Rows of the same recordings before a change: what changed, with intervals.")
+    ] = None,
+    worst: Annotated[
+        int, typer.Option(min=0, help="Draw the waveforms and timelines of so many of the worst recordings.")
+    ] = WORST,
+    embed: Annotated[
+        int, typer.Option(min=0, help="Carry the sound of so many of them in the page: at most 30 s each.")
+    ] = 0,
+    audio: Annotated[
+        Path | None,
+        typer.Option(help="The folder that the rows' names start from (default: this one, or that of ROWS)."),
+    ] = None,
+) -> None:
+    """Make a page of a job's rows, to be opened in a browser: how it sounds, what is wrong, and the worst recordings.
+
+    \b
+    Examples:
+      sqe report rows.jsonl -o report.html
+      sqe report after.jsonl --before before.jsonl --embed 20
+    """
+    with _exit_codes():
+        from sqe_fast.report import write
+
+        made = write(rows, output, before=before, audio=audio, most=worst, embed=embed)
+    paired = "" if made.pairs is None else f", {made.pairs:,} of them paired"
+    told = f"{made.recordings:,} rows, {made.failed:,} failed{paired}; {made.size / 1e6:.1f} MB"
+    typer.echo(f"{output}: {told}", err=True)
 
 
 @app.command(epilog=EXIT_CODES)
