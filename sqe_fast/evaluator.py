@@ -23,7 +23,7 @@ from sqe_fast.engine.driver import Driver
 from sqe_fast.engine.engine import Engine, Priority
 from sqe_fast.engine.niceness import made_behind
 from sqe_fast.engine.pipeline import Batch, Pipeline
-from sqe_fast.engine.trace import Meter, Trace
+from sqe_fast.engine.trace import Activity, Meter, Trace
 from sqe_fast.options import SHORT_NAMES, WINDOW_DEADLINE, Serving
 from sqe_fast.results import Comparison, Evaluation, Ranked
 from sqe_fast.runners import open_runner
@@ -86,8 +86,10 @@ class Evaluator:
         return cls.open(name_or_folder, Serving(device, slots, threads, folder, encoder, precision, max_length, nice))
 
     @classmethod
-    def open(cls, name_or_folder: str | PathLike[str], serving: Serving) -> Evaluator:
-        """As `from_pretrained`, with all choices in one object."""
+    def open(
+        cls, name_or_folder: str | PathLike[str], serving: Serving, limits: audio.Limits | None = None
+    ) -> Evaluator:
+        """As `from_pretrained`, with all choices in one object, and limits of your own to what is accepted."""
         checkpoint = open_checkpoint(name_or_folder)
         runner = made_behind(serving.nice, lambda: open_runner(checkpoint.folder, serving))
         name = checkpoint.model
@@ -95,7 +97,7 @@ class Evaluator:
             name += f"+{adapter_name(serving.adapter)}"
         if runner.info.dtype != "float32":
             name += f"+{SHORT_NAMES[runner.info.dtype]}"
-        return cls(runner, checkpoint.prompts(), model=name, nice=serving.nice)
+        return cls(runner, checkpoint.prompts(), model=name, limits=limits, nice=serving.nice)
 
     def evaluate(
         self,
@@ -254,6 +256,12 @@ class Evaluator:
     def trace(self) -> Trace:
         """What the last call has cost so far, stage by stage."""
         return self._meter.read()
+
+    def activity(self) -> Activity:
+        """How busy it is, all callers together."""
+        engine, live = self._driver.engine, self._live
+        waiting = {priority.name.lower(): engine.depth(priority) for priority in Priority}
+        return Activity(waiting, live.hub.sessions if live else 0, engine.meter.passes, self._driver.closed)
 
     def info(self) -> dict[str, Any]:
         """The model, who runs it, and its sizes."""

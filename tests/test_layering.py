@@ -30,7 +30,7 @@ LINE = (
     ("live",),
     ("evaluator",),
     ("", "agents", "jobs"),  # "": sqe_fast/__init__.py, the public names
-    ("report",),
+    ("report", "server"),
     ("cli",),
     ("__main__",),
 )
@@ -48,6 +48,10 @@ HOMES: dict[str, set[str]] = {
     "onnx": {"export"},
     "pipecat": {"agents"},
     "livekit": {"agents"},
+    "starlette": {"server"},
+    "uvicorn": {"server"},
+    "prometheus_client": {"server"},
+    "pydantic": {"server"},
     "transformers": set(),
     "training": set(),
     "tests": set(),

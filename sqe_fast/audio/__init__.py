@@ -2,7 +2,7 @@
 
 from sqe_fast.audio.channels import Channels
 from sqe_fast.audio.excerpt import Excerpt
-from sqe_fast.audio.raw import SAMPLE_ENCODINGS, Raw, RawFormat, arriving
+from sqe_fast.audio.raw import SAMPLE_ENCODINGS, Raw, RawFormat, arriving, frame_bytes, samples_of
 from sqe_fast.audio.recording import Clip, Limits, Recording, digest, load, recordings
 from sqe_fast.audio.sources import Source, name_of
 
@@ -18,7 +18,9 @@ __all__ = [
     "Source",
     "arriving",
     "digest",
+    "frame_bytes",
     "load",
     "name_of",
     "recordings",
+    "samples_of",
 ]

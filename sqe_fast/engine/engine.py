@@ -242,6 +242,7 @@ class Engine:
             while self._scheduler.active:
                 self._scheduler.active.pop().fail(error)
             return
+        self.meter.passed(len(steps))
         self.meter.add("decode_steps", 1)
         self.meter.add("decode_tokens", len(steps))
         for sequence, answer in zip(sequences, answers, strict=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -36,16 +37,42 @@ class Trace:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Activity:
+    """How busy an engine is, and has been since it was opened: what is watched of a service."""
+
+    waiting: Mapping[str, int]
+    """Requests that wait for a slot, by the name of their priority."""
+    calls: int
+    """Live calls in the air."""
+    passes: Mapping[int, int]
+    """Decode passes, by how many sequences shared them."""
+    stopped: bool = False
+    """Nothing is served any more."""
+
+
 class Meter:
     """Counts up one `Trace`, whichever threads the work is done on. Fields are named as they are there."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._trace = Trace()
+        self._passes: Counter[int] = Counter()
 
     def restart(self) -> None:
         with self._lock:
             self._trace = Trace()
+
+    @property
+    def passes(self) -> dict[int, int]:
+        """As in `Activity`; `restart` leaves it as it is."""
+        with self._lock:
+            return dict(self._passes)
+
+    def passed(self, sequences: int) -> None:
+        """One decode pass was done for so many."""
+        with self._lock:
+            self._passes[sequences] += 1
 
     def read(self) -> Trace:
         with self._lock:
