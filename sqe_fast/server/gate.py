@@ -29,6 +29,9 @@ LINGER_SECONDS, LINGER_BYTES = 5.0, 64_000_000
 """What of a body is still taken, to be thrown away, before it is refused: most clients read no answer before they have
 sent all of theirs."""
 
+GONE = 499
+"""Of a request whose client has left: nobody reads it, and it is counted."""
+
 log = logging.getLogger("sqe_fast.server")
 
 
@@ -104,7 +107,7 @@ class Gate:
 
     async def _refuse(self, refusal: Refusal, scope: Scope, body: _Body, answer: _Answer) -> None:
         self._metrics.errors.labels(refusal.code).inc()
-        if answer.whole:
+        if answer.whole or refusal.status == GONE:
             return
         if answer.status:
             raise ConnectionAbortedError(refusal.code)  # all that is left is to end the answer in its middle
@@ -271,7 +274,7 @@ def refusal_for(error: Exception) -> Refusal:
     if isinstance(error, BusyError | UnusableError | CancelledError):
         return not_now()
     if isinstance(error, ClientDisconnect):
-        return Refusal(499, "gone", "the client has left")  # nobody reads it; it is counted
+        return Refusal(GONE, "gone", "the client has left")
     log.error("a request failed", exc_info=error)
     return internal()
 
