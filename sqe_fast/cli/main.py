@@ -500,7 +500,10 @@ def serve(
             _stop(USAGE, str(error))
         serving = Serving(device, slots, threads, adapter, encoder, precision, max_length)
         with open_evaluator(model, serving, Limits(max_seconds=max_seconds)) as evaluator:
-            server.run(evaluator, settings, lambda url: typer.echo(f"sqe: {evaluator.model} at {url}", err=True))
+            taken, answered = server.run(
+                evaluator, settings, lambda url: typer.echo(f"sqe: {evaluator.model} at {url}", err=True)
+            )
+    typer.echo(f"sqe: {taken} requests were taken and {answered} answered", err=True)
 
 
 @app.command()

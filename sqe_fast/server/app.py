@@ -55,7 +55,7 @@ class Service:
         inner.add_exception_handler(HTTPException, _http_refused)
         inner.add_exception_handler(Exception, _failed)
         paths = [str(getattr(route, "path", "")) for route in routes]
-        gate: ASGIApp = Gate(inner, self.settings, self.metrics, paths)
+        self._gate = gate = Gate(inner, self.settings, self.metrics, paths)
         if not self.settings.origins:
             return gate
         return CORSMiddleware(
@@ -70,6 +70,11 @@ class Service:
         """Told to stop: live calls end with their summaries, and what balances load is told to ask others."""
         self._closing = True
         await self._calls.drain(self.settings.drain)
+
+    @property
+    def served(self) -> tuple[int, int]:
+        """Requests that were taken, and those that were answered to the last byte."""
+        return self._gate.taken, self._gate.answered
 
     def close(self) -> None:
         if "app" in vars(self):
@@ -163,14 +168,15 @@ class Service:
         return _answer({"model": self.evaluator.model, "rows": rows}, _status([each.evaluation for each in found]))
 
 
-def run(evaluator: Evaluator, settings: Settings, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is told the address once it is listened to. Raises UnusableError where it
-    cannot be."""
+def run(evaluator: Evaluator, settings: Settings, ready: Callable[[str], None]) -> tuple[int, int]:
+    """Serve until SIGINT or SIGTERM; `ready` is told the address once it is listened to. Returns how many requests were
+    taken, and how many answered. Raises UnusableError where the address cannot be had."""
     listener = connections.bound(settings)
     service = Service(evaluator, settings)
     url = connections.url_of(listener, settings)
     try:
         connections.run(connections.server_of(service.app, settings, lambda: ready(url), service.drain), listener)
+        return service.served
     finally:
         service.close()
         listener.close()

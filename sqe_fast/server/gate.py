@@ -43,6 +43,10 @@ class Gate:
         self._routes = frozenset(routes)
         self._under_way = 0
         self._held = 0
+        self.taken = 0
+        """Requests that came to be served."""
+        self.answered = 0
+        """Of these, to the last byte."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -58,6 +62,7 @@ class Gate:
         route = scope["path"] if scope["path"] in self._routes else "other"
         answer, body = _Answer(send), _Body(receive, self)
         begun = time.perf_counter()
+        self.taken += 1
         work = scope["method"] == "POST"
         try:
             self._admit(scope)
@@ -72,6 +77,7 @@ class Gate:
         except Exception as error:  # noqa: BLE001 (whatever it is, this request alone pays for it, and is told)
             await self._refuse(refusal_for(error), scope, body, answer)
         finally:
+            self.answered += answer.whole
             self._hold(-body.received)
             self._metrics.requests.labels(route, str(answer.status)).inc()
             self._metrics.latency.labels(route).observe(time.perf_counter() - begun)

@@ -26,8 +26,9 @@ def _base64(text: object) -> object:
 
 
 def _channels(value: object) -> object:
-    number = int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
-    return checked(number)
+    if not isinstance(value, str | int):
+        raise ValueError('give "auto", "mix", "each" or a number')
+    return checked(int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value)
 
 
 def _raw(text: str | None) -> str | None:
