@@ -1,6 +1,6 @@
 """Options of the benchmarks. Their defaults are the targets' own; a short run shows only that all of it works:
 
-pytest benchmarks/streaming -s --seconds 5 --calls 4 --hours 0.01 --sessions 4
+pytest benchmarks/streaming benchmarks/serve -s --seconds 5 --calls 4 --hours 0.01 --sessions 4 --uploads 8
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--calls", type=int, default=100, help="with each fault")
     group.addoption("--hours", type=float, default=1.0, help="of audio: of the soak, and of clean speech")
     group.addoption("--sessions", type=int, default=50, help="calls in the air")
+    group.addoption("--uploads", type=int, default=256, help="files that the clients of a server send")
     group.addoption(
         "--speech",
         type=Path,

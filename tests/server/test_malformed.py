@@ -180,9 +180,18 @@ def bad_json() -> Iterator[bytes]:
         b'{"files": [{"data": "\\ud800"}]}', b'{"files": [{"data": null}]}', b'{"files": null}',
     ]  # fmt: skip
     for wrong in (
-        {"describe": "maybe"}, {"describe": None}, {"channels": "all"}, {"channels": []},
-        {"timeline": True, "window": 1e308}, {"timeline": True, "hop": 0}, {"window": 5}, {"raw": 5}, {"raw": "rate=-1"}, {"unknown": 1}, {"channels": 1e30},
-    ):  # fmt: skip
+        {"describe": "maybe"},
+        {"describe": None},
+        {"channels": "all"},
+        {"channels": []},
+        {"channels": 1e30},
+        {"timeline": True, "window": 1e308},
+        {"timeline": True, "hop": 0},
+        {"window": 5},
+        {"raw": 5},
+        {"raw": "rate=-1"},
+        {"unknown": 1},
+    ):
         texts.append(json.dumps(good | wrong).encode())
     for text in texts:
         yield request(text, b"application/json")
