@@ -59,7 +59,7 @@ def here(text: str, server: Running) -> str:
     return text.replace("localhost:8000", f"localhost:{server.port}")
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: apt-get install -y curl")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
 @pytest.mark.parametrize("line", CURL, ids=range(len(CURL)))
 def test_curl(server: Running, folder: Path, line: str) -> None:
     said = run(["bash", "-c", here(line.replace("curl ", "curl -sS --fail-with-body "), server)], folder)
@@ -75,7 +75,7 @@ def test_python(server: Running, folder: Path, number: int) -> None:
     assert re.search(r"june_noise.flac \d|'event': 'summary'|^MOS \d", said)
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js: apt-get install -y nodejs")
+@pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js")
 @pytest.mark.parametrize("number", range(len(blocks("js"))))
 def test_javascript(server: Running, folder: Path, number: int) -> None:
     (folder / "snippet.mjs").write_text(here(blocks("js")[number], server))

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import soundfile
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+pytest.importorskip("playwright.sync_api", reason="drives the browser: pip install playwright")
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from sqe_fast.server.app import _page
 from tests.server.test_app import clip
 from tests.server.test_gate import TOKEN
+from tests.support.browser import chromium
 from tests.support.fake_evaluator import LISTING, RATE, fake_evaluator, fake_runner, sound
 from tests.support.servers import Running, serving
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-browsers = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install -y chromium")
 SECONDS = 60_000
 SIZES = {"wide": {"width": 1180, "height": 900}, "narrow": {"width": 390, "height": 844}}
 
@@ -33,16 +34,9 @@ def server() -> Iterator[Running]:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     spoken = tmp_path_factory.mktemp("microphone") / "spoken.wav"
     soundfile.write(spoken, sound(3, 8.0)[0] * 3, RATE, "PCM_16")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--use-fake-ui-for-media-stream",
-                "--use-fake-device-for-media-stream",
-                f"--use-file-for-fake-audio-capture={spoken}",
-            ],
-        )
+    switches = "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"
+    with chromium(*switches, f"--use-file-for-fake-audio-capture={spoken}") as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -75,7 +69,6 @@ def test_it_needs_no_other_file() -> None:
     assert "unsafe" not in policy
 
 
-@browsers
 def test_files_are_rated(page: Page, server: Running) -> None:
     page.set_input_files(
         "#files", [{"name": f"{n}<b>.wav", "mimeType": "audio/wav", "buffer": clip(n)} for n in (1, 2)]
@@ -104,7 +97,6 @@ def test_files_are_rated(page: Page, server: Running) -> None:
     expect(first.locator("tbody tr")).to_have_count(2)
 
 
-@browsers
 def test_two_are_set_side_by_side(page: Page, server: Running) -> None:
     page.set_input_files(
         "#files", [{"name": f"{n}.wav", "mimeType": "audio/wav", "buffer": clip(n)} for n in (1, 2, 3)]
@@ -123,13 +115,11 @@ def test_two_are_set_side_by_side(page: Page, server: Running) -> None:
     assert ticks.count() == 3
 
 
-@browsers
 def test_what_is_no_sound_says_so(page: Page) -> None:
     page.set_input_files("#files", [{"name": "x.wav", "mimeType": "audio/wav", "buffer": b"no sound"}])
     expect(page.locator("article .alert")).to_contain_text("not a sound file")
 
 
-@browsers
 def test_a_clip_is_recorded_and_rated(page: Page) -> None:
     page.get_by_role("button", name="Record a clip").click()
     expect(page.locator("#hint")).to_contain_text(re.compile(r"Recording: [2-9]\.\d s"))
@@ -139,7 +129,6 @@ def test_a_clip_is_recorded_and_rated(page: Page) -> None:
     expect(page.get_by_role("button", name="Record a clip")).to_be_enabled()
 
 
-@browsers
 def test_the_microphone_is_a_live_call(page: Page, server: Running) -> None:
     page.get_by_role("button", name="Listen live").click()
     expect(page.locator("#call-ratings .mos")).to_have_count(1)
@@ -152,7 +141,6 @@ def test_the_microphone_is_a_live_call(page: Page, server: Running) -> None:
     assert server.metric("sqe_sessions_total", code="1000") >= 1
 
 
-@browsers
 def test_it_asks_for_the_token(context: BrowserContext) -> None:
     with fake_evaluator() as evaluator, serving(evaluator, token=TOKEN) as server:
         page = context.new_page()
@@ -169,7 +157,6 @@ def test_it_asks_for_the_token(context: BrowserContext) -> None:
         page.close()
 
 
-@browsers
 def test_the_keyboard_reaches_all_of_it(page: Page) -> None:
     page.set_input_files("#files", [{"name": f"{n}.wav", "mimeType": "audio/wav", "buffer": clip(n)} for n in (1, 2)])
     expect(page.locator("#count")).to_have_text("2 recordings")
@@ -181,7 +168,6 @@ def test_the_keyboard_reaches_all_of_it(page: Page) -> None:
         assert wanted in reached, wanted
 
 
-@browsers
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_it_fits_and_can_be_read(browser: Browser, server: Running, size: str, theme: str, tmp_path: Path) -> None:

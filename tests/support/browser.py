@@ -17,14 +17,14 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*switches: str) -> Iterator[Browser]:
     """Skips the test where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="drives the browser: pip install playwright")
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip("no Chromium: apt-get install chromium")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])  # tests may run as root
+        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox", *switches])  # may run as root
         yield browser
         browser.close()
 
