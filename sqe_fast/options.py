@@ -19,7 +19,7 @@ WINDOW_SECONDS, HOP_SECONDS = 5.0, 1.0
 """Of a timeline and of a live call: what a window holds, and from one to the next."""
 WINDOW_DEADLINE = 2.0
 """Seconds that a window of a live call may wait."""
-WORST = 50
+WORST = 100
 """Recordings whose waveforms a report draws; a few more for each rating, cause and flag."""
 _DEVICE = re.compile(r"auto|cpu|torch-cpu|cuda(:\d+)?")
 

@@ -25,11 +25,14 @@ class Files:
     def path(self, name: str) -> Path:
         return self.root / name
 
-    def address(self, name: str) -> str:
+    def address(self, name: str) -> str | None:
         """A relative URL of no scheme and no host, whatever the name: bytes that are not letters, digits or one of
-        "/_.-~" are written as %XX."""
-        relative = os.path.relpath(os.path.join(self.root, name), self.page)
-        return f"./{quote(os.fsencode(relative))}"
+        "/_.-~" are written as %XX. None for what can be no file's name."""
+        try:
+            relative = os.fsencode(os.path.relpath(os.path.join(self.root, name), self.page))
+        except UnicodeEncodeError:
+            return None
+        return f"./{quote(relative)}"
 
 
 def files_of(table: Table, rows: Path, audio: Path | None, page: Path) -> Files:

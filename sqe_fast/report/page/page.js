@@ -61,6 +61,14 @@ function el(tag, attributes, ...children) {
   return node;
 }
 
+/** A drawing that a screen reader takes as one picture, of the name `ariaLabel`. */
+function chart(options) {
+  const plot = Plot.plot(options);
+  plot.setAttribute("role", "img");
+  for (const part of plot.querySelectorAll("g[aria-label]")) part.removeAttribute("aria-label");
+  return plot;
+}
+
 const byId = (id) => document.getElementById(id);
 
 // --- data ------------------------------------------------------------------------------------------------------------
@@ -227,10 +235,11 @@ function drawHeading() {
     total("audio", seconds < 3600 ? `${(seconds / 60).toFixed(seconds < 600 ? 1 : 0)} min` : `${whole.format(Math.round(seconds / 360) / 10)} h`),
   );
   const note = (...text) => byId("notes").append(el("li", {}, ...text));
+  const same = facts.before && JSON.stringify(facts.now.models) === JSON.stringify(facts.before.models);
   for (const [place, of] of [["", facts.now], ["Before: ", facts.before]]) {
     if (!of) continue;
     const models = of.models.filter(([name]) => name);
-    if (models.length) {
+    if (models.length && !(of === facts.before && same)) {
       const told = models.map(([name, count]) => (models.length > 1 ? `${plain(name)} (${plural(count, "row")})` : plain(name)));
       note(`${place}${models.length > 1 ? "Models" : "Model"}: ${told.join(", ")}`);
     }
@@ -297,7 +306,7 @@ function drawRating({ name, title, means }) {
   const says = of
     ? `mean ${of.mean.toFixed(2)}${was ? `, before ${was.mean.toFixed(2)}` : ""}; median ${one(of.median)}; 90 % from ${one(of.low)} to ${one(of.high)}`
     : "no rated rows";
-  const plot = Plot.plot({
+  const plot = chart({
     width: panel.plot.clientWidth || 260, height: 130, marginLeft: 36, marginRight: 6, marginTop: 10, marginBottom: 22,
     ariaLabel: `Histogram of ${title} over ${plural(of?.n ?? 0, "row")}: ${says}`,
     x: { domain: [LOWEST, HIGHEST], ticks: [1, 2, 3, 4, 5], tickFormat: String, label: null },
@@ -309,11 +318,10 @@ function drawRating({ name, title, means }) {
       Plot.ruleY([0], { stroke: "var(--line)" }),
     ],
   });
-  plot.setAttribute("role", "img");
   brushed(plot, name);
   panel.plot.replaceChildren(plot);
   panel.says.replaceChildren();
-  if (of) panel.says.append("mean ", el("b", {}, of.mean.toFixed(2)), was ? ` (before ${was.mean.toFixed(2)})` : "", `, median ${one(of.median)}, 90 % in ${one(of.low)}–${one(of.high)}`);
+  if (of) panel.says.append("mean ", el("b", {}, of.mean.toFixed(2)), was ? ` (before ${was.mean.toFixed(2)})` : "", `, median ${one(of.median)}, 90 % in `, el("span", { class: "whole" }, `${one(of.low)}–${one(of.high)}`));
   else panel.says.append("no rated rows");
   const [low, high] = filter.ranges[name] ?? [LOWEST, HIGHEST];
   if (document.activeElement !== panel.low) panel.low.value = one(low);
@@ -446,14 +454,26 @@ function verdict(mos, level) {
   return `${what}${span}${sure || mos.low === null ? "" : ": the mean may as well not have changed"}. ${plural(mos.better, "row")} rose by more than ${facts.margin}, ${whole.format(mos.worse)} fell by more.`;
 }
 
+const differences = () => RATINGS.map(({ name, title }) => ({ title, ...comparison.of[name] }));
+
 function forest(level) {
-  const rows = RATINGS.map(({ name, title }) => ({ title, ...comparison.of[name] }));
+  const rows = differences();
+  const head = ["Rating", "Difference", `${level} interval`, "Before", "Now", "Better", "Worse"];
+  const table = el("table", {}, el("thead", {}, el("tr", {}, head.map((text) => el("th", { scope: "col" }, text)))),
+    el("tbody", {}, rows.map((row) => el("tr", {}, el("th", { scope: "row" }, row.title),
+      [signed(row.mean), row.low === null ? "–" : interval(row), row.before.toFixed(2), row.now.toFixed(2), whole.format(row.better), whole.format(row.worse)].map((text) => el("td", {}, text))))));
+  return el("div", { class: "panel" }, el("h3", {}, "Paired differences", el("small", {}, "all pairs, whatever is filtered")), el("div", { id: "forest" }), el("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Paired differences" }, table),
+    el("p", { class: "statistics" }, `Intervals are of the mean, by ${whole.format(comparison.resamples)} bootstrap draws of recordings. Each misses one time in twenty; that one of the five does is likelier.`));
+}
+
+function drawForest() {
+  const rows = differences();
   const reach = Math.max(0.1, ...rows.flatMap(({ mean, low, high }) => [mean, low ?? 0, high ?? 0].map(Math.abs)));
   const colour = ({ mean, low, high }) => (low === null || low * high <= 0 ? "var(--soft)" : mean > 0 ? "var(--good)" : "var(--low)");
-  const plot = Plot.plot({
-    width: 560, height: 190, marginLeft: 100, marginRight: 16, marginBottom: 34, style: { fontSize: "13px" },
+  const plot = chart({
+    width: byId("forest").clientWidth, height: 190, marginLeft: 100, marginRight: 16, marginBottom: 34, style: { fontSize: "13px" },
     ariaLabel: "Mean difference of each rating with its interval; the table below has the numbers",
-    x: { domain: [-reach * 1.08, reach * 1.08], label: "now less before →", tickFormat: (v) => signed(v, reach < 0.15 ? 2 : 1), ticks: 6, grid: true },
+    x: { domain: [-reach * 1.08, reach * 1.08], label: "now less before →", tickFormat: (v) => signed(v, reach < 0.15 ? 2 : 1), ticks: byId("forest").clientWidth < 400 ? 3 : 6, grid: true },
     y: { domain: RATINGS.map(({ title }) => title), label: null, tickSize: 0 },
     marks: [
       Plot.ruleX([0], { stroke: "var(--soft)" }),
@@ -461,17 +481,12 @@ function forest(level) {
       Plot.dot(rows, { y: "title", x: "mean", r: 5, fill: colour }),
     ],
   });
-  plot.setAttribute("role", "img");
-  const head = ["Rating", "Before", "Now", "Difference", `${level} interval`, "Better", "Worse"];
-  const table = el("table", {}, el("thead", {}, el("tr", {}, head.map((text) => el("th", { scope: "col" }, text)))),
-    el("tbody", {}, rows.map((row) => el("tr", {}, el("th", { scope: "row" }, row.title),
-      [row.before.toFixed(2), row.now.toFixed(2), signed(row.mean), row.low === null ? "–" : interval(row), whole.format(row.better), whole.format(row.worse)].map((text) => el("td", {}, text))))));
-  return el("div", { class: "panel" }, el("h3", {}, "Paired differences", el("small", {}, "all pairs, whatever is filtered")), plot, el("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Paired differences" }, table),
-    el("p", { class: "statistics" }, `Intervals are of the mean, by ${whole.format(comparison.resamples)} bootstrap draws of recordings; of several intervals at once, more than one in twenty misses.`));
+  byId("forest").replaceChildren(plot);
 }
 
 function drawChanges() {
   if (!byId("changed")) return;
+  drawForest();
   const cells = new Map(), bins = new Map();
   let n = 0, sum = 0;
   const at = (score) => Math.min(BINS - 1, Math.floor((score - 1000) / (1000 * BIN)));
@@ -493,7 +508,7 @@ function drawChanges() {
     return { x, x2: x + BIN, y, y2: y + BIN, count, opacity: 0.15 + (0.85 * Math.log1p(count)) / Math.log1p(most) };
   });
   const scale = { domain: [LOWEST, HIGHEST], ticks: [1, 2, 3, 4, 5], tickFormat: String, grid: true };
-  const map = Plot.plot({
+  const map = chart({
     width: 300, height: 270, marginLeft: 34, marginBottom: 34, marginTop: 18, style: { fontSize: "12px" },
     ariaLabel: `${title} before and now of ${plural(n, "pair")}; above the line it rose`,
     x: { ...scale, label: "before →" }, y: { ...scale, label: "↑ now" },
@@ -504,7 +519,7 @@ function drawChanges() {
   });
   const bars = Array.from(bins, ([bin, count]) => ({ x1: (bin - 0.5) * BIN, x2: (bin + 0.5) * BIN, bin, y: count / Math.max(1, n) }));
   const reach = Math.max(0.5, ...bars.flatMap(({ x1, x2 }) => [-x1, x2]));
-  const spread = Plot.plot({
+  const spread = chart({
     width: 300, height: 270, marginLeft: 40, marginBottom: 34, marginTop: 18, style: { fontSize: "12px" },
     ariaLabel: `Histogram of the change of ${title} over ${plural(n, "pair")}`,
     x: { domain: [-reach, reach], label: "change →", ticks: 5, tickFormat: (v) => signed(v, 1) },
@@ -514,7 +529,6 @@ function drawChanges() {
       Plot.ruleX([0], { stroke: "var(--text)" }),
     ],
   });
-  for (const plot of [map, spread]) plot.setAttribute("role", "img");
   byId("changed-map").replaceChildren(map);
   byId("changed-bins").replaceChildren(spread);
 }
@@ -665,7 +679,7 @@ function soundOf(row, sound, address, carriedId, pauses, label, timeline) {
   node.append(canvas, spans);
   if (sound?.gone) node.append(caption("The recording was not found when this page was made: there is nothing to play."));
   else if (sound?.unreadable) node.append(caption("The recording could not be read when this page was made: ", el("bdi", {}, words(sound.unreadable))));
-  const player = sound?.gone || sound?.unreadable ? null : playerOf(sound, address, carriedId, name, node);
+  const player = sound?.gone || sound?.unreadable || !address ? null : playerOf(row, sound, address, carriedId, name, node);
   if (sound?.long) node.append(caption(`No waveform: the recording is longer than ${lasting(facts.longest)}.`));
   else if (!sound) node.append(caption("No waveform: it was drawn of the worst recordings only (sqe report --worst)."));
   const duration = sound?.duration ?? (timeline ? timeline.windows.at(-1)[1] : durations[row]);
@@ -681,7 +695,7 @@ function soundOf(row, sound, address, carriedId, pauses, label, timeline) {
   return { node, finish };
 }
 
-function playerOf(sound, address, carriedId, name, node) {
+function playerOf(row, sound, address, carriedId, name, node) {
   const carried = sound?.carried;
   const source = carried ? `data:audio/flac;base64,${byId(carriedId).textContent}` : address;
   const player = el("audio", { controls: true, preload: "none", src: source, "aria-label": `Play ${name}` });
@@ -690,6 +704,7 @@ function playerOf(sound, address, carriedId, name, node) {
   node.append(problem);
   player.addEventListener("error", () => { problem.textContent = "The file is not there any more, or this browser does not play its format."; });
   player.addEventListener("play", () => { for (const other of document.querySelectorAll("audio")) if (other !== player) other.pause(); });
+  if (!carried && channels[row] >= 0) node.append(el("p", { class: "caption" }, `It plays all channels of the file; this row is of channel ${channels[row]}.`));
   const excerpt = carried && carried[1] - carried[0] < sound.duration - 0.1;
   if (excerpt) node.append(el("p", { class: "caption" }, `This page carries ${clock(carried[0])}–${clock(carried[1])} of it; the file: `, el("a", { href: address }, "open")));
   return player;
@@ -699,7 +714,7 @@ function waveform(sound, pauses, duration, width, axis) {
   const n = sound.peaks.length;
   const points = sound.peaks.flatMap((peak, k) => [{ t: (k * duration) / n, p: peak / 100 }, { t: ((k + 1) * duration) / n, p: peak / 100 }]);
   const level = sound.peak_db === null ? "digital silence" : `peak ${sound.peak_db.toFixed(0).replace("-", "−")} dB of full scale`;
-  const plot = Plot.plot({
+  const plot = chart({
     ...MARGINS, width, height: axis ? 84 : 66, marginTop: 14, marginBottom: axis ? 20 : 2,
     ariaLabel: `Waveform, ${lasting(duration)}, ${level}`,
     x: { domain: [0, duration], label: null, axis: axis ? "bottom" : null, ticks: Math.max(2, Math.floor(width / 90)), tickFormat: duration < 60 ? (s) => `${+s.toFixed(1)} s` : clock },
@@ -710,7 +725,6 @@ function waveform(sound, pauses, duration, width, axis) {
       Plot.text([level], { frameAnchor: "top-right", dy: -12, fill: "var(--soft)", fontSize: 11 }),
     ],
   });
-  plot.setAttribute("role", "img");
   return plot;
 }
 
@@ -739,7 +753,7 @@ function timelineOf({ windows, pauses }, duration, width) {
   const says = lowest ? `MOS lowest, ${one(lowest[6])}, at ${clock(lowest[0])}–${clock(lowest[1])}${lowest[7].length ? ` (${lowest[7].map(plain).join(", ")})` : ""}` : "no window is rated";
   const dims = points.filter(({ name }) => name !== "mos"), mos = points.filter(({ name }) => name === "mos");
   const colour = ({ name }) => `var(--${name})`;
-  const plot = Plot.plot({
+  const plot = chart({
     ...MARGINS, width, height: 150, marginTop: 8, marginBottom: 22,
     ariaLabel: `Timeline of ${plural(windows.length, "window")}: ${says}`,
     x: { domain: [0, duration], label: null, ticks: Math.max(2, Math.floor(width / 90)), tickFormat: duration < 60 ? (s) => `${+s.toFixed(1)} s` : clock },
@@ -753,7 +767,6 @@ function timelineOf({ windows, pauses }, duration, width) {
       Plot.dot(named, { x: "t", y: HIGHEST, symbol: "triangle", fill: "var(--low)", r: 2.5, title: "title" }),
     ],
   });
-  plot.setAttribute("role", "img");
   const key = RATINGS.map(({ name, title }) => el("span", {}, el("i", { style: `background:var(--${name})` }), title));
   return [plot, el("p", { class: "caption keys" }, key), el("p", { class: "caption" }, `${says[0].toUpperCase()}${says.slice(1)}.`)];
 }
