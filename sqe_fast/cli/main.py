@@ -46,6 +46,12 @@ Exit codes:
   3    model, device or output unusable
   130  interrupted by SIGINT (143: by SIGTERM)"""
 
+REPORT_EXIT_CODES = """\b
+Exit codes:
+  0    the page was written
+  2    wrong usage, or no rows
+  3    the page cannot be written"""
+
 app = typer.Typer(
     help="Rate the quality of recorded speech, and explain the ratings in words.",
     epilog=EXIT_CODES,
@@ -223,7 +229,7 @@ def score(
         _stop(FAILED, f"{progress.failed} of {total} items failed; their rows say why")
 
 
-@app.command()
+@app.command(epilog=REPORT_EXIT_CODES)
 def report(
     rows: Annotated[Path, typer.Argument(metavar="ROWS", help="What sqe score wrote with -o: .jsonl or .csv.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page. It replaces one that is there.")] = Path(

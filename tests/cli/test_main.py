@@ -399,7 +399,7 @@ def test_info(tmp_path: Path) -> None:
 
 def test_version_and_help() -> None:
     assert re.fullmatch(r"sqe-fast \S+\n", sqe("--version").stdout)
-    for command in ("score", "compare", "rank", "monitor", "info", "export"):
+    for command in ("score", "report", "compare", "rank", "monitor", "info", "export"):
         assert command in sqe("--help").stdout
         assert sqe(command, "--help").exit_code == 0
 
