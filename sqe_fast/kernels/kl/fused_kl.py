@@ -4,7 +4,9 @@ For each of N response positions it returns the KL divergence and both models' l
 differentiable with respect to the student's hidden states and head, without ever holding anything of size
 [N, vocabulary]. It walks through the vocabulary in tiles: a matrix product makes a tile of each model's logits,
 `_native` folds the tile into a few sums per row, and the next tile overwrites it. The backward pass makes the tiles
-again. Matrix products are torch's; float16 and bfloat16 are multiplied in float32.
+again. Matrix products are torch's: on a CPU in single precision at least, on a GPU in the hidden states' own, summed in
+single. With a head in single precision and hidden states in half (mixed precision) the products are of half precision,
+and the head's gradient is single.
 """
 
 from __future__ import annotations
@@ -17,10 +19,14 @@ import torch
 from torch import Tensor
 
 from sqe_fast.kernels.kl import tile_ops
-from sqe_fast.kernels.kl.tiles import Cut, Gradients, LinearModel, walk
+from sqe_fast.kernels.kl.tiles import TILE_ROWS, Cut, Gradients, LinearModel, slices, walk
 
 Direction = Literal["forward", "reverse"]
 """forward: KL(teacher ‖ student). reverse: KL(student ‖ teacher), as ALLD has it."""
+
+
+NO_GRAPH = (torch.Tag.cudagraph_unsafe,)
+"""How it is cut rests on the memory that is free when it runs."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def _check(student: LinearModel, teacher: LinearModel, targets: Tensor, temperat
 # --- forward ----------------------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("sqe_fast::linear_kl", mutates_args=())
+@torch.library.custom_op("sqe_fast::linear_kl", mutates_args=(), tags=NO_GRAPH)
 def _linear_kl(
     student_hidden: Tensor,
     student_head: Tensor,
@@ -160,15 +166,17 @@ def _target_logits(model: LinearModel, targets: Tensor, cut: Cut) -> Tensor:
     known = targets < model.vocabulary
     ids = targets.where(known, 0)
     found = torch.empty(len(targets), dtype=torch.float64, device=cut.device)
-    for rows in cut.rows:
-        found[rows] = (model.hidden[rows].to(cut.dtype) * model.head[ids[rows]].to(cut.dtype)).sum(1).double()
+    factors = model.factors(cut.dtype)
+    for rows in slices(0, len(targets), TILE_ROWS):
+        head = model.head[ids[rows]].to(factors)
+        found[rows] = (model.hidden[rows].to(cut.dtype) * head.to(cut.dtype)).sum(1).double()
     return found.where(known, float("-inf"))
 
 
 # --- backward ---------------------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("sqe_fast::linear_kl_backward", mutates_args=())
+@torch.library.custom_op("sqe_fast::linear_kl_backward", mutates_args=(), tags=NO_GRAPH)
 def _linear_kl_backward(
     student_hidden: Tensor,
     student_head: Tensor,
@@ -188,17 +196,29 @@ def _linear_kl_backward(
         cut = Cut.of(student, teacher, gradients=True)
         shared = min(student.vocabulary, teacher.vocabulary)
         of_kl, of_logprob = kl_gradient.double(), logprob_gradient.double()
+        unit = None
+        if student.factors(cut.dtype) == torch.float16:
+            unit = _unit(of_kl / temperature, of_logprob)
+            of_kl, of_logprob = of_kl * unit, of_logprob * unit
         gradients = Gradients(student, cut, targets, of_logprob, of_head)
         pair_scales = torch.cat([sums[:, :3], of_kl[:, None], sums[:, 3:], of_logprob[:, None]], 1).contiguous()
         one_scales = torch.stack([sums[:, 3], -of_logprob], 1)
         for tile in walk((student, teacher), cut, 0, shared):
             s, t = tile.logits
             tile_ops.differentiate_pair(s, t, temperature, direction, pair_scales[tile.rows])
-            gradients.add(tile)
+            gradients.add(tile, unit)
         for tile in walk([student], cut, shared, student.vocabulary):
             tile_ops.differentiate_one(tile.logits[0], one_scales[tile.rows])
-            gradients.add(tile)
-        return gradients.hidden.to(student_hidden.dtype), gradients.head
+            gradients.add(tile, unit)
+        hidden = gradients.hidden if unit is None else gradients.hidden / unit
+        return hidden.to(student_hidden.dtype), gradients.head
+
+
+def _unit(of_kl: Tensor, of_logprob: Tensor) -> Tensor:
+    """A power of two [] that brings the largest of gradients to 256: a logit's is below 64 times that, float16 ends at
+    65,504, and what 1 of a million ids adds is then far from its smallest."""
+    largest = torch.cat([of_kl, of_logprob, of_kl.new_zeros(1)]).abs().max().float()
+    return torch.where(largest > 0, torch.exp2(8 - largest.log2().ceil()), 1.0)
 
 
 @_linear_kl.register_fake

@@ -18,12 +18,16 @@ from sqe_fast import _native
 
 def pair_sums(rows: int, device: torch.device) -> Tensor:
     """What `accumulate_pair` adds to, [rows, 5] float64: largest logit and sum of either, and the cross term."""
-    return torch.tensor([-torch.inf, 0, -torch.inf, 0, 0], dtype=torch.float64, device=device).repeat(rows, 1)
+    sums = torch.zeros(rows, 5, dtype=torch.float64, device=device)
+    sums[:, 0:4:2] = -torch.inf
+    return sums
 
 
 def one_sums(rows: int, device: torch.device) -> Tensor:
     """What `accumulate_one` adds to, [rows, 2] float64: the largest logit, and Σ e^(logit − largest)."""
-    return torch.tensor([-torch.inf, 0], dtype=torch.float64, device=device).repeat(rows, 1)
+    sums = torch.zeros(rows, 2, dtype=torch.float64, device=device)
+    sums[:, 0] = -torch.inf
+    return sums
 
 
 def accumulate_pair(student: Tensor, teacher: Tensor, temperature: float, direction: str, sums: Tensor) -> None:

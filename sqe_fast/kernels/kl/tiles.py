@@ -10,9 +10,35 @@ import torch
 from torch import Tensor
 
 SCRATCH_BYTES = 10 << 20
-"""Limit for the tiles of one call; matrix products use some scratch of their own."""
+"""On a CPU, limit for the tiles of one call; matrix products use some scratch of their own."""
 TILE_ROWS = 512
 LEAST_COLUMNS = 64
+GPU_SCRATCH_BYTES, GPU_LARGE_SCRATCH_BYTES = 256 << 20, 1 << 30
+"""On a GPU, and where four times the larger is free. Only two: how it is cut is part of the order of summation."""
+GPU_TILE_ROWS = 32_768
+"""All rows, as good as always: each is then met once for every column, and a head's gradient is one product."""
+GPU_COLUMNS = 1_024, 16_384
+"""The least and the most; steps of the least. Products of this size fill any GPU's processors, whatever the width."""
+
+
+def on_gpu(device: torch.device) -> bool:
+    """Whether tiles are cut for a GPU. The `meta` device, on which calls are counted, stands for one."""
+    return device.type != "cpu"
+
+
+def multiply(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    """a · b in their precision, summed in single at least, written to `out` in its own."""
+    if a.dtype == out.dtype:
+        return torch.mm(a, b, out=out)
+    return torch.mm(a, b, out_dtype=out.dtype, out=out)
+
+
+def add_product(into: Tensor, a: Tensor, b: Tensor) -> None:
+    """into += a · b, where products of half precision are summed in single."""
+    if a.dtype == into.dtype:
+        into.addmm_(a, b)
+    else:
+        into += torch.mm(a, b, out_dtype=into.dtype)
 
 
 @dataclass(frozen=True)
@@ -34,22 +60,20 @@ class LinearModel:
         """The same model at some `positions` [M] of its N."""
         return LinearModel(self.hidden[positions], self.head)
 
-    def widens(self, dtype: torch.dtype) -> bool:
-        """Whether products take half precision as it is, with sums and results in single, as a GPU can."""
-        halves = self.hidden.dtype == self.head.dtype != dtype
-        return halves and self.hidden.is_cuda and dtype == torch.float32
+    def factors(self, dtype: torch.dtype) -> torch.dtype:
+        """In which precision products of tiles in `dtype` take hidden states and the head's rows: a GPU's take half
+        precision as it is, and the head of mixed precision training is rounded to it, as autocast does."""
+        return self.hidden.dtype if on_gpu(self.hidden.device) and self.hidden.itemsize == 2 else dtype
 
     def columns(self, columns: slice, dtype: torch.dtype) -> Tensor:
         """The head's rows for some ids, [n, D], in the precision in which `logits` multiplies them."""
-        return self.head[columns] if self.widens(dtype) else self.head[columns].to(dtype)
+        return self.head[columns].to(self.factors(dtype))
 
     def logits(self, rows: slice, columns: slice, head: Tensor, out: Tensor) -> Tensor:
         """A tile of logits [rows, columns], written to flat memory `out`; `head` is what `columns` returns for them."""
         tile = out[: (rows.stop - rows.start) * (columns.stop - columns.start)]
         tile = tile.view(rows.stop - rows.start, columns.stop - columns.start)
-        if self.widens(tile.dtype):
-            return torch.mm(self.hidden[rows], head.T, out_dtype=tile.dtype, out=tile)
-        return torch.mm(self.hidden[rows].to(tile.dtype), head.T, out=tile)
+        return multiply(self.hidden[rows].to(head.dtype), head.T, tile)
 
 
 @dataclass(frozen=True)
@@ -64,20 +88,15 @@ class Cut:
     @classmethod
     def of(cls, student: LinearModel, teacher: LinearModel, gradients: bool = False) -> Cut:
         dtype = torch.promote_types(torch.promote_types(student.hidden.dtype, teacher.hidden.dtype), torch.float32)
-        size = dtype.itemsize
-        height = max(1, min(TILE_ROWS, len(student.hidden)))
-        # Beside the tiles: heads in half precision, and copies in single where products need them, of heads and hidden
-        # states. For gradients the student's need them, and its head's gradient is summed in single too.
-        a_column, a_row = 2 * height * size, 0
-        for model in (student, teacher):
-            half, widened = model.hidden.dtype != dtype, model.widens(dtype)
-            copied = half and (not widened or (gradients and model is student))
-            a_column += model.width * (copied * size + widened * model.hidden.dtype.itemsize)
-            a_row += model.width * copied * size
-        if gradients and student.hidden.dtype != dtype:
-            a_column += student.width * size
-        columns = max(LEAST_COLUMNS, (SCRATCH_BYTES - height * a_row) // a_column)
-        return cls(tuple(slices(0, len(student.hidden), height)), columns, dtype, student.hidden.device)
+        device, count = student.hidden.device, len(student.hidden)
+        height = max(1, min(GPU_TILE_ROWS if on_gpu(device) else TILE_ROWS, count))
+        if on_gpu(device):
+            least, most = GPU_COLUMNS
+            room = gpu_scratch(device) // (2 * height * dtype.itemsize)
+            columns = max(least, min(most, room // least * least))
+        else:
+            columns = _columns_on_cpu(student, teacher, dtype, height, gradients)
+        return cls(tuple(slices(0, count, height)), columns, dtype, device)
 
     def scratch(self, tiles: int) -> Tensor:
         """Memory for so many tiles, [tiles, size of one]. On the CPU it is mapped, and so goes back to the system when
@@ -88,6 +107,31 @@ class Cut:
             return torch.empty(tiles, size, dtype=self.dtype, device=self.device)
         pages = mmap.mmap(-1, tiles * size * self.dtype.itemsize, access=mmap.ACCESS_COPY)
         return torch.frombuffer(pages, dtype=self.dtype).view(tiles, size)
+
+
+def gpu_scratch(device: torch.device) -> int:
+    """Bytes for the tiles of one call, by what the driver and torch's own allocator have free."""
+    if device.type != "cuda":
+        return GPU_SCRATCH_BYTES
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free = torch.cuda.mem_get_info(device)[0] + kept
+    return GPU_LARGE_SCRATCH_BYTES if free >= 4 * GPU_LARGE_SCRATCH_BYTES else GPU_SCRATCH_BYTES
+
+
+def _columns_on_cpu(
+    student: LinearModel, teacher: LinearModel, dtype: torch.dtype, height: int, gradients: bool
+) -> int:
+    """What SCRATCH_BYTES allow for. Beside the tiles: copies in single precision of heads and hidden states in half,
+    and the student's head's gradient, which is summed in single too."""
+    size = dtype.itemsize
+    a_column, a_row = 2 * height * size, 0
+    for model in (student, teacher):
+        copied = model.hidden.dtype != dtype
+        a_column += model.width * copied * size
+        a_row += model.width * copied * size
+    if gradients and student.hidden.dtype != dtype:
+        a_column += student.width * size
+    return max(LEAST_COLUMNS, (SCRATCH_BYTES - height * a_row) // a_column)
 
 
 def slices(start: int, stop: int, step: int) -> Iterator[slice]:
@@ -119,43 +163,46 @@ def walk(models: Sequence[LinearModel], cut: Cut, start: int, stop: int) -> Iter
 class Gradients:
     """Accumulates the gradients of a model's hidden states and head from tiles of its logits' gradient.
 
-    In the tiles' precision. Tiles come in the order of `walk`, the model's logits first in each.
+    In the tiles' precision; products take the gradients in that of their factors, in which the smallest of them would
+    be 0 for float16: see `unit`. Tiles come in the order of `walk`, the model's logits first in each. Nothing is read
+    on the host.
     """
 
     def __init__(self, model: LinearModel, cut: Cut, targets: Tensor, of_logprob: Tensor, of_head: bool) -> None:
+        """`of_logprob` [N]: the gradient towards the log-probability of each of `targets` [N]."""
         self.model, self.cut, self.targets, self.of_logprob = model, cut, targets, of_logprob.to(cut.dtype)
-        # The log-probability rises with the target's logit; all else that it rests on is in the tiles.
-        self.hidden = model.head[targets].to(cut.dtype)
-        self.hidden *= self.of_logprob[:, None]
-        fresh = torch.empty_like if cut.rows else torch.zeros_like  # the first rows' product overwrites what is there
-        self.head = fresh(model.head) if of_head else model.head.new_empty(0)
-        copied = of_head and model.head.dtype != cut.dtype
-        self._copy = model.head.new_empty(cut.columns, model.width, dtype=cut.dtype) if copied else None
-        self._targets = targets.cpu()  # which of them a tile holds is asked here: a GPU need not be waited for
-        self._columns = model.head[:0].to(cut.dtype)  # the head's part for a tile's ids, in the tiles' precision
+        head, factors = model.head, model.factors(cut.dtype)
+        self.hidden = torch.zeros(len(model.hidden), model.width, dtype=cut.dtype, device=cut.device)
+        fresh = head.new_empty if cut.rows else head.new_zeros  # the first rows' product overwrites what is there
+        self.head = fresh(head.shape) if of_head else head.new_empty(0)
+        # A product can be written to the head's gradient itself where it need not be added to, or is as precise.
+        whole = len(cut.rows) == 1 and head.dtype == factors == torch.bfloat16
+        copied = of_head and head.dtype != cut.dtype and not whole
+        self._copy = head.new_empty(cut.columns, model.width, dtype=cut.dtype) if copied else None
 
-    def add(self, tile: LogitTile) -> None:
-        """`tile.logits[0]` has been overwritten by the gradient towards the model's logits."""
-        if tile.rows.start == 0:
-            self._columns = tile.heads[0].to(self.cut.dtype)
-        self.hidden[tile.rows].addmm_(tile.logits[0], self._columns)
+    def add(self, tile: LogitTile, unit: Tensor | None = None) -> None:
+        """`tile.logits[0]` has been overwritten by the gradient towards the model's logits, but for what the
+        log-probability rises with the target's own; all times `unit` [], where one is given."""
+        gradient, head = tile.logits[0], tile.heads[0]
+        places = self.targets[tile.rows] - tile.columns.start
+        inside = (places >= 0) & (places < gradient.shape[1])
+        added = self.of_logprob[tile.rows].where(inside, 0)
+        gradient.scatter_add_(1, places.where(inside, 0)[:, None], added[:, None])
+        gradient = gradient.to(head.dtype)
+        add_product(self.hidden[tile.rows], gradient, head)
         if self.head.numel():
-            self._add_to_head(tile)
+            self._add_to_head(tile, gradient, unit)
 
-    def _add_to_head(self, tile: LogitTile) -> None:
-        part = self.head[tile.columns] if self._copy is None else self._copy[: tile.logits[0].shape[1]]
-        hidden = self.model.hidden[tile.rows].to(self.cut.dtype)
-        part.addmm_(tile.logits[0].T, hidden, beta=0 if tile.rows.start == 0 else 1)
+    def _add_to_head(self, tile: LogitTile, gradient: Tensor, unit: Tensor | None) -> None:
+        part = self.head[tile.columns] if self._copy is None else self._copy[: gradient.shape[1]]
+        hidden = self.model.hidden[tile.rows].to(gradient.dtype)
+        if tile.rows.start == 0:
+            multiply(gradient.T, hidden, part)
+        else:
+            add_product(part, gradient.T, hidden)
         if tile.rows.stop < len(self.hidden):
             return
-        hit = within(self._targets, tile.columns).nonzero()[:, 0].to(self.cut.device)
-        hidden = self.model.hidden[hit].to(self.cut.dtype)
-        part.index_add_(0, self.targets[hit] - tile.columns.start, self.of_logprob[hit, None] * hidden)
+        if unit is not None:
+            part /= unit
         if self._copy is not None:
             self.head[tile.columns] = part
-
-
-def within(ids: Tensor, columns: slice) -> Tensor:
-    """Which ids [N] a tile of `columns` holds: [N] bool."""
-    inside: Tensor = (ids >= columns.start) & (ids < columns.stop)
-    return inside

@@ -155,6 +155,22 @@ def test_a_target_that_the_teacher_does_not_know() -> None:
     assert found.kl.isfinite().all()
 
 
+def test_promises_are_kept_for_a_head_that_is_not_contiguous() -> None:
+    """Its gradient's strides were the head's, and torch.compile had been told others."""
+    given = case(5, (13, 11), (4, 3), torch.float32)
+    head = given.student_head.T.contiguous().T.requires_grad_()
+    assert not head.is_contiguous()
+    torch.library.opcheck(
+        fused_kl._linear_kl, (given.student_hidden.requires_grad_(), head, *given[2:], 1.5, "forward")
+    )
+
+
+def test_no_cuda_graph_is_made_of_it() -> None:
+    """torch.compile(mode="reduce-overhead") failed within the operator."""
+    for name in ("linear_kl", "linear_kl_backward"):
+        assert torch.Tag.cudagraph_unsafe in getattr(torch.ops.sqe_fast, name).default.tags
+
+
 def test_layout_does_not_matter() -> None:
     given = case()
     strided = Case(*(tensor.T.contiguous().T for tensor in given[:4]), given.targets)
