@@ -60,18 +60,36 @@ class TorchRunner:
         on_gpu = self._device.type == "cuda"
         self._operators = _operators(operators or ("triton" if on_gpu else "torch"), self._device)
         config, dtype = Qwen2AudioConfig.from_folder(folder), _dtype(serving, folder)
-        max_length = min(serving.max_length, config.text.max_positions)
-        slot = max_length * kv_bytes_per_token(config.text, _name(dtype))
         if on_gpu:
-            slots_that_fit(_free_bytes(self._device) - _bytes(_hollow(config), dtype), slot, serving.slots)
+            free = _free_bytes(self._device) - _bytes(_hollow(config), dtype)
+            slots_that_fit(free, _slot_bytes(config, serving, dtype), serving.slots)
         verify_hashes(folder)
         if serving.threads is not None:
             torch.set_num_threads(serving.threads)
         model, _ = load_checkpoint(folder, dtype, serving.adapter)
+        self._serve(model, serving, folder)
+
+    @classmethod
+    def of(cls, model: Qwen2Audio, serving: Serving, *, operators: str | None = None) -> TorchRunner:
+        """Serves a model that is in memory, in the precision that it has; it is moved to the device. Raises
+        UnusableError as `TorchRunner` does, and for an exported encoder, which only a folder has."""
+        if serving.encoder == "onnx":
+            raise UnusableError("an exported encoder belongs to a folder: open that")
+        runner = cls.__new__(cls)
+        runner._device = _device(serving)
+        name = operators or ("triton" if runner._device.type == "cuda" else "torch")
+        runner._operators = _operators(name, runner._device)
+        runner._serve(model, serving, None)
+        return runner
+
+    def _serve(self, model: Qwen2Audio, serving: Serving, folder: Path | None) -> None:
+        """`folder`: where the exported encoder is, if that is asked for."""
+        config, dtype, on_gpu = model.config, model.decoder.head.weight.dtype, self._device.type == "cuda"
+        max_length = min(serving.max_length, config.text.max_positions)
         with self._current():
             # Whatever takes the GPU's memory does so before its rest is given to the slots.
             self._onnx = None
-            if serving.encoder == "onnx":
+            if serving.encoder == "onnx" and folder is not None:
                 from sqe_fast.runners.onnx_encoder import OnnxEncoder
 
                 beside = _bytes(model.encoder, torch.float32) + _bytes(model.projector, torch.float32)
@@ -79,9 +97,10 @@ class TorchRunner:
                 model.decoder.to(self._device)  # of the other encoder nothing is needed there
             else:
                 model.to(self._device)
-            slots = (
-                slots_that_fit(_free_bytes(self._device), slot, serving.slots) if on_gpu else serving.slots or CPU_SLOTS
-            )
+            slots = serving.slots or CPU_SLOTS
+            if on_gpu:
+                slot = _slot_bytes(config, serving, dtype)
+                slots = slots_that_fit(_free_bytes(self._device), slot, serving.slots)
             self._model = PackedModel(model, self._operators, slots=slots, max_length=max_length)
             self._decode = decode_step(self._model, slots, self._device)
         self.info = runner_info(
@@ -210,13 +229,19 @@ def _operators(name: str, device: torch.device) -> Operators:
 
 def _free_bytes(device: torch.device) -> int:
     """Of a GPU."""
-    return torch.cuda.mem_get_info(device)[0]
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free)
 
 
 def _hollow(config: Qwen2AudioConfig) -> Qwen2Audio:
     """The model without memory."""
     with torch.device("meta"):
         return Qwen2Audio(config)
+
+
+def _slot_bytes(config: Qwen2AudioConfig, serving: Serving, dtype: torch.dtype) -> int:
+    positions = min(serving.max_length, config.text.max_positions)
+    return positions * kv_bytes_per_token(config.text, _name(dtype))
 
 
 def _bytes(module: nn.Module, dtype: torch.dtype) -> int:

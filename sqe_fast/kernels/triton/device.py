@@ -34,7 +34,8 @@ def architecture(tensor: Tensor) -> int:
 @cache
 def _of_gpu(device: torch.device) -> int:
     properties = torch.cuda.get_device_properties(device)
-    return tiles_of((properties.major, properties.minor), properties.shared_memory_per_block_optin)
+    shared: int = properties.shared_memory_per_block_optin  # type: ignore[attr-defined]  # which torch's stub lacks
+    return tiles_of((properties.major, properties.minor), shared)
 
 
 def tiles_of(capability: tuple[int, int], shared: int) -> int:

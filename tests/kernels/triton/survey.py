@@ -24,7 +24,7 @@ from tests.kernels.triton.compiling import MachineCode
 from tests.kernels.triton.work import Done
 
 ROOT = Path(__file__).parents[3]
-TIMEOUT_S = 900
+TIMEOUT_S = 3_600
 
 
 @dataclass(frozen=True)
