@@ -1,6 +1,6 @@
 """Measure everything on a GPU, and write a JSON row for each measurement.
 
-python -m benchmarks.gpu                                kernels, stages and answers; the answers by the bundled tiny
+python -m benchmarks.gpu                                all levels; the answers by the bundled tiny
 python -m benchmarks.gpu --checkpoint FOLDER            the answers by a 7B checkpoint
 python -m benchmarks.gpu --only kernels --out rows.jsonl
 TRITON_INTERPRET=1 python -m benchmarks.gpu --dry       no GPU: that it all runs, small, and no time of anything
@@ -11,17 +11,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from benchmarks.gpu import answers, kernels, stages
+from benchmarks.gpu import answers, ceilings, kernels, kl, stages, whole
 from benchmarks.gpu.rows import Writer, open_machine
 from tests.support.workloads import BATCH, DRY, GROUPED
 
-LEVELS = ("kernels", "stages", "answers")
+LEVELS = ("ceilings", "kernels", "kl", "stages", "whole", "answers")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 1 where a row is not right."""
+    """The exit code: 1 where a row is not right, or a level has ended early."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dry", action="store_true", help="in Triton's interpreter, without times")
     parser.add_argument("--only", choices=LEVELS, action="append", help="may be given more than once")
@@ -35,16 +38,25 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(str(error))
         out = stack.enter_context(asked.out.open("a", encoding="utf-8")) if asked.out else sys.stdout
         writer = Writer(machine, out)
-        loads = (DRY,) if asked.dry else (BATCH, GROUPED)
         for level in asked.only or LEVELS:
-            if level == "answers":
-                answers.measure(writer, asked.checkpoint)
-                continue
-            for load in loads:
-                (kernels if level == "kernels" else stages).measure(writer, load)
+            for measure in _measures(level, asked.dry, asked.checkpoint):
+                try:
+                    measure(writer)
+                except Exception:  # noqa: BLE001 (whatever it is, the others are measured: a card may be here only once)
+                    traceback.print_exc()
+                    writer.wrong.append(f"{level}: ended early")
     for case in dict.fromkeys(writer.wrong):  # once, whatever its peers
         print(f"not right: {case}", file=sys.stderr)
     return 1 if writer.wrong else 0
+
+
+def _measures(level: str, dry: bool, checkpoint: str) -> list[Callable[[Writer], None]]:
+    if level in ("kernels", "stages"):
+        module = kernels if level == "kernels" else stages
+        return [partial(module.measure, load=load) for load in ((DRY,) if dry else (BATCH, GROUPED))]
+    if level == "answers":
+        return [partial(answers.measure, name=checkpoint)]
+    return [{"ceilings": ceilings, "kl": kl, "whole": whole}[level].measure]
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from benchmarks.gpu.rows import Machine, Writer
 from benchmarks.peers.vllm import Vllm, has_vllm
@@ -42,11 +43,25 @@ def measure(writer: Writer, name: str) -> None:
     machine, checkpoint = writer.machine, open_checkpoint(name)
     frames = (120,) if machine.dry else utterances(32)
     evaluator = _evaluator(checkpoint, machine, len(frames))
-    peers = _peers(checkpoint, machine, len(frames))
+    dtype = getattr(torch, evaluator.info()["dtype"])  # theirs as ours, or rounding would be compared
+    peers = _peers(checkpoint, machine, len(frames), dtype)
+    compare(writer, "answer", evaluator, peers, frames)
+
+
+def compare(
+    writer: Writer,
+    level: str,
+    evaluator: Evaluator,
+    peers: dict[str, Peer],
+    frames: tuple[int, ...],
+    rounds: int = ROUNDS,
+) -> None:
+    """Rows of ratings alone and of ratings described, for clips of so many mel frames, new ones each round."""
+    machine = writer.machine
     off = _off(evaluator, peers["transformers sdpa"], _clips(frames, 0))  # type: ignore[arg-type]
     for describe in (False,) if machine.dry else (False, True):
         turns = Turns(machine, ["", *peers])
-        for turn in range(1 if machine.dry else 1 + ROUNDS):  # the first warms up
+        for turn in range(1 if machine.dry else 1 + rounds):  # the first warms up
             clips = _clips(frames, 1 + turn)
             with turns.timed(""):
                 found = _ours(evaluator, clips, describe)
@@ -57,7 +72,7 @@ def measure(writer: Writer, name: str) -> None:
                     answers = model.answers(clips, describe=describe)
                 turns.noted(peer, sum(map(len, answers)), min(map(len, answers)) >= len(RATINGS))
         case = f"{len(frames)} clips, {'described' if describe else 'scores only'}"
-        _write(writer, case, evaluator.info(), turns, sum(frames) / 100, off)
+        _write(writer, level, case, evaluator.info(), turns, sum(frames) / 100, off)
 
 
 class Turns:
@@ -82,7 +97,9 @@ class Turns:
         self.seconds[contender].append(time.perf_counter() - start)
 
 
-def _write(writer: Writer, case: str, info: dict[str, Any], turns: Turns, audio_seconds: float, off: float) -> None:
+def _write(
+    writer: Writer, level: str, case: str, info: dict[str, Any], turns: Turns, audio_seconds: float, off: float
+) -> None:
     """A row for each peer."""
     operators, runner = info["runner"].split("-")[0], info["runner"]
     for peer in turns.seconds:
@@ -100,7 +117,7 @@ def _write(writer: Writer, case: str, info: dict[str, Any], turns: Turns, audio_
         more = {"off_first_rating": off, "tokens": turns.tokens[""], "peer_tokens": turns.tokens[peer]}
         right = off <= OFF and turns.answered[""] and turns.answered[peer]
         row = {"peer": peer, "runner": runner, "model": info["model"], **more, **times}
-        writer.write("answer", case, operators, right=right, **row)
+        writer.write(level, case, operators, right=right, dtype=info["dtype"], **row)
 
 
 def _evaluator(checkpoint: Checkpoint, machine: Machine, slots: int) -> Evaluator:
@@ -113,13 +130,13 @@ def _evaluator(checkpoint: Checkpoint, machine: Machine, slots: int) -> Evaluato
     return Evaluator(runner, checkpoint.prompts(), model=checkpoint.model)
 
 
-def _peers(checkpoint: Checkpoint, machine: Machine, slots: int) -> dict[str, Peer]:
+def _peers(checkpoint: Checkpoint, machine: Machine, slots: int, dtype: torch.dtype) -> dict[str, Peer]:
     folder, prompts = checkpoint.folder, checkpoint.prompts()
-    peers: dict[str, Peer] = {"transformers sdpa": HuggingFace(folder, prompts, machine.device, machine.dtype)}
+    peers: dict[str, Peer] = {"transformers sdpa": HuggingFace(folder, prompts, machine.device, dtype)}
     if not machine.dry:
-        peers["transformers compiled"] = HuggingFace(folder, prompts, machine.device, machine.dtype, compiled=True)
+        peers["transformers compiled"] = HuggingFace(folder, prompts, machine.device, dtype, compiled=True)
         if has_vllm():
-            peers["vllm"] = Vllm(folder, prompts, machine.dtype, slots=slots)
+            peers["vllm"] = Vllm(folder, prompts, dtype, slots=slots)
         else:
             print("vLLM is not installed: it is left out")
     return peers

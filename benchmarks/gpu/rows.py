@@ -6,8 +6,9 @@ import importlib.metadata
 import json
 import math
 import os
+import statistics
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,11 @@ from tests.support.least_work import Work
 ROOT = Path(__file__).parents[2]
 TIMES_TORCH = 2.0
 """What our error may be of torch's own in the same precision, both against float32 (or float64)."""
+HALF_TOLERANCE = 1e-2
+"""A relative error of gradients that were added up in another order, and rounded."""
+ROUNDS = 20
+ROTATED_BYTES, MOST_COPIES = 256 << 20, 32
+"""What the copies of a call's arguments take together: twice a B200's L2."""
 ROUNDING = 2e-3
 """A relative error that no one has to explain: a few roundings of half precision."""
 
@@ -99,9 +105,10 @@ class Writer:
     wrong: list[str] = field(default_factory=list)
     """Cases that were not right, ours or a peer's. Measuring goes on: a GPU may be at hand only once."""
 
-    def write(self, level: str, case: str, operators: str, *, right: bool, **more: Any) -> None:
-        """`level`: kernel, stage or answer. `operators` is the NAME of those that ran; `right`: whether ours and the
-        peer's values are what they should be, without which no time of theirs says anything."""
+    def write(self, level: str, case: str, operators: str, *, right: bool, dtype: str = "", **more: Any) -> None:
+        """`level`: ceiling, kernel, stage, kl, whole or answer. `operators` is the NAME of those that ran; `right`:
+        whether ours and the peer's values are what they should be, without which no time of theirs says anything.
+        `dtype`: in which ours computed, where it is not the machine's."""
         if not right:
             self.wrong.append(f"{level} {case}")
         values = {name: None if value in (math.inf, -math.inf) else value for name, value in more.items()}
@@ -110,8 +117,9 @@ class Writer:
             "case": case,
             "operators": operators,
             "right": right,
-            **values,
             **environment(self.machine),
+            **({"dtype": dtype} if dtype else {}),
+            **values,
         }
         if self.machine.dry:
             assert not [key for key in row if key.endswith(("ms", "per_second")) or key.startswith("times_")]
@@ -123,34 +131,68 @@ class Writer:
         level: str,
         case: str,
         operators: str,
-        ours: Callable[[], object],
-        peers: dict[str, Callable[[], object]],
+        ours: Turns,
+        peers: dict[str, Turns],
         *,
         right: bool,
         least_work: Work | None = None,
+        launched: Collection[str] = (),
         **more: Any,
     ) -> None:
-        """A row for each peer, measured in turn; `times_peer` above 1: ours is faster. Where it is dry all run once."""
-        for peer, run in peers.items():
+        """A row for each peer, measured in turn; `times_peer` above 1: ours is faster. Where it is dry all run once.
+        `timed` says how: "replay" of a CUDA graph, that is the GPU alone, or "launches", which the host makes: of those
+        in `launched` ("" for ours), which read on the host, or take its memory."""
+        for peer, turns in peers.items():
             if self.machine.dry:
-                ours()
-                run()
+                for run in (*ours, *turns):
+                    run()
                 self.write(level, case, operators, right=right, peer=peer, **more)
                 continue
-            theirs, mine = milliseconds(run), milliseconds(ours)
-            times = {"ms": round(mine, 4), "peer_ms": round(theirs, 4), "times_peer": round(theirs / mine, 3)}
+            theirs, mine = (milliseconds(each, name in launched) for name, each in ((peer, turns), ("", ours)))
+            timed = "launches" if "" in launched else "replay"
+            times: dict[str, Any] = {"ms": round(mine, 4), "peer_ms": round(theirs, 4), "timed": timed}
+            times["times_peer"] = round(theirs / mine, 3)
             if least_work is not None:
                 times["tera_flops_per_second"] = round(2 * least_work.products / mine * 1e-9, 2)
                 times["least_giga_bytes_per_second"] = round(least_work.bytes / mine * 1e-6, 1)
             self.write(level, case, operators, right=right, peer=peer, **times, **more)
 
 
-def milliseconds(run: Callable[[], object]) -> float:
-    """Median on the GPU; its L2 is emptied before each run."""
-    from triton.testing import do_bench
+Turns = Sequence[Callable[[], object]]
+"""The same work on some copies of its arguments, one after the other."""
 
-    found: float = do_bench(run, warmup=50, rep=200, return_mode="median")
-    return found
+
+def milliseconds(turns: Turns, launched: bool = False) -> float:
+    """Median of a turn: of a CUDA graph of all of them, or `launched` one by one by the host's Python, which takes
+    longer than the smaller kernels do."""
+    for run in turns:
+        run()  # compiled by its first launch
+    torch.cuda.synchronize()
+    if launched:
+        return statistics.median(_median(run) for run in turns)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        for run in turns:
+            run()
+    return _median(graph.replay) / len(turns)
+
+
+def _median(run: Callable[[], object]) -> float:
+    """Milliseconds between two events around it, over ROUNDS runs."""
+    times = []
+    for _ in range(ROUNDS):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run()
+        end.record()
+        torch.cuda.synchronize()
+        times.append(start.elapsed_time(end))
+    return statistics.median(times[ROUNDS // 5 :])  # the first ones warm up
+
+
+def copies_to_rotate(size: int) -> int:
+    """How many copies of arguments of `size` bytes no L2 holds at once: at least one."""
+    return max(1, min(MOST_COPIES, -(-ROTATED_BYTES // max(1, size))))
 
 
 def relative_error(found: Tensor, exact: Tensor) -> float:

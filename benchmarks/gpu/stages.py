@@ -33,8 +33,18 @@ def measure(writer: Writer, load: Workload) -> None:
             # A peer that is off does not compute the same.
             right = is_right(error, torchs_error) and is_right(theirs, torchs_error)
             errors = {"error": error, "peer_error": theirs}
-            timed = {peer: runs[name]}
-            writer.timed("stage", name, "triton", run, timed, right=right, layers=_layers(load), **errors)
+            timed = {peer: [runs[name]]}
+            writer.timed(
+                "stage",
+                name,
+                "triton",
+                [run],
+                timed,
+                right=right,
+                launched=("", *peers),
+                layers=_layers(load),
+                **errors,
+            )
 
 
 def _layers(load: Workload) -> str:

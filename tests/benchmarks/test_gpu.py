@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +14,14 @@ from typing import Any, cast
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 from transformers import WhisperFeatureExtractor
 
-from benchmarks.gpu import kernels, rows, stages
+from benchmarks.gpu import __main__ as gpu_benchmarks
+from benchmarks.gpu import ceilings, kernels, kl, rows, stages
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.kernels import errors
-from benchmarks.gpu.rows import Machine, Writer, commit, open_machine
+from benchmarks.gpu.rows import Machine, Writer, commit, copies_to_rotate, open_machine
 from sqe_fast.answer.template import AUDIO_TOKEN, TEMPLATE
 from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.kernels import Operators, reference, select
@@ -89,6 +93,141 @@ def test_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_answers(tmp_path: Path, checkpoint: Path) -> None:
     (row,) = dry(tmp_path, "answers", "--checkpoint", str(checkpoint))
     assert row["runner"] == "triton-cpu"
+
+
+@pytest.mark.parametrize("level", ["ceilings", "kl"])
+def test_ceilings_and_losses(tmp_path: Path, level: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    assert main(["--dry", "--only", level, "--out", str(file)]) == 0
+    found = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {row["level"] for row in found} == {level.removesuffix("s")}
+    assert all(row["right"] for row in found)
+
+
+# --- what a run on a card does, on a stand-in for it -----------------------------------------------------------------
+
+
+class FakeCard(Machine):
+    """Tensors of the CPU, and everything that is done with those of a GPU."""
+
+    dry = False  # type: ignore[assignment]
+
+
+class FakeEvent:
+    def __init__(self, enable_timing: bool) -> None:
+        assert enable_timing
+
+    def record(self) -> None: ...
+
+    def elapsed_time(self, other: FakeEvent) -> float:
+        return 2.0
+
+
+class FakeGraph:
+    replays = 0
+
+    def replay(self) -> None:
+        FakeGraph.replays += 1
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def capture(graph: FakeGraph, capture_error_mode: str) -> Iterator[None]:
+        def refuse(_: Tensor) -> None:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+        assert capture_error_mode == "thread_local"
+        with pytest.MonkeyPatch.context() as patch:
+            for reading in ("tolist", "item"):
+                patch.setattr(Tensor, reading, refuse)
+            yield
+
+    for name, stand_in in {
+        "synchronize": lambda *_: None,
+        "CUDAGraph": FakeGraph,
+        "graph": capture,
+        "Event": FakeEvent,
+        "empty_cache": lambda: None,
+        "reset_peak_memory_stats": lambda: None,
+        "memory_allocated": lambda: 0,
+        "max_memory_allocated": lambda: 5 << 20,
+        "get_device_name": lambda _: "a stand-in",
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    monkeypatch.setattr(gpu_benchmarks, "open_machine", lambda _: FakeCard(torch.device("cpu"), torch.float16))
+    monkeypatch.setattr(rows, "_output", lambda *_: "0")
+    for module, sizes in ((gpu_benchmarks, ("BATCH", "GROUPED")), (kl, ("SIZES",)), (ceilings, ("COPY_BYTES", "SIDE"))):
+        for name in sizes:
+            small = {"SIZES": ((5, 24),), "COPY_BYTES": 4096, "SIDE": 32}.get(name, DRY)
+            monkeypatch.setattr(module, name, small)
+    monkeypatch.setattr(kl, "AUDIO_VOCABULARY", 301)
+    monkeypatch.setattr(rows, "MOST_COPIES", 2)
+    monkeypatch.setattr(rows, "ROUNDS", 5)
+    rows.environment.cache_clear()
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize("level", ["ceilings", "kernels", "kl", "stages"])
+def test_every_branch_of_a_run_on_a_card(tmp_path: Path, level: str) -> None:
+    """Graphs were made of operators that read on the host, in a branch that no dry run took; a deviation, a missing
+    .git or the ninth size of a compiled function ended the run or its meaning."""
+    before, file = FakeGraph.replays, tmp_path / "rows.jsonl"
+    assert main(["--only", level, "--out", str(file)]) == 0
+    found = [json.loads(line) for line in file.read_text().splitlines()]
+    assert found
+    for row in found:
+        assert row["right"] is True
+        assert row["dry"] is False
+        assert row["ms"] > 0
+    replayed = {str(row["case"]).split(" ")[1] for row in found if row.get("timed") == "replay"}
+    assert (FakeGraph.replays > before) == (level in ("ceilings", "kernels"))
+    assert "decode_attention" in replayed if level == "kernels" else not replayed
+    if level in ("kernels", "stages"):
+        assert {row["peer"] for row in found} >= {"torch"}
+        assert all(row["times_peer"] == 1.0 or level == "kernels" for row in found)
+
+
+@pytest.mark.usefixtures("card")
+def test_a_level_that_ends_early_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: Writer) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(kl, "measure", broken)
+    file = tmp_path / "rows.jsonl"
+    assert main(["--only", "kl", "--only", "ceilings", "--out", str(file)]) == 1
+    assert {json.loads(line)["level"] for line in file.read_text().splitlines()} == {"ceiling"}
+    assert "not right: kl: ended early" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("card")
+def test_a_loss_without_memory_has_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(kl, "peers", lambda: {"naive": greedy})
+    file = tmp_path / "rows.jsonl"
+    assert main(["--only", "kl", "--out", str(file)]) == 0
+    (row,) = [json.loads(line) for line in file.read_text().splitlines()]
+    assert row["ms"] > 0
+    assert row["peer_ms"] is row["times_peer"] is None
+
+
+def test_a_calls_arguments_are_rotated_through_memory() -> None:
+    """Found in the L2 time and again, weights would cost nothing."""
+    assert copies_to_rotate(1 << 30) == copies_to_rotate(256 << 20) == 1
+    assert copies_to_rotate(100 << 20) == 3
+    assert copies_to_rotate(1) == copies_to_rotate(0) == rows.MOST_COPIES
+    (call, *_) = calls(DRY, torch.float16, DRY_MACHINE.device, select("torch"))
+    first, second, *_ = kernels.rotated(call)
+    assert first is call
+    for one, other in zip(tree_leaves(first.arguments), tree_leaves(second.arguments), strict=True):
+        if isinstance(one, Tensor):
+            assert torch.equal(one, other)
+            assert one.data_ptr() != other.data_ptr()
 
 
 def test_what_is_not_dry_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,12 +35,13 @@ from sqe_fast.runners.base import (
     TopTokens,
 )
 from sqe_fast.runners.torch_runner import TorchRunner
+from tests.support.on_gpu import GPU
 from tests.support.small_model import AUDIO_TOKEN, random_clip
 from tests.support.stocks import EAGER
 
-RUNNERS = ("onnx-cpu", "torch-cpu", "triton-cpu")
-"""By `RunnerInfo.name`. The last are the GPU's kernels in Triton's interpreter."""
-BATCH_TOLERANCE = {"onnx-cpu": 0.0, "torch-cpu": 1e-5, "triton-cpu": 1e-5}
+RUNNERS = ("onnx-cpu", "torch-cpu", "triton-cuda" if GPU else "triton-cpu")
+"""By `RunnerInfo.name`. The last are the GPU's kernels, with --gpu on one, else in Triton's interpreter."""
+BATCH_TOLERANCE = {"onnx-cpu": 0.0, "torch-cpu": 1e-5, "triton-cpu": 1e-5, "triton-cuda": 1e-5}
 """Absolute, in log-probabilities: a batch against its rows alone."""
 SPLIT_TOLERANCE = 1e-5  # one prefill against several: other shapes, so another order of summation
 MODEL_TOLERANCE = 2e-5  # float32 against the torch model in float64, and runner against runner
@@ -61,6 +62,8 @@ def opened(name: str, folder: Path) -> Runner:
         return TorchRunner(
             folder, Serving(device="torch-cpu", slots=SLOTS, max_length=128, threads=1), operators="triton"
         )
+    if name == "triton-cuda":  # in the precision of the others
+        return open_runner(folder, Serving("cuda", SLOTS, threads=1, precision="fp32", max_length=128))
     device = "cpu" if name == "onnx-cpu" else name
     return open_runner(folder, Serving(device=device, slots=SLOTS, max_length=128, threads=1))
 
@@ -95,7 +98,7 @@ def encode(runner: Runner, *frames: int) -> list[Embedding]:
 
 
 def arrays(embeddings: list[Embedding]) -> list[FloatArray]:
-    return [np.asarray(embedding) for embedding in embeddings]
+    return [np.asarray(each.cpu() if isinstance(each, torch.Tensor) else each) for each in embeddings]
 
 
 def assert_close(a: Seen, b: Seen, tolerance: float) -> None:

@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import nn
 
-from sqe_fast.checkpoint.config import TextConfig
+from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig, TextConfig
 from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.errors import UnusableError
 from sqe_fast.kernels.triton import device as gpu
@@ -30,6 +30,7 @@ from sqe_fast.runners import open_runner, torch_runner
 from sqe_fast.runners.base import kv_bytes_per_token
 from sqe_fast.runners.onnx_encoder import OnnxEncoder
 from sqe_fast.runners.torch_runner import TorchRunner, slots_that_fit
+from sqe_fast.runners.torch_runner import _bytes, _hollow, _slot_bytes
 from sqe_fast.runners.torch_runner import _dtype as dtype_of
 from tests.support.small_model import small_model
 
@@ -269,6 +270,18 @@ def test_kv_slots_fill_what_a_gpu_has_left() -> None:
     for free, asked in ((1 << 30, None), (50 << 30, 41), (-1 << 30, 1)):
         with pytest.raises(UnusableError, match=r"MiB of the 80% that may be used: .* a smaller max_length"):
             slots_that_fit(free, slot, asked)
+
+
+@pytest.mark.parametrize(("gigabytes", "least"), [(22.5, 16), (79.0, 200)])
+def test_short_slots_serve_many_short_clips(gigabytes: float, least: int) -> None:
+    """Of 400 positions, by a 7B on an L4 or RTX 4090, and on an A100 or H100 of 80 GB. A slot of 2,048 would leave 5 and
+    50."""
+    seven = Qwen2AudioConfig(
+        AudioConfig(), TextConfig(vocab_size=156_032, layers=32, feed_forward=11_008, max_positions=8_192), 1
+    )
+    free = int(gigabytes * 2**30) - _bytes(_hollow(seven), torch.bfloat16)
+    slot = _slot_bytes(seven, Serving("cuda", max_length=448), torch.bfloat16)
+    assert slots_that_fit(free, slot, asked=least) == least
 
 
 @pytest.fixture

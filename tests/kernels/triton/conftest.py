@@ -6,17 +6,22 @@ No result would tell, where what was read too far is thrown away; a GPU may faul
 from __future__ import annotations
 
 import time
+from inspect import isfunction, ismodule
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from torch import Tensor
 from triton.runtime import interpreter
 from triton.tools.tensor_descriptor import TensorDescriptor
 
+from sqe_fast.kernels import triton as triton_operators
 from tests.kernels.triton.survey import Survey, surveys
+from tests.support.on_gpu import GPU, on_device
 
+OPERATORS = {name for name in triton_operators.__all__ if name.islower()} - {"check_device"}
 Addresses = npt.NDArray[np.uint64]
 
 
@@ -43,7 +48,20 @@ def span(tensor: Tensor) -> tuple[int, int]:
 
 
 @pytest.fixture(autouse=True)
+def operators_compute_on_the_gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --gpu: those that the test's module calls, by themselves or by their module."""
+    if not GPU:
+        return
+    for place in (request.module, *filter(ismodule, vars(request.module).values())):
+        for name, value in list(vars(place).items()):
+            if isfunction(value) and name in OPERATORS and value.__module__.startswith(triton_operators.__name__):
+                monkeypatch.setattr(place, name, on_device(value, torch.device("cuda")))
+
+
+@pytest.fixture(autouse=True)
 def addresses_lie_in_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    if GPU:  # only the interpreter can tell
+        return
     launches: list[Extents] = []
     launch = interpreter.GridExecutor.__call__
     load = interpreter.InterpreterBuilder.create_masked_load
@@ -84,9 +102,10 @@ def surveyed() -> dict[int, Survey]:
 
 @pytest.fixture
 def no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails a test whose operators launch a kernel. An empty grid is an error on a GPU, and not here."""
+    """Fails a test whose operators launch a kernel. An empty grid is an error on a GPU, and not in the interpreter."""
 
     def refuse(self: Any, *arguments: Any, **named: Any) -> None:
         raise AssertionError(f"{self.fn.__name__} was launched")
 
-    monkeypatch.setattr(interpreter.GridExecutor, "__call__", refuse)
+    if not GPU:
+        monkeypatch.setattr(interpreter.GridExecutor, "__call__", refuse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
 import pytest
@@ -154,7 +155,7 @@ def test_a_row_decodes_the_same_alone(
     beside = memory.to(dtype)
     together = decode_attention(*given, *turns, *beside, held)  # a program for each chunk
     for programs in (1, 2 * kv_heads):
-        monkeypatch.setitem(decode_attention.__globals__, "MOST_PROGRAMS", programs)
+        monkeypatch.setattr(sys.modules[decode_attention.__module__], "MOST_PROGRAMS", programs)
         for row in range(3):
             own = slice(row, row + 1)
             one = Memory(*(part[own].clone() for part in memory))
