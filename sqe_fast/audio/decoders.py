@@ -35,6 +35,7 @@ _BAD_SF_INFO, _ZERO_CHANNELS, _TOO_MANY_CHANNELS, _BAD_CHANNELS = 24, 32, 33, 34
 
 _STATES_LENGTH = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "wav", "caf", "aiff", "au", "w64", "ogg"}
 """FFmpeg's formats whose length is stated by the file, and not estimated from its size."""
+_MANY_PLANES = 8
 _MISSING_SECONDS = 0.25
 """By how much less than what was stated may be decoded: codecs have delays, and frames to be filled."""
 _FORMATS = (
@@ -205,7 +206,7 @@ class _Media:
             context = self._stream.codec_context  # a talker who never said a word
             self.rate, self.channels, self.begins = context.sample_rate or 1, context.channels or 1, 0.0
         else:
-            self.rate, self.channels = self._first.sample_rate, len(self._first.layout.channels)
+            self.rate, self.channels = self._first.sample_rate, self._first.layout.nb_channels
             self.begins = self._first.time or 0.0
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
@@ -213,7 +214,7 @@ class _Media:
         import av
 
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._demuxed():
                 self._packets += packet.size > 0
                 self.cut |= packet.is_corrupt
                 try:
@@ -227,12 +228,26 @@ class _Media:
         except av.error.FFmpegError:
             self.cut = True
 
+    def _demuxed(self) -> Iterator[av.Packet[av.AudioStream]]:
+        while True:
+            try:
+                yield from self._container.demux(self._stream)
+                return
+            except IndexError:
+                pass  # a packet of a stream that began after the file was opened, unknown to PyAV: go on behind it
+
     def pieces(self) -> Iterator[Piece]:
+        import av
+
         seconds = 0.0
         waiting: list[Samples] = []
         rate = self.rate
         for frame in chain([self._first] if self._first else (), self._frames):
-            samples = _floats(frame)
+            try:
+                samples = _floats(self._interleaved(frame))
+            except (av.error.FFmpegError, ValueError):  # a kind that is none, of a damaged frame
+                self.cut = True
+                continue
             seconds += len(samples) / frame.sample_rate
             if waiting and (frame.sample_rate, samples.shape[1]) != (rate, waiting[0].shape[1]):
                 yield from _joined(rate, waiting)
@@ -244,6 +259,18 @@ class _Media:
                 waiting = []
         yield from _joined(rate, waiting)
         self.cut |= self._first is not None and seconds < self._stated_seconds() - _MISSING_SECONDS
+
+    def _interleaved(self, frame: av.AudioFrame) -> av.AudioFrame:
+        """Where it has eight channels or more: PyAV finds no end of so many planes, and crashes."""
+        import av
+
+        if frame.sample_rate < 1:
+            raise ValueError("no sample rate")
+        if not frame.format.is_planar or frame.layout.nb_channels < _MANY_PLANES:
+            return frame
+        resampler = av.AudioResampler(frame.format.packed, frame.layout, frame.sample_rate)
+        [whole] = resampler.resample(frame)
+        return whole
 
     def _stated_seconds(self) -> float:
         if self._container.format.name not in _STATES_LENGTH:
@@ -271,7 +298,7 @@ def _floats(frame: av.AudioFrame) -> Samples:
     """[frames, channels] float32, full scale ±1, of samples of any format."""
     array = frame.to_ndarray()  # [channels, frames], or [1, frames · channels] where they are interleaved
     if not frame.format.is_planar:
-        array = array.reshape(-1, len(frame.layout.channels)).T
+        array = array.reshape(-1, frame.layout.nb_channels).T
     if array.dtype.kind == "u":
         array = array.astype(np.int16) - 128
         return (array.T / np.float32(128)).astype(np.float32, copy=False)

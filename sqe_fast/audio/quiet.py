@@ -1,4 +1,5 @@
-"""Codecs that print: libmpg123, inside libsndfile, writes what it thinks of a stream to C's `stderr`."""
+"""Codecs that print: libmpg123, inside libsndfile, writes what it thinks of a stream to C's `stderr`,
+libsndfile itself to C's `stdout`, where rows may be."""
 
 from __future__ import annotations
 
@@ -8,17 +9,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_STREAMS = ("stdout", "stderr")
 _lock = threading.Lock()
 _inside = 0
-_kept: int | None = None
+_kept: dict[str, int | None] = {}
 _nowhere: int | None = None
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What C code prints to its `stderr` meanwhile, on any thread, goes nowhere.
+    """What C code prints meanwhile, on any thread, goes nowhere.
 
-    C's variable is exchanged, not the descriptor: what Python writes to sys.stderr is not touched.
+    C's variables are exchanged, not the descriptors: what Python writes is not touched.
     """
     _enter()
     try:
@@ -28,7 +30,7 @@ def quiet() -> Iterator[None]:
 
 
 def _enter() -> None:
-    global _inside, _kept, _nowhere
+    global _inside, _nowhere
     with _lock:
         _inside += 1
         if _inside > 1:
@@ -37,8 +39,9 @@ def _enter() -> None:
             libc = ctypes.CDLL(None)
             libc.fopen.restype = ctypes.c_void_p
             _nowhere = libc.fopen(os.devnull.encode(), b"w")
-        stderr = _stderr()
-        _kept, stderr.value = stderr.value, _nowhere
+        for name in _STREAMS:
+            stream = _stream(name)
+            _kept[name], stream.value = stream.value, _nowhere
 
 
 def _leave() -> None:
@@ -46,8 +49,9 @@ def _leave() -> None:
     with _lock:
         _inside -= 1
         if not _inside:
-            _stderr().value = _kept
+            for name in _STREAMS:
+                _stream(name).value = _kept[name]
 
 
-def _stderr() -> ctypes.c_void_p:
-    return ctypes.c_void_p.in_dll(ctypes.CDLL(None), "stderr")
+def _stream(name: str) -> ctypes.c_void_p:
+    return ctypes.c_void_p.in_dll(ctypes.CDLL(None), name)

@@ -119,7 +119,7 @@ def _sample_dump(view: View, start: int) -> Claim | None:
         return None
     samples, packet = count[0] | count[1] << 7 | count[2] << 14, 120 // -(-bits // 7)
     end = start + 21 + -(-samples // packet) * 127
-    held = (view.size - start - 21) // 127 * packet
+    held = max(0, view.size - start - 21) // 127 * packet
     repair = Patch(start + 10, bytes([held & 127, held >> 7 & 127, held >> 14]))
     return Claim(end, repair if end > view.size else None)
 

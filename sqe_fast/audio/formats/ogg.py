@@ -43,7 +43,7 @@ def links(view: View, start: int, end: int) -> Found:
             found.append(_Link(position))
         link = found[-1]
         cut |= serial in link.pages and number != link.pages[serial] + 1
-        cut |= _checksum(page) != int.from_bytes(page[22:26], "little")
+        cut |= checksum(page) != int.from_bytes(page[22:26], "little")
         link.pages[serial] = number
         link.data |= not flags & _FIRST
         link.ended = bool(flags & _LAST)
@@ -75,7 +75,7 @@ def _page(view: View, position: int, end: int) -> bytes | None:
     return view.at(position, length) if len(table) == head[26] and position + length <= end else None
 
 
-def _checksum(page: bytes) -> int:
+def checksum(page: bytes) -> int:
     """CRC-32 of the polynomial 0x04C11DB7, highest bit first, from 0, the field itself taken for 0. zlib's is the same
     with the lowest bit first and both ends inverted."""
     mirrored = (page[:22] + bytes(4) + page[26:]).translate(_MIRRORED)

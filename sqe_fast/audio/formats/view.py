@@ -45,6 +45,8 @@ class View:
 
     def at(self, position: int, count: int) -> bytes:
         """Fewer than `count` (at most BLOCK) at the end of the file."""
+        if position >= self.size:  # a header may state any place, too far off to seek to
+            return b""
         offset = position - self._start
         if offset < 0 or offset + count > len(self._block):
             self._load(position)
