@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqe_fast.live.events import CallSummary, QualityAlert, QualityRecovered, QualityUpdate
     from sqe_fast.live.signal import SignalFaults
     from sqe_fast.live.stream import AsyncStream, Stream
-    from sqe_fast.options import Serving
+    from sqe_fast.options import Sandbox, Serving
     from sqe_fast.results import Cause, Comparison, Evaluation, Ranked, Ratings, WindowRating
 
     __version__: str
@@ -49,6 +49,7 @@ _HOMES = {
     "Ranked": "sqe_fast.results",
     "Ratings": "sqe_fast.results",
     "Raw": "sqe_fast.audio",
+    "Sandbox": "sqe_fast.options",
     "Serving": "sqe_fast.options",
     "SignalFaults": "sqe_fast.live.signal",
     "Stream": "sqe_fast.live.stream",
@@ -76,6 +77,7 @@ __all__ = [
     "Ranked",
     "Ratings",
     "Raw",
+    "Sandbox",
     "Serving",
     "SignalFaults",
     "Stream",

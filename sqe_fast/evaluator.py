@@ -16,6 +16,7 @@ from sqe_fast import audio
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.audio import Channels, Source
 from sqe_fast.audio.channels import checked
+from sqe_fast.audio.sandbox import Pool
 from sqe_fast.audio.timeline import Timeline
 from sqe_fast.checkpoint.folder import adapter_name, open_checkpoint
 from sqe_fast.engine.comparison import Contest, compared, in_order, neighbours, ranking
@@ -24,7 +25,7 @@ from sqe_fast.engine.engine import Engine, Priority
 from sqe_fast.engine.niceness import made_behind
 from sqe_fast.engine.pipeline import Batch, Pipeline
 from sqe_fast.engine.trace import Activity, Meter, Trace
-from sqe_fast.options import SHORT_NAMES, WINDOW_DEADLINE, Serving
+from sqe_fast.options import SHORT_NAMES, WINDOW_DEADLINE, Sandbox, Serving
 from sqe_fast.results import Comparison, Evaluation, Ranked
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import Runner
@@ -54,12 +55,16 @@ class Evaluator:
         model: str,
         limits: audio.Limits | None = None,
         nice: int = Serving.nice,
+        sandbox: Pool | None = None,
     ) -> None:
-        """For a runner of your own; else use `from_pretrained`. `model` names the weights in every row."""
+        """For a runner of your own; else use `from_pretrained`. `model` names the weights in every row; `sandbox`
+        decodes files, and is closed with this evaluator."""
         self.model = model
         self._prompts = prompts
         self._driver = Driver(Engine(runner), nice=nice)
-        self._pipeline = Pipeline(self._driver, prompts, limits or audio.Limits(), model)
+        self._sandbox = sandbox
+        opens = None if sandbox is None else sandbox.open
+        self._pipeline = Pipeline(self._driver, prompts, limits or audio.Limits(), model, opens)
         self._live: Live | None = None
         self._opening = threading.Lock()
 
@@ -76,6 +81,7 @@ class Evaluator:
         precision: str = Serving.precision,
         max_length: int = Serving.max_length,
         nice: int = Serving.nice,
+        sandbox: Sandbox | None = Serving.sandbox,
     ) -> Evaluator:
         """Open the bundled "tiny", or a checkpoint folder. `sqe_fast.options.Serving` says what each choice means.
 
@@ -83,7 +89,9 @@ class Evaluator:
         left out.
         """
         folder = None if adapter is None else Path(adapter)
-        return cls.open(name_or_folder, Serving(device, slots, threads, folder, encoder, precision, max_length, nice))
+        return cls.open(
+            name_or_folder, Serving(device, slots, threads, folder, encoder, precision, max_length, nice, sandbox)
+        )
 
     @classmethod
     def open(
@@ -91,13 +99,18 @@ class Evaluator:
     ) -> Evaluator:
         """As `from_pretrained`, with all choices in one object, and limits of your own to what is accepted."""
         checkpoint = open_checkpoint(name_or_folder)
+        sandbox = None if serving.sandbox is None else Pool(serving.sandbox)
+        if sandbox is not None:
+            sandbox.start()  # while the model is loaded
         runner = made_behind(serving.nice, lambda: open_runner(checkpoint.folder, serving))
         name = checkpoint.model
         if serving.adapter is not None:
             name += f"+{adapter_name(serving.adapter)}"
         if runner.info.dtype != "float32":
             name += f"+{SHORT_NAMES[runner.info.dtype]}"
-        return cls(runner, checkpoint.prompts(), model=name, limits=limits, nice=serving.nice)
+        return cls(
+            runner, checkpoint.prompts(), model=name, limits=limits, nice=serving.nice, sandbox=sandbox
+        )
 
     def evaluate(
         self,
@@ -283,6 +296,8 @@ class Evaluator:
         if self._live is not None:
             self._live.close()
         self._driver.close()
+        if self._sandbox is not None:
+            self._sandbox.close()
 
     def __enter__(self) -> Evaluator:
         return self

@@ -25,6 +25,33 @@ _DEVICE = re.compile(r"auto|cpu|torch-cpu|cuda(:\d+)?")
 
 
 @dataclass(frozen=True)
+class Sandbox:
+    """Child processes that decode, with limits on each. On Linux only: raises UnusableError elsewhere, and ValueError
+    for what cannot be.
+
+    A file that passes a limit, or breaks a codec, costs its own row (`decoder_memory`, `decoder_timeout`,
+    `decoder_crashed`) and a child, which is replaced. Arrays are not decoded, and stay in the caller's process.
+    """
+
+    children: int | None = None
+    """Processes at most, started as they are needed. None: half as many as there are CPUs, 2 to 8."""
+    memory: int = 512 << 20
+    """Bytes that a child may take for decoding, beside the codecs themselves."""
+    cpu_seconds: float = 30.0
+    """By how much the CPU time that decoding a file takes may pass the length of its audio."""
+    wait_seconds: float = 300.0
+    """How long a child may give no answer while it uses no CPU at all."""
+
+    def __post_init__(self) -> None:
+        if sys.platform != "linux":
+            raise UnusableError("a sandbox is a choice on Linux only: elsewhere decode without one")
+        if self.children is not None and self.children < 1:
+            raise ValueError("a sandbox needs at least one child")
+        if self.memory < 64 << 20 or min(self.cpu_seconds, self.wait_seconds) <= 0:
+            raise ValueError("a sandbox needs memory for at least 64 MiB and times above 0")
+
+
+@dataclass(frozen=True)
 class Serving:
     """Raises UnusableError for a choice that does not exist, and ValueError for a count below 1."""
 
@@ -48,6 +75,8 @@ class Serving:
     nice: int = 0
     """By how much the priority of the threads that compute is lowered, 0 to 19, so that an event loop beside them comes
     first. On Linux, where threads have priorities of their own."""
+    sandbox: Sandbox | None = None
+    """Decode files in child processes with limits; None: in this process. `sqe score` has one."""
 
     def __post_init__(self) -> None:
         if not _DEVICE.fullmatch(self.device):

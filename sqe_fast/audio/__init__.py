@@ -4,7 +4,7 @@ from sqe_fast.audio.channels import Channels
 from sqe_fast.audio.excerpt import Excerpt
 from sqe_fast.audio.raw import SAMPLE_ENCODINGS, Raw, RawFormat, arriving, frame_bytes, samples_of
 from sqe_fast.audio.recording import Clip, Limits, Recording, digest, load, recordings
-from sqe_fast.audio.sources import Source, name_of
+from sqe_fast.audio.sources import Opens, Source, name_of
 
 __all__ = [
     "SAMPLE_ENCODINGS",
@@ -12,6 +12,7 @@ __all__ = [
     "Clip",
     "Excerpt",
     "Limits",
+    "Opens",
     "Raw",
     "RawFormat",
     "Recording",

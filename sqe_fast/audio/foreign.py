@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from sqe_fast.errors import ClipError, ErrorCode
+from sqe_fast.errors import ClipError, ErrorCode, UnusableError
 
 Value = TypeVar("Value")
 _ARRAY_KEYS, _RATE_KEYS = ("array", "raw"), ("sampling_rate", "sample_rate")
@@ -22,7 +22,7 @@ def costs_one_row(code: ErrorCode, what: str) -> Iterator[None]:
     """Raises ClipError for whatever is raised within: a caller's object may raise anything."""
     try:
         yield
-    except ClipError:
+    except (ClipError, UnusableError):
         raise
     except Exception as error:
         raise ClipError(code, f"{what} ({type(error).__name__}: {error})") from error

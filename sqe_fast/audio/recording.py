@@ -22,7 +22,7 @@ from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
 from sqe_fast.audio.joined import Samples
 from sqe_fast.audio.level import CLIPPED_SHARE, LevelScan
 from sqe_fast.audio.segments import Segments, SegmentScan, Span, silence
-from sqe_fast.audio.sources import FormatGrew, PcmSource, open_source
+from sqe_fast.audio.sources import FormatGrew, Opens, PcmSource, open_source
 from sqe_fast.audio.speech import MOST
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.results import Flag, Stretch
@@ -106,10 +106,12 @@ class Recording:
         return replace(self, _windows=lambda: iter(()), _blocks=lambda: iter(()))
 
 
-def load(source: Any, channels: Channels = "auto", *, limits: Limits | None = None) -> Recording:
+def load(
+    source: Any, channels: Channels = "auto", *, limits: Limits | None = None, opens: Opens | None = None
+) -> Recording:
     """As `recordings`, of a source that is to be one recording. Raises ClipError (`channels_differ`) where it is
     several."""
-    measured = _measured(source, channels, limits or Limits())
+    measured = _measured(source, channels, limits or Limits(), opens)
     if len(measured.heard) > 1:
         *others, last = (str(each.channel) for each in measured.heard)
         raise ClipError(
@@ -120,14 +122,18 @@ def load(source: Any, channels: Channels = "auto", *, limits: Limits | None = No
     return measured.recordings()[0]
 
 
-def recordings(source: Any, channels: Channels = "auto", *, limits: Limits | None = None) -> list[Recording]:
+def recordings(
+    source: Any, channels: Channels = "auto", *, limits: Limits | None = None, opens: Opens | None = None
+) -> list[Recording]:
     """Measure a source and make it ready. It is one recording, or several where its channels are heard by themselves.
 
     `source`: a path, bytes, a seekable binary file object (read from its beginning; left open, to be kept open), or a
     tuple (samples, sample_rate): samples [n], [n, channels] or [channels, n], float (full scale ±1), int16 or int32.
+    `opens` decodes what is a file: in this process, or in those of a `sandbox.Pool`.
+
     Raises ClipError with the code and a message that says what to do; ValueError for what is no choice of channels.
     """
-    return _measured(source, channels, limits or Limits()).recordings()
+    return _measured(source, channels, limits or Limits(), opens).recordings()
 
 
 @dataclass(frozen=True)
@@ -204,9 +210,9 @@ def _listed(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def _measured(source: Any, channels: Channels, limits: Limits) -> _Measured:
+def _measured(source: Any, channels: Channels, limits: Limits, opens: Opens | None) -> _Measured:
     checked(channels)
-    pcm = open_source(source, limits.max_channels)
+    pcm = open_source(source, limits.max_channels, opens)
     try:
         return _measured_pcm(pcm, channels, limits)
     except FormatGrew:

@@ -11,7 +11,7 @@ import io
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +75,10 @@ class PcmSource(Protocol):
         than once, FormatGrew."""
 
 
+Opens = Callable[[str, Path | BinaryIO, RawFormat | None], PcmSource]
+"""Opens a file by its name in rows: FileSource here, `sandbox.Pool.open` in a child process."""
+
+
 def name_of(source: Any) -> str:
     """How a row names its input, whether it can be opened or not."""
     if isinstance(source, str | os.PathLike):
@@ -90,33 +94,34 @@ def name_of(source: Any) -> str:
     return str(name) if isinstance(name, str | int) else f"<{type(source).__name__}>"
 
 
-def open_source(source: Any, max_channels: int) -> PcmSource:
+def open_source(source: Any, max_channels: int, opens: Opens | None = None) -> PcmSource:
     """A path, bytes, a binary file object, (array, sample_rate), a dataset's row or decoder, Raw of one of the first
-    three, or an Excerpt of any. Raises ClipError, whatever the source raises."""
+    three, or an Excerpt of any; `opens` what has to be decoded. Raises ClipError, whatever the source raises."""
+    opens = opens or FileSource
     with costs_one_row(ErrorCode.BAD_INPUT, f"this {type(source).__name__} cannot be taken"):
         if isinstance(source, Excerpt):
-            return ExcerptSource(open_source(source.source, max_channels), source)
+            return ExcerptSource(open_source(source.source, max_channels, opens), source)
         if isinstance(source, Raw):
-            return _file_source(source.source, source.format)
+            return _file_source(source.source, source.format, opens)
         held = in_memory(source)
         if isinstance(held, tuple) and len(held) == 2:
             return ArraySource(held[0], held[1], max_channels)
-        return _file_source(held, None)
+        return _file_source(held, None, opens)
 
 
-def _file_source(source: Any, raw: RawFormat | None) -> PcmSource:
+def _file_source(source: Any, raw: RawFormat | None, opens: Opens) -> PcmSource:
     if isinstance(source, str | os.PathLike):
         path = path_of(source)
-        return FileSource(path, _unpiped(Path(path)), raw)
+        return opens(path, _unpiped(Path(path)), raw)
     if isinstance(source, bytes | bytearray | memoryview):
-        return FileSource("<bytes>", io.BytesIO(source), raw)
+        return opens("<bytes>", io.BytesIO(source), raw)
     if hasattr(source, "samplerate"):
         raise ClipError(
             ErrorCode.BAD_INPUT,
             f"an opened {type(source).__name__}: pass the file itself, or (its samples, its sample rate)",
         )
     if hasattr(source, "read"):
-        return FileSource(name_of(source), _seekable(source), raw)
+        return opens(name_of(source), _seekable(source), raw)
     raise ClipError(
         ErrorCode.BAD_INPUT,
         f"cannot take audio from {type(source).__name__}: pass a path, bytes, a binary file object, or a tuple "
@@ -129,7 +134,7 @@ def _unpiped(path: Path) -> Path | BinaryIO:
     with contextlib.suppress(OSError, ValueError):  # said when it is opened
         if stat.S_ISFIFO(path.stat().st_mode):
             with path.open("rb") as pipe:
-                return _kept(pipe)
+                return kept(pipe)
     return path
 
 
@@ -142,18 +147,33 @@ def _seekable(file: Any) -> BinaryIO:
         raise ClipError(ErrorCode.UNREADABLE, "the file object is open for writing: open it in binary mode ('rb')")
     if hasattr(file, "seek") and (not hasattr(file, "seekable") or file.seekable()):
         return cast(BinaryIO, file)
-    return _kept(file)
+    return kept(file)
 
 
-def _kept(pipe: BinaryIO) -> BinaryIO:
-    """Removed by the system when nobody holds it any more."""
-    kept = tempfile.TemporaryFile(prefix="sqe-fast-")  # noqa: SIM115 (as long as the source is held)
+def kept(pipe: BinaryIO) -> BinaryIO:
+    """All that comes out of it, in a temporary file, which is removed by the system when nobody holds it any more."""
+    copy = tempfile.TemporaryFile(prefix="sqe-fast-")  # noqa: SIM115 (as long as the source is held)
     size = 0
     while data := pipe.read(1 << 20):
-        size += kept.write(data)
+        size += copy.write(data)
         if size > MAX_PIPED:
             raise ClipError(ErrorCode.TOO_LONG, f"more than {MAX_PIPED >> 30} GiB from a pipe: write it to a file")
-    return cast(BinaryIO, kept)
+    copy.flush()
+    return cast(BinaryIO, copy)
+
+
+def opened(path: Path) -> BinaryIO:
+    """A regular file, to be read. Raises ClipError."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ClipError(ErrorCode.UNREADABLE, "not a file or a pipe: pass the sound files themselves")
+        # Unbuffered: libsndfile shares the descriptor, and with it the position.
+        return cast(BinaryIO, path.open("rb", buffering=0))
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise ClipError(ErrorCode.NOT_FOUND, "no such file: check the path") from error
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ClipError(ErrorCode.UNREADABLE, f"cannot be read ({reason}): check its permissions") from error
 
 
 @dataclass
@@ -289,18 +309,7 @@ class FileSource:
                             return
 
     def _binary(self) -> AbstractContextManager[BinaryIO]:
-        if not isinstance(self._file, Path):
-            return nullcontext(self._file)
-        try:
-            if not stat.S_ISREG(self._file.stat().st_mode):
-                raise ClipError(ErrorCode.UNREADABLE, "not a file or a pipe: pass the sound files themselves")
-            # Unbuffered: libsndfile shares the descriptor, and with it the position.
-            return cast(BinaryIO, self._file.open("rb", buffering=0))
-        except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte in the name
-            raise ClipError(ErrorCode.NOT_FOUND, "no such file: check the path") from error
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise ClipError(ErrorCode.UNREADABLE, f"cannot be read ({reason}): check its permissions") from error
+        return opened(self._file) if isinstance(self._file, Path) else nullcontext(self._file)
 
     @contextlib.contextmanager
     def _decoder(self, pieces: Pieces, track: int) -> Iterator[Decoder]:

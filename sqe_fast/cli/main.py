@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn, TextIO
 
 import typer
 
-from sqe_fast.options import DEVICES, HOP_SECONDS, PRECISIONS, WINDOW_SECONDS, WORST, Serving
+from sqe_fast.options import DEVICES, HOP_SECONDS, PRECISIONS, WINDOW_SECONDS, WORST, Sandbox, Serving
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,6 +91,14 @@ ChannelChoice = Annotated[
         "--channels",
         help="Of several channels: auto (one sound where they carry the same, else each), mix (their mean), each, or a "
         "number; the first is 0.",
+    ),
+]
+InSandbox = Annotated[
+    bool,
+    typer.Option(
+        "--sandbox/--no-sandbox",
+        help="Decode in child processes with limits on memory and time and without a network, so that a file that "
+        "breaks a codec costs one row; on Linux only.",
     ),
 ]
 OutputFormat = Annotated[
@@ -186,6 +194,7 @@ def score(
     slots: Slots = Serving.slots,
     max_length: MaxLength = Serving.max_length,
     threads: Threads = Serving.threads,
+    sandbox: InSandbox = True,
 ) -> None:
     """Rate recordings: five ratings and a description each.
 
@@ -212,7 +221,10 @@ def score(
         items = inputs.expand(paths, _stdin(paths), column, raw=raw is not None)
         rows = _Rows(output, chosen, given, resume, retry_errors, timeline)
         with run.Interruption() as interruption, _writer(rows) as writer:
-            evaluator = open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length))
+            serving = Serving(
+                device, slots, threads, adapter, encoder, precision, max_length, sandbox=Sandbox() if sandbox else None
+            )
+            evaluator = open_evaluator(model, serving)
             progress = run.run(
                 evaluator,
                 items,

@@ -154,12 +154,21 @@ class Call:
 
 
 class Pipeline:
-    """The way of a recording to its ratings and its description, on the thread that asks. `model` names the weights."""
+    """The way of a recording to its ratings and its description, on the thread that asks. `model` names the weights;
+    `opens` what has to be decoded."""
 
-    def __init__(self, driver: Driver, prompts: PromptBuilder, limits: audio.Limits, model: str) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        prompts: PromptBuilder,
+        limits: audio.Limits,
+        model: str,
+        opens: audio.Opens | None = None,
+    ) -> None:
         self.prompts = prompts
         self._driver = driver
         self._limits = limits
+        self._opens = opens
         self._model = model
         self._meter = driver.engine.meter
         info = driver.engine.runner.info
@@ -186,9 +195,9 @@ class Pipeline:
         try:
             with self._meter.timed("load_ms"):
                 if one:
-                    recordings = [audio.load(source, channels, limits=self._limits)]
+                    recordings = [audio.load(source, channels, limits=self._limits, opens=self._opens)]
                 else:
-                    recordings = audio.recordings(source, channels, limits=self._limits)
+                    recordings = audio.recordings(source, channels, limits=self._limits, opens=self._opens)
         except ClipError as error:
             self._meter.add("clips", 1)
             return [Scored(name, self._model, error=error)]

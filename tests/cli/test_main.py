@@ -26,7 +26,7 @@ from sqe_fast.cli import main
 from sqe_fast.cli.terminal import TableRows, progress_text, shortened
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.run import Progress
-from sqe_fast.options import Serving
+from sqe_fast.options import Sandbox, Serving
 from sqe_fast.results import Comparison, Evaluation, Stretch
 from tests.support.fake_scorer import FakeScorer, mos_of, timed
 from tests.support.terminals import on_a_terminal
@@ -239,11 +239,11 @@ def test_usage(arguments: list[str], tmp_path: Path, opened: list[Any]) -> None:
 def test_options_reach_the_evaluator(opened: list[Any]) -> None:
     """Two options of one type exchanged on their way, or a default that stands in two places and differs."""
     sqe("score", "a.wav")
-    sqe("score", "a.wav", "--model", "dir", "--device", "cuda:1", "--threads", "2", "--slots", "3")
+    sqe("score", "a.wav", "--model", "dir", "--device", "cuda:1", "--threads", "2", "--slots", "3", "--no-sandbox")
     sqe("compare", "a.wav", "b.wav", "--device", "torch-cpu", "--adapter", "lora", "--max-length", "99")
     sqe("info", "--device", "cuda", "--encoder", "onnx", "--precision", "bf16")
     assert opened == [
-        ("tiny", Serving()),
+        ("tiny", Serving(sandbox=Sandbox())),
         ("dir", Serving(device="cuda:1", threads=2, slots=3)),
         ("tiny", Serving(device="torch-cpu", adapter=Path("lora"), max_length=99)),
         ("tiny", Serving(device="cuda", encoder="onnx", precision="bf16")),

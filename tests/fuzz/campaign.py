@@ -147,8 +147,8 @@ def _guided(family: str, seed: int) -> None:
         return mutated(data, files, random)[:most]
 
     options = {
-        "runs": GUIDED, "seed": seed, "max_len": LONGEST, "timeout": SLOW, "rss_limit_mb": 3_000, "print_final_stats": 1,
-        "len_control": 0, "mutate_depth": 1, "artifact_prefix": f"{folder}/findings/",
+        "runs": GUIDED, "seed": seed, "max_len": LONGEST, "timeout": SLOW, "rss_limit_mb": 3_000,
+        "print_final_stats": 1, "len_control": 0, "mutate_depth": 1, "artifact_prefix": f"{folder}/findings/",
     }  # fmt: skip
     flags = [f"-{name}={value}" for name, value in options.items()]
     corpus = str(folder / "corpus")

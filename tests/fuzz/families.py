@@ -9,7 +9,7 @@ import soundfile
 import soxr
 
 from tests.support.audio_samples import RATE, FloatArray, encoded, speech
-from tests.support.codecs import by_ffmpeg
+from tests.support.codecs import Track, by_ffmpeg, with_tracks
 
 SECONDS = 0.12
 """Of a seed: some frames of each codec, and few bytes, so that a mutation often meets structure."""
@@ -95,6 +95,7 @@ def _mp4() -> Iterator[bytes]:
 
 def _matroska() -> Iterator[bytes]:
     yield from _muxed(("webm", "libopus", 48_000), ("matroska", "flac", 8_000), ("matroska", "aac", 16_000))
+    yield with_tracks("matroska", Track(_sound(8_000), "flac", 8_000), Track(_sound(16_000), "flac", 16_000))
 
 
 def _other_media() -> Iterator[bytes]:

@@ -1,5 +1,5 @@
-"""Mutations that know of headers: numbers at their edges in either byte order, pieces cut, doubled, moved, or taken from
-another file of the family."""
+"""Mutations that know of headers: numbers at their edges in either byte order, pieces cut, doubled, moved, or taken
+from another file of the family."""
 
 from __future__ import annotations
 

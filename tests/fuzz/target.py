@@ -9,11 +9,12 @@ import numpy as np
 
 from sqe_fast.audio import sources
 from sqe_fast.audio.containers import inspect
+from sqe_fast.audio.sources import FormatGrew
 from sqe_fast.errors import ClipError, ErrorCode
 
 MOST_FRAMES = 1 << 18
 """Decoded of an input; a few kilobytes may claim hours."""
-MAX_CHANNELS = 1_024
+MAX_CHANNELS, MIN_RATE, MAX_RATE = 64, 1_000, 768_000
 
 
 class Reached(IntEnum):
@@ -35,7 +36,8 @@ def hear(data: bytes) -> Reached:
     try:
         pcm = sources.FileSource("<bytes>", io.BytesIO(data))
     except ClipError as error:
-        assert error.code is not ErrorCode.BAD_INPUT, error
+        if error.code is ErrorCode.BAD_INPUT:  # of callers' objects alone
+            raise AssertionError(str(error)) from error
         return Reached.INSPECTION
     return _heard(pcm)
 
@@ -43,9 +45,18 @@ def hear(data: bytes) -> Reached:
 def _heard(pcm: sources.FileSource) -> Reached:
     assert pcm.rate >= 0
     assert pcm.channels > 0
-    if pcm.channels > MAX_CHANNELS or not 0 < pcm.rate < 1 << 31:
-        return Reached.DECODER  # refused by its header
+    try:
+        frames = _frames(pcm)
+    except FormatGrew:
+        frames = _frames(pcm)  # which knows now
+    assert isinstance(pcm.cut, bool)
+    return Reached.SAMPLES if frames else Reached.DECODER
+
+
+def _frames(pcm: sources.FileSource) -> int:
     frames = 0
+    if pcm.channels > MAX_CHANNELS or not MIN_RATE <= pcm.rate <= MAX_RATE:
+        return frames  # refused by its header
     try:
         for block in pcm.blocks():
             assert block.ndim == 2, block.shape
@@ -56,5 +67,4 @@ def _heard(pcm: sources.FileSource) -> Reached:
                 break
     except ClipError:
         pass
-    assert isinstance(pcm.cut, bool)
-    return Reached.SAMPLES if frames else Reached.DECODER
+    return frames

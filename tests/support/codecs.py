@@ -33,6 +33,8 @@ class Track:
     """Seconds."""
     options: dict[str, str] = field(default_factory=dict)
     """Of the codec."""
+    layout: str | None = None
+    """Of the channels, where they are more than two."""
 
 
 def by_ffmpeg(
@@ -45,11 +47,12 @@ def by_ffmpeg(
     quality: int | None = None,
     options: dict[str, str] | None = None,
     codec_options: dict[str, str] | None = None,
+    layout: str | None = None,
 ) -> bytes:
-    """Samples [n], or [n, 2], in FFmpeg's `container` and `codec`; `options` are the muxer's."""
-    return with_tracks(
-        container, Track(samples, codec, rate, bit_rate, quality, 0.0, codec_options or {}), options=options
-    )
+    """Samples [n], or [n, channels], in FFmpeg's `container` and `codec`; `options` are the muxer's. `layout` names
+    what is neither mono nor stereo."""
+    track = Track(samples, codec, rate, bit_rate, quality, 0.0, codec_options or {}, layout)
+    return with_tracks(container, track, options=options)
 
 
 def with_tracks(container: str, *tracks: Track, options: dict[str, str] | None = None) -> bytes:
@@ -67,7 +70,7 @@ def with_tracks(container: str, *tracks: Track, options: dict[str, str] | None =
 def _stream(output: Any, track: Track) -> Any:
     stream = output.add_stream(track.codec, rate=track.rate, options=track.options)
     context = stream.codec_context
-    context.layout = "mono" if track.samples.ndim == 1 else "stereo"
+    context.layout = track.layout or ("mono" if track.samples.ndim == 1 else "stereo")
     if track.bit_rate is not None:
         context.bit_rate = track.bit_rate
     if track.quality is not None:
@@ -80,10 +83,11 @@ def _packets(track: Track, stream: Any) -> Iterator[Any]:
     context = stream.codec_context
     size = context.frame_size or round(PACKET_SECONDS * track.rate)
     resampler = av.AudioResampler(context.format, context.layout, track.rate, frame_size=size)
-    planes = np.ascontiguousarray(np.atleast_2d(track.samples.T))
-    if not planes.shape[1]:
+    if not len(track.samples):
         return
-    whole = av.AudioFrame.from_ndarray(planes, format="fltp", layout=context.layout)
+    # Interleaved: PyAV finds no end of eight planes, and crashes.
+    interleaved = np.ascontiguousarray(track.samples).reshape(1, -1)
+    whole = av.AudioFrame.from_ndarray(interleaved, format="flt", layout=context.layout)
     whole.rate = track.rate
     position = round(track.begins * track.rate)
     for frame in (*resampler.resample(whole), *resampler.resample(None)):

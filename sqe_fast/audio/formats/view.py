@@ -76,7 +76,9 @@ class View:
         return -1
 
     def patched(self, start: int, stop: int, *patches: Patch) -> Pieces:
-        """The bytes of [start, stop) with `patches`, in order of position, written over them."""
+        """The bytes of [start, stop) with `patches`, in order of position, written over them; over a cut header,
+        none."""
+        patches = tuple(patch for patch in patches if patch.position + len(patch.data) <= min(stop, self.size))
         ends = [patch.position + len(patch.data) for patch in patches]
         edges = [
             start,
