@@ -349,6 +349,7 @@ def rank(
     slots: Slots = Serving.slots,
     max_length: MaxLength = Serving.max_length,
     threads: Threads = Serving.threads,
+    sandbox: InSandbox = True,
 ) -> None:
     """Sort recordings by how they sound, the best first, with the probability that each is better than the next.
 
@@ -369,7 +370,10 @@ def rank(
             _stop(USAGE, "--channels each: a ranking is of one sound with one: choose auto, mix or a number")
         items = inputs.expand(paths, _stdin(paths), column, raw=raw is not None)
         with run.Interruption():
-            evaluator = open_evaluator(model, Serving(device, slots, threads, adapter, encoder, precision, max_length))
+            serving = Serving(
+                device, slots, threads, adapter, encoder, precision, max_length, sandbox=Sandbox() if sandbox else None
+            )
+            evaluator = open_evaluator(model, serving)
             placed = ranking.rank(evaluator, items, describe=describe, channels=heard, raw=raw_format)
         if chosen is FormatName.TABLE:
             from sqe_fast.cli.terminal import print_ranking
