@@ -38,7 +38,8 @@ class Sandbox:
     memory: int = 512 << 20
     """Bytes that a child may take for decoding, beside the codecs themselves."""
     cpu_seconds: float = 30.0
-    """By how much the CPU time that decoding a file takes may pass the length of its audio."""
+    """By how much the CPU time that decoding a file takes may pass the length of its audio; 4 s a MB of it come on
+    top."""
     wait_seconds: float = 300.0
     """How long a child may give no answer while it uses no CPU at all."""
 

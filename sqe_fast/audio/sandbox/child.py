@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,19 +101,23 @@ class _Served:
         number = request["number"]
         match request["ask"]:
             case "open":
-                return self._open(number, request["raw"]), b""
+                return self._open(number, request["raw"], grown=request["grown"]), b""
             case "read":
                 return self._read(number, request["source"], request["skip"])
             case _:
                 return self._next(number)
 
-    def _open(self, number: int, raw: list[int | str] | None) -> wire.Message:
+    def _open(self, number: int, raw: list[int | str] | None, *, grown: bool) -> wire.Message:
         file = self._files.pop()
         try:
             source = _Source(file, None if raw is None else RawFormat(*raw))  # type: ignore[arg-type]
         except BaseException:
             os.close(file)
             raise
+        if grown:  # as another child has found out: what it becomes is known from the start
+            with suppress(FormatGrew):
+                for _ in source.decoded.blocks():
+                    pass
         self._sources[number] = source
         return {**source.header(), "cut": source.decoded.cut}
 
@@ -143,4 +148,4 @@ class _Served:
         if block is None:
             return answer, b""
         assert block.dtype == np.float32, block.dtype
-        return answer, block.tobytes()
+        return {**answer, "shape": block.shape}, block.tobytes()

@@ -31,9 +31,9 @@ class Pool:
         self.limits = limits
         self._most = limits.children or max(2, min(8, (os.cpu_count() or 1) // 2))
         self._lock = threading.Lock()
-        self._process = os.getpid()
         self._workers: list[Worker] = []
         self._finalizer = weakref.finalize(self, _end, self._workers)
+        _pools.add(self)
 
     def open(self, name: str, file: Path | BinaryIO, raw: RawFormat | None = None) -> SandboxedSource:
         """As `sources.FileSource`."""
@@ -89,9 +89,6 @@ class Pool:
 
     def _freest(self) -> Worker:
         self._refuse_closed()
-        if self._process != os.getpid():  # a fork: its parent's children are not its own
-            self._process = os.getpid()
-            self._workers.clear()
         self._workers[:] = [worker for worker in self._workers if not worker.gone]
         freest = min(self._workers, key=lambda worker: worker.waiting, default=None)
         if freest is None or (freest.waiting and len(self._workers) < self._most):
@@ -102,6 +99,11 @@ class Pool:
     def _refuse_closed(self) -> None:
         if not self._finalizer.alive:
             raise UnusableError("the evaluator is closed")
+
+    def in_fork(self) -> None:
+        """Its parent's children are not its own; nor is the lock, which a thread may have held that is not here."""
+        self._lock = threading.Lock()
+        self._workers.clear()
 
     def _adopt(self, worker: Worker) -> None:
         with self._lock:
@@ -122,3 +124,14 @@ def _end(workers: list[Worker]) -> None:
     for worker in workers:
         if not worker.gone:
             worker.end()
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+
+def _in_fork() -> None:
+    for pool in tuple(_pools):
+        pool.in_fork()
+
+
+os.register_at_fork(after_in_child=_in_fork)

@@ -23,6 +23,8 @@ from sqe_fast.errors import ClipError, ErrorCode
 if TYPE_CHECKING:
     from sqe_fast.audio.sandbox.pool import Pool
 
+_CPU_SECONDS_A_BYTE = 4e-6
+"""That a file may take beside what the sandbox allows: twelve hours at 6 kbit/s, all decoded at once, take less."""
 _PLAIN_FILES = (io.FileIO, io.BufferedReader, io.BufferedRandom)
 """File objects that are what their descriptor says; others may unpack or decrypt it."""
 
@@ -69,6 +71,8 @@ class SandboxedSource:
         self._file = file if isinstance(file, Path) else _held(file)
         self._place: _Place | None = None
         self._grew = False
+        self.allowance = 0.0
+        """Seconds of CPU for a pass, beside the length of its audio."""
         self.header, self.cut = self._pool.ask(self._opened)
 
     @property
@@ -94,18 +98,17 @@ class SandboxedSource:
         """In this child; it is opened there where it was not, or where the child it was in has died."""
         if self._place is None or self._place.worker is not worker:
             header, _ = self._opened(worker)
-            if header != self.header and not self._grew:
+            if header != self.header:
                 raise _changed()
             assert self._place is not None
         return self._place
 
-    def grow(self, header: _Header) -> None:
-        """Raises FormatGrew; returns where another child has found out what is known."""
-        if self._grew and header != self.header:
-            raise _changed()
-        if not self._grew:
-            self._grew, self.header = True, header
-            raise FormatGrew
+    def grow(self, header: _Header) -> FormatGrew | ClipError:
+        """What is to be raised: it grows once."""
+        if self._grew:
+            return _changed()
+        self._grew, self.header = True, header
+        return FormatGrew()
 
     @property
     def worker(self) -> Worker | None:
@@ -115,7 +118,9 @@ class SandboxedSource:
         raw = self._raw and [self._raw.rate, self._raw.encoding, self._raw.channels]
         number = worker.number()
         with self.file() as file:
-            answer, _ = worker.ask({"ask": "open", "number": number, "raw": raw}, [file.fileno()])
+            self.allowance = worker.limits.cpu_seconds + _CPU_SECONDS_A_BYTE * os.fstat(file.fileno()).st_size
+            question = {"ask": "open", "number": number, "raw": raw, "grown": self._grew}
+            answer, _ = worker.ask(question, [file.fileno()], cpu_seconds=self.allowance)
         self._place = _Place(worker, number)
         return _Header.of(answer), bool(answer["cut"])
 
@@ -130,7 +135,6 @@ class _Reading:
     def __init__(self, source: SandboxedSource) -> None:
         self._source = source
         self.ended = False
-        self._learnt = False
         self._place: _Place | None = None
         self._blocks = 0
         self._frames = 0
@@ -144,34 +148,33 @@ class _Reading:
         """None where there is none. In another child than before, after what has been given already."""
         if self._place is not None and self._place.worker is worker:
             question = {"ask": "next", "number": self._place.number}
-            answer, samples = worker.ask(question, cpu_seconds=self._allowance(worker))
+            answer, samples = worker.ask(question, cpu_seconds=self._allowance)
         else:
             place, number = self._source.place(worker), worker.number()
             question = {"ask": "read", "number": number, "source": place.number, "skip": self._blocks}
             with self._source.file() as file:
-                answer, samples = worker.ask(question, [file.fileno()], cpu_seconds=self._allowance(worker))
+                answer, samples = worker.ask(question, [file.fileno()], cpu_seconds=self._allowance)
             self._place = _Place(worker, number)
         self._cpu_seconds += worker.cpu_seconds
         if "grew" in answer:
-            if self._learnt:
-                raise _changed()
-            self._place, self._learnt = None, True
-            self._source.grow(_Header.of(answer["grew"]))
-            return self.next_block(worker)  # in a child that knows it now, too
+            raise self._source.grow(_Header.of(answer["grew"]))
         self.ended = bool(answer["end"])
         if self.ended:
             self._source.cut |= bool(answer["cut"])
         if not answer["given"]:
             return None
-        block = np.frombuffer(samples, np.float32).reshape(-1, self._source.channels)
+        block = np.frombuffer(samples, np.float32).reshape(answer["shape"])
+        if block.ndim != 2 or block.shape[1] != self._source.channels:
+            raise ValueError(block.shape)
         self._blocks += 1
         self._frames += len(block)
         return block
 
-    def _allowance(self, worker: Worker) -> float:
-        """So much more CPU than there is audio; decoding takes a thousandth of that."""
+    @property
+    def _allowance(self) -> float:
+        """Seconds of CPU that are left for this pass; decoding takes a thousandth of the audio's length."""
         heard = self._frames / max(1, self._source.rate)
-        return max(worker.limits.cpu_seconds + heard - self._cpu_seconds, 0.001)
+        return max(self._source.allowance + heard - self._cpu_seconds, 0.001)
 
 
 def _held(file: BinaryIO) -> BinaryIO:

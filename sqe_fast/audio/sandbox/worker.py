@@ -73,14 +73,14 @@ class Worker:
         return next(self._numbers)
 
     def ask(
-        self, question: wire.Message, files: Sequence[int] = (), cpu_seconds: float | None = None
+        self, question: wire.Message, files: Sequence[int] = (), *, cpu_seconds: float
     ) -> tuple[wire.Message, bytearray]:
         """The answer, and samples. Raises ClipError for what is wrong with the source, Lost, and ValueError for what is
         no answer."""
         if not self._ready:
             self._await_start()
         closed = [self.closing.popleft() for _ in range(len(self.closing))]
-        answer, samples = self._exchanged({**question, "closed": closed}, files, cpu_seconds or self.limits.cpu_seconds)
+        answer, samples = self._exchanged({**question, "closed": closed}, files, cpu_seconds)
         if "error" in answer:
             self._raise(answer["error"])
         return answer, samples
