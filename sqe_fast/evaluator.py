@@ -108,9 +108,7 @@ class Evaluator:
             name += f"+{adapter_name(serving.adapter)}"
         if runner.info.dtype != "float32":
             name += f"+{SHORT_NAMES[runner.info.dtype]}"
-        return cls(
-            runner, checkpoint.prompts(), model=name, limits=limits, nice=serving.nice, sandbox=sandbox
-        )
+        return cls(runner, checkpoint.prompts(), model=name, limits=limits, nice=serving.nice, sandbox=sandbox)
 
     def evaluate(
         self,

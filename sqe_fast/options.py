@@ -77,7 +77,7 @@ class Serving:
     """By how much the priority of the threads that compute is lowered, 0 to 19, so that an event loop beside them comes
     first. On Linux, where threads have priorities of their own."""
     sandbox: Sandbox | None = None
-    """Decode files in child processes with limits; None: in this process. `sqe score` has one."""
+    """Decode files in child processes with limits; None: in this process. `sqe score`, `rank` and `serve` have one."""
 
     def __post_init__(self) -> None:
         if not _DEVICE.fullmatch(self.device):

@@ -221,10 +221,8 @@ def score(
         items = inputs.expand(paths, _stdin(paths), column, raw=raw is not None)
         rows = _Rows(output, chosen, given, resume, retry_errors, timeline)
         with run.Interruption() as interruption, _writer(rows) as writer:
-            serving = Serving(
-                device, slots, threads, adapter, encoder, precision, max_length, sandbox=Sandbox() if sandbox else None
-            )
-            evaluator = open_evaluator(model, serving)
+            choices = device, slots, threads, adapter, encoder, precision, max_length
+            evaluator = open_evaluator(model, Serving(*choices, sandbox=_sandbox(sandbox)))
             progress = run.run(
                 evaluator,
                 items,
@@ -370,10 +368,8 @@ def rank(
             _stop(USAGE, "--channels each: a ranking is of one sound with one: choose auto, mix or a number")
         items = inputs.expand(paths, _stdin(paths), column, raw=raw is not None)
         with run.Interruption():
-            serving = Serving(
-                device, slots, threads, adapter, encoder, precision, max_length, sandbox=Sandbox() if sandbox else None
-            )
-            evaluator = open_evaluator(model, serving)
+            choices = device, slots, threads, adapter, encoder, precision, max_length
+            evaluator = open_evaluator(model, Serving(*choices, sandbox=_sandbox(sandbox)))
             placed = ranking.rank(evaluator, items, describe=describe, channels=heard, raw=raw_format)
         if chosen is FormatName.TABLE:
             from sqe_fast.cli.terminal import print_ranking
@@ -476,6 +472,7 @@ def serve(
     slots: Slots = Serving.slots,
     max_length: MaxLength = Serving.max_length,
     threads: Threads = Serving.threads,
+    sandbox: InSandbox = True,
 ) -> None:
     """Serve the evaluator over HTTP and WebSocket, with a page to look at it with. SIGTERM ends it when what has begun
     is done.
@@ -520,7 +517,8 @@ def serve(
             )
         except ValueError as error:
             _stop(USAGE, str(error))
-        serving = Serving(device, slots, threads, adapter, encoder, precision, max_length)
+        choices = device, slots, threads, adapter, encoder, precision, max_length
+        serving = Serving(*choices, sandbox=_sandbox(sandbox))
         with open_evaluator(model, serving, Limits(max_seconds=max_seconds)) as evaluator:
             taken, answered = server.run(
                 evaluator, settings, lambda url: typer.echo(f"sqe: {evaluator.model} at {url}", err=True)
@@ -659,6 +657,10 @@ def _timeline(window: float | None, hop: float | None, *, wanted: bool) -> Timel
         return Timeline(WINDOW_SECONDS if window is None else window, HOP_SECONDS if hop is None else hop)
     except ValueError as error:
         _stop(USAGE, str(error))
+
+
+def _sandbox(wanted: bool) -> Sandbox | None:
+    return Sandbox() if wanted else None
 
 
 def _raw_format(text: str | None) -> RawFormat | None:
