@@ -158,9 +158,9 @@ def _sound(side: _Side, row: int, around: tuple[float, float] | None, block: str
         return {"gone": True}
     if table.durations[row] > sound.MAX_SECONDS:
         return {"long": True}
-    channel = int(table.channels[row])
+    channel, start = int(table.channels[row]), float(table.starts[row])
     try:
-        recording = sound.opened(path, None if channel < 0 else channel)
+        recording = sound.opened(path, None if channel < 0 else channel, start, float(table.durations[row]))
         wave = sound.waveform(recording)
         told: dict[str, Any] = {"peaks": wave.peaks, "peak_db": wave.peak_db, "duration": round(recording.duration, 3)}
         if block is not None:

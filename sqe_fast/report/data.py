@@ -87,6 +87,7 @@ class Vocabularies:
 def blocks(now: Table, files: Files, known: Vocabularies) -> Iterator[Block]:
     rows = np.arange(len(now))
     yield "names", packed(json.dumps(now.names).encode())
+    yield "starts", packed(now.starts.astype("<f4").tobytes())
     yield "durations", packed(np.nan_to_num(now.durations, nan=-1.0).astype("<f4").tobytes())
     yield "channels", packed(now.channels.astype("<i2").tobytes())
     yield from known.blocks(now, files, rows)

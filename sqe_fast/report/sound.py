@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sqe_fast.audio import Recording, load, recordings
+from sqe_fast.audio import Excerpt, Recording, load, recordings
 from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
 
 BINS = 400
@@ -40,12 +40,14 @@ class Carried:
     end: float
 
 
-def opened(path: Path, channel: int | None) -> Recording:
-    """What a row is about. Raises ClipError."""
+def opened(path: Path, channel: int | None, start: float = 0.0, duration: float | None = None) -> Recording:
+    """What a row is about: a recording, or one of its channels; with a `start`, `duration` seconds of it from there on.
+    Raises ClipError."""
+    source = Excerpt(path, start, duration) if start else path
     if channel is not None:
-        return load(path, channel)
-    found = recordings(path)
-    return found[0] if len(found) == 1 else load(path, "mix")
+        return load(source, channel)
+    found = recordings(source)
+    return found[0] if len(found) == 1 else load(source, "mix")
 
 
 def waveform(recording: Recording) -> Waveform:

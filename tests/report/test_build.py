@@ -20,6 +20,7 @@ import soundfile
 
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.lists import InputError
+from sqe_fast.jobs.rows import jsonl_line
 from sqe_fast.report import write
 from sqe_fast.results import Evaluation, Ratings
 from tests.support.audio_samples import RATE, speech
@@ -239,6 +240,32 @@ def test_a_recording_that_is_gone_long_or_unreadable_says_so(tmp_path: Path) -> 
     assert told[0] == told[2] == told[3] == {"gone": True}
     assert list(told[1]) == ["unreadable"]
     assert told[4] == {"long": True}
+
+
+@pytest.mark.parametrize(
+    ("given", "start"),
+    [
+        ({"offset": 2.5, "duration": 2.0}, 2.5),
+        ({"offset": 2.5}, 2.5),
+        ({"offset": "2.5", "duration": "2.0"}, 2.5),
+        ({"offset": 2.5, "duration": 9.0}, 0.0),  # a list of something else has a column of that name
+        ({"offset": "left"}, 0.0),
+        ({"offset": float("nan")}, 0.0),
+        ({"offset": -1}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_of_an_excerpt_that_part_is_shown(tmp_path: Path, given: dict[str, Any], start: float) -> None:
+    samples = np.zeros(8 * RATE)
+    samples[round(2.6 * RATE)] = 0.5
+    soundfile.write(tmp_path / "a.wav", samples, RATE)
+    row = Evaluation("a.wav", rated("").ratings, duration=2.0 if start else 8.0).to_row()
+    (tmp_path / "rows.jsonl").write_bytes(jsonl_line(row, given))
+    write(tmp_path / "rows.jsonl", tmp_path / "page.html", audio=tmp_path)
+    page = page_of(tmp_path / "page.html")
+    peaks = page.json("sounds")["0"]["now"]["peaks"]
+    assert np.frombuffer(page.block("starts"), "<f4").tolist() == [start]
+    assert np.flatnonzero(peaks).tolist() == [round(400 * (0.1 / 2 if start else 2.6 / 8))]
 
 
 def test_timelines_are_shown_thinned_to_the_worst_window_of_a_few(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 import soundfile
 
 from sqe_fast.errors import ClipError, ErrorCode
+from sqe_fast.jobs.rows import jsonl_line
 from sqe_fast.report import write
 from sqe_fast.results import DIMENSIONS, RATINGS, Cause, Evaluation, Ratings, Stretch, WindowRating
 from tests.support.audio_samples import RATE, speech
@@ -174,14 +175,21 @@ def test_a_bar_is_a_filter_and_a_chart_is_one(browser: Browser, thousand: Path) 
         assert button.get_attribute("aria-pressed") == "true"
         assert 0 < found < 1_000
         assert watched.page.locator("#cause").evaluate("(node) => node.selectedOptions[0].text") == "packet loss"
+        watched.page.locator("#ratings svg").first.scroll_into_view_if_needed()
         box = watched.page.locator("#ratings svg").first.bounding_box()
         assert box is not None
         watched.page.mouse.move(box["x"] + 40, box["y"] + 60)
         watched.page.mouse.down()
         watched.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60, steps=4)
         watched.page.mouse.up()
-        assert 0 < settled(watched) < found
-        assert watched.page.get_by_label("MOS: highest that is shown").input_value() != "5.0"
+        left = settled(watched)
+        low, high = (
+            float(watched.page.get_by_label(f"MOS: {end} that is shown").input_value()) for end in ("lowest", "highest")
+        )
+        assert 1.0 < low < 1.5 < 2.5 < high < 3.5
+        lossy = [row for row in now_rows() if any(cause.name == "packet loss" for cause in row.causes)]
+        assert len(lossy) == found
+        assert left == sum(low - 0.05 <= (row.mos or 0) < high + 0.05 for row in lossy)
         quiet(watched, thousand)
 
 
@@ -350,6 +358,22 @@ def test_a_player_a_waveform_and_a_timeline_share_their_time(browser: Browser, t
         assert at == pytest.approx(40 - 27.5, abs=1.5)
         line = float(str(page.locator(".wave line").last.get_attribute("x1")))
         assert line == pytest.approx(26 + width * (27.5 + at) / 60, abs=width / 60 * 1.5)
+        assert watched.said == []
+
+
+def test_of_an_excerpt_that_part_is_played(browser: Browser, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.resize(speech(), 20 * RATE), RATE)
+    row = Evaluation("a.wav", rated("").ratings, duration=4.0).to_row()
+    (tmp_path / "rows.jsonl").write_bytes(jsonl_line(row, {"offset": 8.0, "duration": 4.0}))
+    write(tmp_path / "rows.jsonl", tmp_path / "page.html", audio=tmp_path)
+    with opened(browser, tmp_path / "page.html") as watched:
+        page = watched.page
+        assert str(page.locator("audio").get_attribute("src")).endswith("/a.wav#t=8,12")
+        box = page.locator(".wave svg").bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + 26 + (box["width"] - 34) / 4, box["y"] + 30)
+        page.wait_for_function("document.querySelector('audio').currentTime > 8.5")
+        assert page.evaluate("document.querySelector('audio').currentTime") < 12.5
         assert watched.said == []
 
 

@@ -116,12 +116,13 @@ async function told(of, row) {
   return { details: details[row % facts.chunk], address: addresses[row % facts.chunk] };
 }
 
-let names, lower, durations, channels, sounds, now, before, beforeNames;
+let names, lower, durations, starts, channels, sounds, now, before, beforeNames;
 
 async function load() {
   names = await json("names");
   lower = names.map((name) => name.toLowerCase());
   durations = await column("durations", Float32Array);
+  starts = await column("starts", Float32Array);
   channels = await column("channels", Int16Array);
   sounds = await json("sounds");
   now = await side("");
@@ -688,7 +689,7 @@ function soundOf(row, sound, address, carriedId, pauses, label, timeline) {
     if (sound?.peaks) {
       const wave = waveform(sound, pauses, duration, width, !timeline);
       canvas.append(wave);
-      if (player) follow(player, wave, sound.carried?.[0] ?? 0);
+      if (player) follow(player, wave, sound.carried ? sound.carried[0] : -starts[row]);
     }
     if (timeline) spans.append(...timelineOf(timeline, duration, width));
   };
@@ -697,7 +698,7 @@ function soundOf(row, sound, address, carriedId, pauses, label, timeline) {
 
 function playerOf(row, sound, address, carriedId, name, node) {
   const carried = sound?.carried;
-  const source = carried ? `data:audio/flac;base64,${byId(carriedId).textContent}` : address;
+  const source = carried ? `data:audio/flac;base64,${byId(carriedId).textContent}` : starts[row] ? `${address}#t=${starts[row]},${starts[row] + durations[row]}` : address;
   const player = el("audio", { controls: true, preload: "none", src: source, "aria-label": `Play ${name}` });
   node.append(player);
   const problem = el("p", { class: "caption", role: "status" });
@@ -740,7 +741,7 @@ function follow(player, plot, offset) {
   player.addEventListener("seeked", place);
   plot.addEventListener("click", (event) => {
     const [px] = d3.pointer(event, plot);
-    player.currentTime = Math.max(0, x.invert(px * (plot.viewBox.baseVal.width / plot.clientWidth || 1)) - offset);
+    player.currentTime = Math.max(0, x.invert(px) - offset);
     player.play().catch(() => {});
   });
 }
