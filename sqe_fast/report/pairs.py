@@ -85,8 +85,8 @@ def _stems(table: Table) -> list[str]:
 
 _RULES: tuple[tuple[str, Callable[[Table], list[str]]], ...] = (
     ("name", _whole),
-    ("path below each side's common folder", _below),
-    ("path below each side's common folder, without suffix", _stems),
+    ("the path below each side's common folder", _below),
+    ("the path below each side's common folder, without suffix", _stems),
 )
 
 _Key = tuple[str, int, int]

@@ -293,7 +293,7 @@ function drawRatings() {
   legend.replaceChildren(el("span", { class: "key" }), filtered() ? "rows that are shown" : "all rows");
   if (comparison) legend.append("; ", el("span", { class: "key line" }), "before");
   else if (filtered()) legend.append("; ", el("span", { class: "key line all" }), "all rows");
-  legend.append(". Heights are shares of the rated rows. Drag over a chart, or type two numbers, to see only a range.");
+  legend.append(". Heights are shares of the rated rows. ", el("span", { class: "hint" }, "Drag over a chart, or type two numbers, to see only a range."));
   for (const rating of RATINGS) drawRating(rating);
 }
 
