@@ -7,7 +7,6 @@ multiple of the hop gets a window that ends with the audio, so every second is i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -26,6 +25,10 @@ SHORTEST = round(0.4 * SAMPLE_RATE)
 call begins with a frame, and may be shorter than others by less than one."""
 
 
+MUCH = 1e6
+"""Seconds that are no hop and no window, and beyond which the arithmetic that says so ends."""
+
+
 @dataclass(frozen=True)
 class Timeline:
     """How a recording is cut: windows of `window` seconds (0.4 to 30), one each `hop` seconds. A hop is a whole number
@@ -35,8 +38,8 @@ class Timeline:
     hop: float = HOP_SECONDS
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(seconds) for seconds in (self.window, self.hop)):
-            raise ValueError(f"window {self.window} and hop {self.hop}: seconds are finite")
+        if not all(abs(seconds) < MUCH for seconds in (self.window, self.hop)):  # nor is one that is no number
+            raise ValueError(f"window {self.window} and hop {self.hop}: seconds are finite, and not so many")
         whole = abs(self.hop * 100 - round(self.hop * 100)) < 1e-9 and self.hop_samples > 0
         hops = self.window / self.hop if whole else 0.0
         if not whole or not SHORTEST <= self.window_samples <= MAX_FRAMES * HOP or abs(hops - round(hops)) > 1e-9:

@@ -103,6 +103,8 @@ def test_behind_a_gap_windows_stand_where_they_would_have() -> None:
         (5, 2),
         (float("nan"), 1),
         (float("inf"), 1),
+        (1e308, 1),
+        (5, 1e308),
     ],
 )
 def test_a_timeline_that_cannot_be_is_refused(window: float, hop: float) -> None:

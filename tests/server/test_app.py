@@ -225,7 +225,7 @@ def test_what_a_client_that_leaves_has_asked_for_is_dropped() -> None:
         go.set()
         wait_until(lambda: not evaluator._driver.engine.busy)
         assert len(runner.encoded) <= 2
-        assert server.metric("sqe_errors_total", code="gone") == 1
+        wait_until(lambda: server.metric("sqe_errors_total", code="gone") == 1)
 
 
 # --- the rest --------------------------------------------------------------------------------------------------------
@@ -253,6 +253,7 @@ def test_what_is_counted() -> None:
     with fake_evaluator() as evaluator, serving(evaluator) as server, server.client() as client:
         client.post("v1/evaluate", files=[*parts(1, 2), ("file", ("x", b"none"))])
         client.get("nowhere")
+        wait_until(lambda: server.metric("sqe_requests_total", route="other", status="404") == 1)
         text = client.get("metrics").text
     for line in (
         'sqe_requests_total{route="/v1/evaluate",status="200"} 1.0',

@@ -17,7 +17,7 @@ from sqe_fast.server.app import _page
 from tests.server.test_app import clip
 from tests.server.test_gate import TOKEN
 from tests.support.browser import chromium
-from tests.support.fake_evaluator import LISTING, RATE, fake_evaluator, fake_runner, sound
+from tests.support.fake_evaluator import LISTING, RATE, fake_evaluator, fake_runner, sound, wait_until
 from tests.support.servers import Running, serving
 
 SECONDS = 60_000
@@ -132,13 +132,13 @@ def test_a_clip_is_recorded_and_rated(page: Page) -> None:
 def test_the_microphone_is_a_live_call(page: Page, server: Running) -> None:
     page.get_by_role("button", name="Listen live").click()
     expect(page.locator("#call-ratings .mos")).to_have_count(1)
-    assert server.service.evaluator.activity().calls == 1
+    wait_until(lambda: server.service.evaluator.activity().calls == 1)
     page.get_by_role("button", name="Stop listening").click()
     expect(page.locator("#call-state")).to_have_text("The call is over")
     expect(page.locator("#call-log .good").first).to_contain_text(re.compile("The call (was|held)"))
     expect(page.get_by_role("button", name="Listen live")).to_be_enabled()
     expect(page.locator("#trouble")).to_be_hidden()
-    assert server.metric("sqe_sessions_total", code="1000") >= 1
+    wait_until(lambda: server.metric("sqe_sessions_total", code="1000") >= 1)
 
 
 def test_it_asks_for_the_token(context: BrowserContext) -> None:
