@@ -444,21 +444,21 @@ def test_a_hundred_calls_opened_abandoned_and_closed_at_random() -> None:
 
 def test_a_call_that_is_collected_on_the_hubs_own_thread_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between its look at what is to be done and its sleep."""
-    wait, call = Bell.wait, []
+    wait, calls = Bell.wait, []
 
     def collecting(bell: Bell) -> None:
-        if bell is hub._bell and call:
-            stream_session = call.pop()
-            stream_session.abandon()
-            hub.wake(stream_session)
+        if calls and bell is calls[0][0]._bell:
+            hub, call = calls.pop()
+            call.abandon()
+            hub.wake(call)
         wait(bell)
 
     monkeypatch.setattr(Bell, "wait", collecting)
     with fake_evaluator() as evaluator:
         hub = evaluator._calls().hub
-        call.append(hub.open(RATE, Plan(SECOND, CALM, 1e6, describe=False), each=False))
+        calls.append((hub, hub.open(RATE, Plan(SECOND, CALM, 1e6, describe=False), each=False)))
         hub._bell.ring()
-        wait_until(lambda: not call and hub.sessions == 0)
+        wait_until(lambda: not calls and hub.sessions == 0)
 
 
 def _end(world: Room, call: object) -> None:

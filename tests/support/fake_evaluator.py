@@ -80,7 +80,7 @@ def joined(*parts: Source) -> Source:
     return np.concatenate([samples for samples, _ in parts]), RATE
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 300.0) -> None:
     """For what another thread will bring about."""
     deadline = time.monotonic() + seconds
     while not holds():
