@@ -36,6 +36,8 @@ _AGAIN = (
 )
 """Containers of which one may follow another, and which tell only by a beginning where it begins: what to look for, how
 far behind the beginning it stands, and what stands there."""
+_TS_PACKET = 188
+"""Bytes of a packet of an MPEG transport stream, which states no length."""
 _BEFORE = {b"WAVEfmt ": 8}
 """How far a mark stands from the start of its container."""
 
@@ -79,6 +81,8 @@ def _found(view: View, start: int) -> Found | None:
         # What FFmpeg says of the length of its tracks is an estimate where there are several.
         size = view.number(start + 4, 4)
         return Found(((range(start, view.size),),), size != 0xFFFFFFFF and start + 8 + size > view.size, view.size)
+    if magic[:1] == b"G" and all(view.at(start + packet * _TS_PACKET, 1) == b"G" for packet in range(1, 4)):
+        return Found(((range(start, view.size),),), bool((view.size - start) % _TS_PACKET), view.size)
     if magic[:4] == b"riff":
         return chunks.wave64(view, start)
     if magic[:4] == b"caff":

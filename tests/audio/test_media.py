@@ -117,7 +117,8 @@ def test_amr_wideband_is_decoded() -> None:
 
 
 @pytest.mark.parametrize(("container", "codec", "rate"), [("webm", "libopus", 48_000), ("matroska", "flac", 16_000),
-    ("adts", "aac", 16_000), ("wav", "g722", 16_000), ("ogg", "flac", 16_000), ("flv", "aac", 44_100)])  # fmt: skip
+    ("adts", "aac", 16_000), ("wav", "g722", 16_000), ("ogg", "flac", 16_000), ("flv", "aac", 44_100),
+    ("mpegts", "aac", 48_000)])  # fmt: skip
 def test_a_cut_call_is_called_truncated(container: str, codec: str, rate: int) -> None:
     data = call(container, codec, rate)
     recording = load(data[: round(0.6 * len(data))])
