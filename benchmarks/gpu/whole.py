@@ -11,16 +11,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
-from transformers import Qwen2AudioConfig as TheirConfig
-from transformers import Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
+from transformers import WhisperFeatureExtractor
 
 from benchmarks.gpu.answers import compare
 from benchmarks.gpu.rows import Machine, Writer
+from benchmarks.peers.hugging_face_stages import same_model
 from sqe_fast import Evaluator
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig, TextConfig
 from sqe_fast.checkpoint.folder import open_checkpoint
-from sqe_fast.model import weights
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 from sqe_fast.options import Serving
 from sqe_fast.runners.torch_runner import TorchRunner
@@ -78,12 +77,4 @@ class InMemory(HuggingFace):
         self._prompts, self._device, self._more = prompts, machine.device, {}
         self._dtype = model.decoder.head.weight.dtype
         self._extractor = WhisperFeatureExtractor(feature_size=model.config.audio.n_mels)
-        state = model.state_dict()
-        self._model = Qwen2AudioForConditionalGeneration.from_pretrained(
-            None,
-            config=TheirConfig.from_dict(model.config.to_dict(str(self._dtype).removeprefix("torch."))),
-            state_dict={theirs: state[ours] for theirs, ours in weights.table(model.config).items()},
-            dtype=self._dtype,
-            attn_implementation="sdpa",
-        ).eval()
-        self._model.to(machine.device)
+        self._model = same_model(model)

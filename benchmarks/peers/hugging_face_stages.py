@@ -6,29 +6,36 @@ static cache that is no longer than that. So the peer does no work that it need 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import Qwen2AudioForConditionalGeneration, StaticCache
+from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, StaticCache
 from transformers.masking_utils import create_bidirectional_mask
 
 from benchmarks.gpu.rows import Machine
 from sqe_fast.checkpoint.config import audio_tokens, positions
-from sqe_fast.model.qwen2_audio import Qwen2Audio, save_checkpoint
+from sqe_fast.model import weights
+from sqe_fast.model.qwen2_audio import Qwen2Audio
 from tests.support.workloads import Stages
+
+
+def same_model(model: Qwen2Audio) -> Qwen2AudioForConditionalGeneration:
+    """Hugging Face's, with the same weights, precision and device; by no file, which would be 17 GB of a 7B."""
+    head, state = model.decoder.head.weight, model.state_dict()
+    made = Qwen2AudioForConditionalGeneration.from_pretrained(
+        None,
+        config=Qwen2AudioConfig.from_dict(model.config.to_dict(str(head.dtype).removeprefix("torch."))),
+        state_dict={theirs: state[ours] for theirs, ours in weights.table(model.config).items()},
+        dtype=head.dtype,
+        attn_implementation="sdpa",
+    )
+    return made.to(head.device).eval()
 
 
 class HuggingFaceStages:
     def __init__(self, model: Qwen2Audio, stages: Stages, machine: Machine) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            save_checkpoint(model, Path(folder), machine.dtype)
-            loaded = Qwen2AudioForConditionalGeneration.from_pretrained(
-                folder, dtype=machine.dtype, attn_implementation="sdpa"
-            )
-        whole = loaded.to(machine.device).eval()
+        whole = same_model(model)
         self._tower, self._projector = whole.model.audio_tower, whole.model.multi_modal_projector
         self._decoder, self._head = whole.model.language_model, whole.lm_head
         self._stages, self._machine = stages, machine

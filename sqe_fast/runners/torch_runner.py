@@ -246,7 +246,8 @@ def _slot_bytes(config: Qwen2AudioConfig, serving: Serving, dtype: torch.dtype) 
 
 def _bytes(module: nn.Module, dtype: torch.dtype) -> int:
     """That its weights take in `dtype`."""
-    return sum(tensor.numel() for tensor in module.state_dict().values()) * dtype.itemsize
+    count: int = sum(tensor.numel() for tensor in module.state_dict().values())
+    return count * dtype.itemsize
 
 
 def slots_that_fit(free_bytes: int, slot_bytes: int, asked: int | None = None) -> int:

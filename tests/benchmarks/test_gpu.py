@@ -163,7 +163,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> None:
             small = {"SIZES": ((5, 24),), "COPY_BYTES": 4096, "SIDE": 32}.get(name, DRY)
             monkeypatch.setattr(module, name, small)
     monkeypatch.setattr(kl, "AUDIO_VOCABULARY", 301)
-    monkeypatch.setattr(rows, "MOST_COPIES", 2)
+    monkeypatch.setattr(rows, "MOST_COPIES", 1)
     monkeypatch.setattr(rows, "ROUNDS", 5)
     rows.environment.cache_clear()
 

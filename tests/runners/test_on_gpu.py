@@ -13,7 +13,7 @@ from sqe_fast.options import Serving
 from sqe_fast.runners.base import Answer, Candidates, SlotStep, Top, TopTokens
 from sqe_fast.runners.torch_runner import TorchRunner
 from tests.support.on_gpu import GPU
-from tests.support.small_model import AUDIO_TOKEN, random_clip
+from tests.support.small_model import AUDIO_TOKEN, random_clip, save_small
 
 pytestmark = pytest.mark.skipif(not GPU, reason="runs on a GPU, with --gpu")
 
@@ -23,9 +23,9 @@ TEXTS = [tuple(10 + (7 * row + i) % 130 for i in range(2 + 5 * row)) for row in 
 
 
 @pytest.fixture(params=["fp16", "bf16"])
-def runner(request: pytest.FixtureRequest, exported: Path) -> TorchRunner:
+def runner(request: pytest.FixtureRequest, tmp_path: Path) -> TorchRunner:
     """What nobody has written to is NaN."""
-    runner = TorchRunner(exported, Serving("cuda", SLOTS, precision=request.param, max_length=256))
+    runner = TorchRunner(save_small(tmp_path), Serving("cuda", SLOTS, precision=request.param, max_length=256))
     for memory in (runner._model.cache.keys, runner._model.cache.values):
         memory.fill_(float("nan"))
     return runner

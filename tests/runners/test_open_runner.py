@@ -29,8 +29,7 @@ from sqe_fast.options import Serving
 from sqe_fast.runners import open_runner, torch_runner
 from sqe_fast.runners.base import kv_bytes_per_token
 from sqe_fast.runners.onnx_encoder import OnnxEncoder
-from sqe_fast.runners.torch_runner import TorchRunner, slots_that_fit
-from sqe_fast.runners.torch_runner import _bytes, _hollow, _slot_bytes
+from sqe_fast.runners.torch_runner import TorchRunner, _bytes, _hollow, _slot_bytes, slots_that_fit
 from sqe_fast.runners.torch_runner import _dtype as dtype_of
 from tests.support.small_model import small_model
 
@@ -274,7 +273,7 @@ def test_kv_slots_fill_what_a_gpu_has_left() -> None:
 
 @pytest.mark.parametrize(("gigabytes", "least"), [(22.5, 16), (79.0, 200)])
 def test_short_slots_serve_many_short_clips(gigabytes: float, least: int) -> None:
-    """Of 400 positions, by a 7B on an L4 or RTX 4090, and on an A100 or H100 of 80 GB. A slot of 2,048 would leave 5 and
+    """Of 400 positions, by a 7B on cards of 24 and 80 GB. Slots of 2,048 would leave 5 and
     50."""
     seven = Qwen2AudioConfig(
         AudioConfig(), TextConfig(vocab_size=156_032, layers=32, feed_forward=11_008, max_positions=8_192), 1
