@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from os import PathLike
@@ -23,7 +22,7 @@ from sqe_fast.engine.comparison import Contest, compared, in_order, neighbours, 
 from sqe_fast.engine.driver import Driver
 from sqe_fast.engine.engine import Engine, Priority
 from sqe_fast.engine.niceness import made_behind
-from sqe_fast.engine.pipeline import Batch, Pipeline
+from sqe_fast.engine.pipeline import Batch, Pipeline, results_in_order
 from sqe_fast.engine.trace import Activity, Meter, Trace
 from sqe_fast.options import SHORT_NAMES, WINDOW_DEADLINE, Sandbox, Serving
 from sqe_fast.results import Comparison, Evaluation, Ranked
@@ -248,7 +247,9 @@ class Evaluator:
         _refuse_each(channels, "ranking")
         self._meter.restart()
         with Contest(self._pipeline, describe=describe, channels=channels) as contest:
-            standings = in_order([each for _, each in _results(sources, contest.score, contest.ahead)])
+            standings = in_order(
+                [each for _, each in results_in_order(enumerate(sources), contest.score, contest.ahead)]
+            )
             futures = [contest.compare(*pair) for pair in neighbours(standings)]
             return ranking(standings, [future.result() for future in futures])
 
@@ -322,21 +323,8 @@ class Evaluator:
         self, sources: Iterable[Source], describe: bool, timeline: Timeline | None, channels: Channels
     ) -> Iterator[Evaluation]:
         with self.batch(describe, timeline, channels) as batch:
-            for place, evaluations in _results(sources, batch.submit, batch.ahead):
+            for place, evaluations in batch.in_order(enumerate(sources)):
                 yield from _rows(place, evaluations)
-
-
-def _results(sources: Iterable[Source], submit: Callable[[Source], Future[T]], ahead: int) -> Iterator[tuple[int, T]]:
-    """Of each source its place and its result, in order; at most `ahead` of them are under way."""
-    pending: deque[tuple[int, Future[T]]] = deque()
-    for place, source in enumerate(sources):
-        pending.append((place, submit(source)))
-        while pending and (len(pending) == ahead or pending[0][1].done()):
-            place, future = pending.popleft()
-            yield place, future.result()
-    while pending:
-        place, future = pending.popleft()
-        yield place, future.result()
 
 
 async def _all(futures: Iterable[Future[T]]) -> list[T]:

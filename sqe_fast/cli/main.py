@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from sqe_fast.cli.monitor import Display
     from sqe_fast.cli.terminal import ProgressLine
     from sqe_fast.evaluator import Evaluator
-    from sqe_fast.jobs.rows import RowWriter
+    from sqe_fast.jobs.inputs import Look
+    from sqe_fast.jobs.outputs import RowWriter
     from sqe_fast.live.stream import Stream
 
 FAILED, USAGE, UNUSABLE = 1, 2, 3
@@ -67,6 +68,7 @@ class FormatName(StrEnum):
     TABLE = "table"
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 Model = Annotated[str, typer.Option(help="A bundled model's name, or a checkpoint folder.")]
@@ -160,11 +162,13 @@ def score(
         list[str],
         typer.Argument(
             metavar="PATH",
-            help="Sound files, folders, lists of files (.txt, .csv, .tsv, .jsonl, .scp, .m3u), or - for standard "
-            "input: a recording, or a list of names.",
+            help="Sound files, folders, lists of files (.txt, .csv, .tsv, .jsonl, .parquet, .scp, .m3u), archives "
+            "(.tar, .tar.gz), folders of datasets, or - for standard input: a recording, or a list of names.",
         ),
     ],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the rows to this file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the rows to this file: .jsonl, .csv or .parquet.")
+    ] = None,
     format_: OutputFormat = None,
     describe: Describe = True,
     timeline: Annotated[
@@ -178,7 +182,11 @@ def score(
         float | None, typer.Option(help=f"With --timeline: seconds from window to window (default: {HOP_SECONDS:g}).")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted run: files that are already in -o are skipped.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue an interrupted run: what is already in -o is skipped, unless its file has changed.",
+        ),
     ] = False,
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="With --resume: try again what failed, in place of its row.")
@@ -212,13 +220,16 @@ def score(
     if retry_errors and not resume:
         _stop(USAGE, "--retry-errors is a way to --resume: without it every file is tried")
     if output is not None and chosen is FormatName.TABLE:
-        _stop(USAGE, "a table is for reading: choose --format jsonl or csv for -o")
+        _stop(USAGE, "a table is for reading: choose --format jsonl, csv or parquet for -o")
+    if output is None and chosen is FormatName.PARQUET:
+        _stop(USAGE, "rows in Parquet are a folder: name it with -o")
     windows = _timeline(window, hop, wanted=timeline)
     with _exit_codes():
         inputs.check(paths, column)
         given = inputs.given_names(paths, column) if chosen is FormatName.CSV else ()
-        raw_format, heard = _raw_format(raw), _channels(channels)
-        items = inputs.expand(paths, _stdin(paths), column, raw=raw is not None)
+        asked = run.Choices(describe, windows, _channels(channels), _raw_format(raw))
+        look = inputs.Look(column, raw is not None)
+        items = inputs.expand(paths, _stdin(paths), look)
         rows = _Rows(output, chosen, given, resume, retry_errors, timeline)
         with run.Interruption() as interruption, _writer(rows) as writer:
             choices = device, slots, threads, adapter, encoder, precision, max_length
@@ -227,13 +238,14 @@ def score(
                 evaluator,
                 items,
                 writer,
-                describe=describe,
-                timeline=windows,
-                channels=heard,
-                raw=raw_format,
+                asked,
                 interruption=interruption,
-                display=_progress_line(paths, column) if sys.stderr and sys.stderr.isatty() else None,
+                display=_progress_line(paths, look) if sys.stderr and sys.stderr.isatty() else None,
             )
+    if output is not None and sys.stderr is not None:
+        from sqe_fast.cli.terminal import print_summary
+
+        print_summary(sys.stderr, progress)
     if progress.failed:
         total = progress.written + progress.skipped
         _stop(FAILED, f"{progress.failed} of {total} items failed; their rows say why")
@@ -241,7 +253,9 @@ def score(
 
 @app.command(epilog=REPORT_EXIT_CODES)
 def report(
-    rows: Annotated[Path, typer.Argument(metavar="ROWS", help="What sqe score wrote with -o: .jsonl or .csv.")],
+    rows: Annotated[
+        Path, typer.Argument(metavar="ROWS", help="What sqe score wrote with -o: .jsonl, .csv or .parquet.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page. It replaces one that is there.")] = Path(
         "report.html"
     ),
@@ -301,7 +315,7 @@ def compare(
     """
     chosen = _chosen_format(format_, None)
     _stdout()
-    if chosen is FormatName.CSV:
+    if chosen in (FormatName.CSV, FormatName.PARQUET):
         _stop(USAGE, "a comparison is not a row: choose --format table or jsonl")
     with _exit_codes():
         from sqe_fast.jobs import run
@@ -364,9 +378,11 @@ def rank(
         inputs.check(paths, column)
         given = inputs.given_names(paths, column) if chosen is FormatName.CSV else ()
         raw_format, heard = _raw_format(raw), _channels(channels)
+        if chosen is FormatName.PARQUET:
+            _stop(USAGE, "rows in Parquet are a job's: choose --format table, jsonl or csv")
         if heard == "each":
             _stop(USAGE, "--channels each: a ranking is of one sound with one: choose auto, mix or a number")
-        items = inputs.expand(paths, _stdin(paths), column, raw=raw is not None)
+        items = inputs.expand(paths, _stdin(paths), inputs.Look(column, raw is not None))
         with run.Interruption():
             choices = device, slots, threads, adapter, encoder, precision, max_length
             evaluator = open_evaluator(model, Serving(*choices, sandbox=_sandbox(sandbox)))
@@ -572,12 +588,15 @@ def _chosen_format(wanted: FormatName | None, output: Path | None) -> FormatName
     if output is not None:
         suffix = output.suffix.lower()
         if suffix not in _SUFFIXES:
-            _stop(USAGE, f"{output}: rows are .jsonl or .csv: name the file so, or say --format")
+            _stop(USAGE, f"{output}: rows are .jsonl, .csv or .parquet: name them so, or say --format")
         return _SUFFIXES[suffix]
     return FormatName.TABLE if sys.stdout and sys.stdout.isatty() else FormatName.JSONL
 
 
-_SUFFIXES = dict.fromkeys((".jsonl", ".ndjson", ""), FormatName.JSONL) | {".csv": FormatName.CSV}
+_SUFFIXES = dict.fromkeys((".jsonl", ".ndjson", ""), FormatName.JSONL) | {
+    ".csv": FormatName.CSV,
+    ".parquet": FormatName.PARQUET,
+}
 
 
 @dataclass(frozen=True)
@@ -594,25 +613,25 @@ class _Rows:
 
 @contextmanager
 def _writer(wanted: _Rows) -> Iterator[RowWriter]:
-    from sqe_fast.jobs import rows
+    from sqe_fast.jobs import outputs
 
     if wanted.output is not None:
-        with rows.RowFile(
-            str(wanted.output),
+        with outputs.open_rows(
+            wanted.output,
             wanted.format.value,
             wanted.given,
             resume=wanted.resume,
             retry_errors=wanted.retry_errors,
             timeline=wanted.timeline,
-        ) as file:
-            yield file
+        ) as store:
+            yield store
     elif wanted.format is FormatName.TABLE:
         from sqe_fast.cli.terminal import TableRows
 
         _stdout()
         yield TableRows(_console())
     else:
-        yield rows.PipeRows(_stdout().buffer, wanted.format.value, wanted.given, timeline=wanted.timeline)
+        yield outputs.PipeRows(_stdout().buffer, wanted.format.value, wanted.given, timeline=wanted.timeline)
 
 
 @contextmanager
@@ -683,12 +702,13 @@ def _channels(text: str) -> Channels:
         _stop(USAGE, f"--{error}")
 
 
-def _progress_line(paths: list[str], column: str | None) -> ProgressLine:
+def _progress_line(paths: list[str], look: Look) -> ProgressLine:
     from sqe_fast.cli.terminal import ProgressLine
     from sqe_fast.jobs import inputs
 
     # What comes from standard input can be read but once, so it is not counted.
-    total = None if inputs.STDIN in paths else sum(1 for _ in inputs.expand(paths, _stdin(paths), column))
+    counted = inputs.STDIN not in paths
+    total = sum(1 for _ in inputs.expand(paths, _stdin(paths), replace(look, read=False))) if counted else None
     return ProgressLine(sys.stderr, total)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from sqe_fast.jobs.rows import Given
+from sqe_fast.jobs.rows import Origin
 from sqe_fast.jobs.run import Progress
+from sqe_fast.jobs.summary import PERCENTILES
 from sqe_fast.results import DIMENSIONS, Comparison, Evaluation, Ranked, Ratings, Stretch, WindowRating
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class TableRows:
         self._in_columns = room >= 12
         self._print_heading = self._in_columns
 
-    def write(self, evaluations: Sequence[Evaluation], given: Given) -> None:
+    def write(self, evaluations: Sequence[Evaluation], origin: Origin) -> None:
         """What a list says of a recording has no place in a table."""
         for evaluation in evaluations:
             self._write(evaluation)
@@ -135,7 +137,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     from rich.text import Text
 
     table = TableRows(console)
-    table.write([comparison.a, comparison.b], {})
+    table.write([comparison.a, comparison.b], Origin())
     console.print()
     if comparison.winner is None or comparison.probability is None:
         console.print(Text("no verdict: a clip could not be rated", style="red"))
@@ -156,7 +158,7 @@ def print_ranking(console: Console, ranking: Sequence[Ranked]) -> None:
 
     table = TableRows(console)
     for ranked in ranking:
-        table.write([ranked.evaluation], {})
+        table.write([ranked.evaluation], Origin())
         if ranked.place is None:
             table.note(Text("not ranked", style="yellow"))
         elif ranked.probability is not None:
@@ -249,3 +251,45 @@ def progress_text(progress: Progress, total: int | None, elapsed: float) -> str:
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     return ", ".join(parts)
+
+
+def print_summary(stream: TextIO, progress: Progress) -> None:
+    """What a job came to, some lines; of rows that were there before it, too."""
+    for line in summary_lines(progress):
+        print(line, file=stream)
+
+
+def summary_lines(progress: Progress) -> list[str]:
+    """
+    120 recordings, 12:30 of audio: 90 scored now, 30 already there, 2 failed
+      mos            5 % 1.8   25 % 2.9   50 % 3.6   75 % 4.2   95 % 4.6
+      …
+      flags          windowed 3, clipped 2
+      nobody speaks  12 pauses (1:10), 3 sounds (2:05)
+      errors         too_short 1, not_found 1
+    """
+    summary = progress.summary
+    told = f"{progress.written} scored now, {progress.skipped} already there, {summary.failed} failed"
+    lines = [f"{summary.recordings} recordings, {_clock(summary.seconds)} of audio: {told}"]
+    if summary.rows != summary.recordings:
+        lines.append(_fact("rows", f"{summary.rows}: channels that are heard by themselves have one each"))
+    if summary.rated:
+        for name, ratings in summary.ratings.items():
+            shares = (f"{percent:2} % {ratings.percentile(percent):.1f}" for percent in PERCENTILES)
+            lines.append(_fact(name, "   ".join(shares)))
+    if summary.flags:
+        lines.append(_fact("flags", _counts(summary.flags)))
+    if summary.stretches:
+        times = (f"{kind} {count} ({_clock(summary.passed_over[kind])})" for kind, count in summary.stretches.items())
+        lines.append(_fact("nobody speaks", ", ".join(times)))
+    if summary.errors:
+        lines.append(_fact("errors", _counts(summary.errors)))
+    return lines
+
+
+def _fact(name: str, text: str) -> str:
+    return f"  {name:13}  {text}"
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counter.most_common())

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ from sqe_fast.engine.sequence import AudioInput, ReadOut, Request, Result
 from sqe_fast.errors import BusyError, ClipError, ErrorCode, UnusableError
 from sqe_fast.results import DIMENSIONS, RATING_MAX, RATINGS, Cause, Evaluation, Flag, Ratings, WindowRating
 from sqe_fast.runners.base import FloatArray
+
+Tag, Asked, Found = TypeVar("Tag"), TypeVar("Asked"), TypeVar("Found")
 
 
 class Score(NamedTuple):
@@ -316,6 +318,17 @@ class Batch:
         source is the `error` of one."""
         return self._threads.submit(self._evaluate, source)
 
+    def in_order(
+        self, sources: Iterable[tuple[Tag, audio.Source | Evaluation]]
+    ) -> Iterator[tuple[Tag, list[Evaluation]]]:
+        """What became of each source, in their order, with what came beside it. `sources` may be endless: a bounded
+        number is under way. What is an evaluation already waits for its turn."""
+
+        def begun(source: audio.Source | Evaluation) -> Future[list[Evaluation]]:
+            return _had(source) if isinstance(source, Evaluation) else self.submit(source)
+
+        return results_in_order(sources, begun, self.ahead)
+
     def _evaluate(self, source: audio.Source) -> list[Evaluation]:
         scored = self._pipeline.score(
             source, self._call, describe=self._describe, channels=self._channels, timeline=self._timeline
@@ -328,6 +341,27 @@ class Batch:
     def __exit__(self, *exception: object) -> None:
         self._call.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def results_in_order(
+    sources: Iterable[tuple[Tag, Asked]], submit: Callable[[Asked], Future[Found]], ahead: int
+) -> Iterator[tuple[Tag, Found]]:
+    """What became of each source, in their order, with what came beside it; at most `ahead` of them are under way."""
+    pending: deque[tuple[Tag, Future[Found]]] = deque()
+    for tag, source in sources:
+        pending.append((tag, submit(source)))
+        while pending and (len(pending) == ahead or pending[0][1].done()):
+            tag, future = pending.popleft()
+            yield tag, future.result()
+    while pending:
+        tag, future = pending.popleft()
+        yield tag, future.result()
+
+
+def _had(evaluation: Evaluation) -> Future[list[Evaluation]]:
+    future: Future[list[Evaluation]] = Future()
+    future.set_result([evaluation])
+    return future
 
 
 def _window_rating(window: WindowRating, result: Result) -> WindowRating:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sqe_fast.errors import ErrorCode
+from sqe_fast.jobs.contents import Content
 
 NEMO = "audio_filepath"
 NAME_COLUMNS = ("file", "path", NEMO, "filepath", "file_name", "filename", "audio", "wav")
@@ -36,13 +37,18 @@ class Named:
     name: str
     given: Mapping[str, Any] | None = None
     part: Part | None = None
+    content: Content | None = None
+    """Of an entry that holds its recording."""
+    fingerprint: str | None = None
+    """Of the content."""
 
 
 @dataclass(frozen=True)
 class Wrong:
-    """An entry that cannot be understood. `line` counts from 1."""
+    """An entry that cannot be understood."""
 
-    line: int
+    place: int | str | None
+    """A line, counted from 1; the name of an archive's member; None: all that follows is wrong."""
     code: ErrorCode
     message: str
 
@@ -101,7 +107,7 @@ def _playlist(_: str, lines: Iterator[str], __: str | None) -> Iterator[Entry]:
     for number, line in enumerate(lines, 1):
         name = line.strip()
         if name and not name.startswith("#"):
-            yield _local(number, name, None)
+            yield local(number, name, None)
 
 
 def _kaldi(_: str, lines: Iterator[str], __: str | None) -> Iterator[Entry]:
@@ -112,12 +118,12 @@ def _kaldi(_: str, lines: Iterator[str], __: str | None) -> Iterator[Entry]:
         if name.endswith("|"):
             yield Wrong(number, _NO_NAME, "a command: commands of a list are not run; pass the files that it makes")
         elif name:
-            yield _local(number, name, {"utterance": utterance})
+            yield local(number, name, {"utterance": utterance})
         elif utterance:
             yield Wrong(number, _NO_NAME, "give an utterance's id, a blank, and its file")
 
 
-def _local(number: int, name: str, given: Mapping[str, Any] | None) -> Entry:
+def local(number: int, name: str, given: Mapping[str, Any] | None) -> Entry:
     if "://" in name and not name.startswith("file://"):
         return Wrong(number, _NO_NAME, f"{name}: an address: nothing is fetched; pass a file")
     return Named(file_name(name.removeprefix("file://")), given)
@@ -192,13 +198,13 @@ def _json_entry(number: int, entry: Any, column: str | None) -> Entry:
     if not isinstance(name, str) or not name:
         wanted = f'"{column}"' if column else f'"{keys[0]}" or "{keys[1]}", or name another key with --column'
         return Wrong(number, _NO_NAME, f"give an object with {wanted}")
-    part = _part(named) if key == NEMO else None
+    part = part_of(named) if key == NEMO else None
     if isinstance(part, str):
         return Wrong(number, _NO_NAME, part)
     return Named(file_name(name), {other: value for other, value in named.items() if other != key} or None, part)
 
 
-def _part(entry: Mapping[str, Any]) -> Part | str | None:
+def part_of(entry: Mapping[str, Any]) -> Part | str | None:
     """What NeMo reads of an utterance that has an "offset"; or what is wrong with it. Without one, "duration" says how
     long the file is."""
     offset, duration = entry.get("offset"), entry.get("duration")

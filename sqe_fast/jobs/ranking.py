@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.inputs import Item, Listed, file_of
-from sqe_fast.jobs.rows import Given, csv_header, csv_line, jsonl_line
+from sqe_fast.jobs.rows import GIVEN, Given, csv_header, csv_line, jsonl_line
 from sqe_fast.jobs.run import source_of
 from sqe_fast.results import Evaluation, Ranked
 
@@ -55,8 +55,8 @@ def write(stream: BinaryIO, ranking: Iterable[Placed], format_name: str, given: 
     """ "jsonl" or "csv", one line each. Raises UnusableError where the stream takes no more."""
     lines = [csv_header(COLUMNS, given)] if format_name == "csv" else []
     for said, ranked in ranking:
-        row = ranked.to_row()
-        lines.append(csv_line(row, said, given) if format_name == "csv" else jsonl_line(row, said))
+        row = ranked.to_row() | ({GIVEN: dict(said)} if said else {})
+        lines.append(csv_line(row, given) if format_name == "csv" else jsonl_line(row))
     try:
         stream.write(b"".join(lines))
         stream.flush()

@@ -1,26 +1,26 @@
-"""Rows that a job has written, read back one at a time, whatever their number: JSONL and CSV."""
+"""Rows that a job has written, read back one at a time, whatever their number: JSONL, CSV and Parquet."""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
+from sqe_fast.jobs import parquet
 from sqe_fast.jobs.lists import InputError
-from sqe_fast.jobs.rows import GIVEN
+from sqe_fast.jobs.rows import GIVEN, csv_row
 from sqe_fast.results import RATING_MAX, RATING_MIN, RATINGS
 
-_STRETCH = re.compile(r"([0-9.]+)-([0-9.]+) (\w+)")
+Line = TypeVar("Line")
 
 
 @dataclass(frozen=True)
 class NoRow:
-    """A line that is no row. `line` counts from 1."""
+    """A line, or row of a table, that is no row of ours. `line` counts from 1."""
 
     line: int
     message: str
@@ -30,9 +30,13 @@ def read_rows(path: Path) -> Iterator[dict[str, Any] | NoRow]:
     """Rows as `Evaluation.to_row` and `to_rows` give them, with what a list said of the recording under "given"; what
     an older row or a CSV does not tell (a cause's dimension) is empty. A line that is no row costs none but itself.
 
-    Raises InputError where the file cannot be read.
+    Raises InputError where the file cannot be read, UnusableError where a folder is not one of ours.
     """
     try:
+        if path.is_dir():
+            for number, row in enumerate(parquet.read_rows(path), 1):
+                yield _read(number, dict, row)
+            return
         with path.open("rb") as file:
             yield from _lines(file)
     except OSError as error:
@@ -47,12 +51,18 @@ def _lines(file: BinaryIO) -> Iterator[dict[str, Any] | NoRow]:
             continue
         if not line.strip():
             continue
-        try:
-            if not line.endswith(b"\n"):
-                raise ValueError("torn: a job is still writing it, or was killed")
-            yield _checked(parse(line))
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            yield NoRow(number, f"no {error}" if isinstance(error, KeyError) else str(error))
+        yield _read(number, parse if line.endswith(b"\n") else _torn, line)
+
+
+def _torn(_: bytes) -> Mapping[str, Any]:
+    raise ValueError("torn: a job is still writing it, or was killed")
+
+
+def _read(number: int, parse: Callable[[Line], Mapping[str, Any]], line: Line) -> dict[str, Any] | NoRow:
+    try:
+        return _checked(parse(line))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        return NoRow(number, f"no {error}" if isinstance(error, KeyError) else str(error))
 
 
 def _of_json(line: bytes) -> Mapping[str, Any]:
@@ -70,47 +80,13 @@ def _of_csv(header: bytes) -> Callable[[bytes], Mapping[str, Any]]:
             [values] = csv.reader([_text(line)])
         except csv.Error as error:
             raise ValueError(str(error)) from error
-        return _unflattened(dict(zip(columns, values, strict=True)))
+        return csv_row(dict(zip(columns, values, strict=True)))
 
     return parse
 
 
 def _text(line: bytes) -> str:
     return line.decode("utf-8", "surrogateescape")
-
-
-def _unflattened(flat: Mapping[str, str]) -> Mapping[str, Any]:
-    """The cells of a row as `csv_line` fills them → the row."""
-    given = {name.removeprefix(f"{GIVEN}."): text for name, text in flat.items() if name.startswith(f"{GIVEN}.")}
-    row: dict[str, Any] = {name: text or None for name, text in flat.items() if not name.startswith(f"{GIVEN}.")}
-    for name in (*RATINGS, "mos_std", "duration", "start", "end"):
-        if row.get(name) is not None:
-            row[name] = float(row[name])
-    row["file"] = flat["file"]
-    row["channel"] = int(row["channel"]) if row.get("channel") is not None else None
-    row["causes"] = [_cause(text) for text in _parts(flat, "causes")]
-    row["flags"] = _parts(flat, "flags")
-    row["no_speech"] = [_stretch(text) for text in _parts(flat, "no_speech")]
-    if row.get("error") is not None:
-        code, _, message = row["error"].partition(": ")
-        row["error"] = {"code": code, "message": message}
-    return row | ({GIVEN: given} if given else {})
-
-
-def _parts(flat: Mapping[str, str], name: str) -> list[str]:
-    return [part for part in flat.get(name, "").split(";") if part]
-
-
-def _cause(text: str) -> dict[str, Any]:
-    name, _, probability = text.rpartition("=")
-    return {"name": name, "dimension": "", "probability": float(probability)}
-
-
-def _stretch(text: str) -> dict[str, Any]:
-    match = _STRETCH.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is no stretch without speech")
-    return {"start": float(match[1]), "end": float(match[2]), "kind": match[3]}
 
 
 def _checked(row: Mapping[str, Any]) -> dict[str, Any]:

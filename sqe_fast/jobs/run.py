@@ -2,35 +2,71 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import FrameType
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.inputs import Item, Listed, file_of
-from sqe_fast.jobs.rows import Done, Given, RowFile, RowWriter
+from sqe_fast.jobs.lists import Part
+from sqe_fast.jobs.outputs import RowStore, RowWriter
+from sqe_fast.jobs.rows import Origin, Stored, rows_of
+from sqe_fast.jobs.summary import Summary
 from sqe_fast.results import Evaluation
 
 if TYPE_CHECKING:
     from sqe_fast.audio import Channels, RawFormat, Source
     from sqe_fast.audio.timeline import Timeline
-    from sqe_fast.engine.pipeline import Batch
     from sqe_fast.evaluator import Evaluator
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is asked for of every recording. As a string, what the rows say of it: "describe=yes channels=auto"."""
+
+    describe: bool = True
+    timeline: Timeline | None = None
+    channels: Channels = "auto"
+    raw: RawFormat | None = None
+    """Every file is PCM without a header."""
+
+    def __str__(self) -> str:
+        told = [f"describe={'yes' if self.describe else 'no'}", f"channels={self.channels}"]
+        if self.timeline is not None:
+            told += [f"window={self.timeline.window:g}", f"hop={self.timeline.hop:g}"]
+        if self.raw is not None:
+            told.append(f"raw={self.raw.rate},{self.raw.encoding},{self.raw.channels}")
+        return " ".join(told)
+
+
+DEFAULT = Choices()
 
 
 @dataclass
 class Progress:
-    """Where a job stands, in recordings; `failed` counts those that have an error, of resumed outputs too."""
+    """Where a job stands, in recordings."""
 
     written: int = 0
     skipped: int = 0
-    failed: int = 0
+    """They are in the output already."""
     audio_seconds: float = 0.0
+    """Of those that were written."""
+    summary: Summary = field(default_factory=Summary)
+    """Of all rows of the output, earlier ones included."""
+
+    @property
+    def failed(self) -> int:
+        return self.summary.failed
+
+    def add(self, evaluations: Sequence[Evaluation], origin: Origin) -> None:
+        """A recording was written."""
+        self.written += 1
+        self.audio_seconds += sum(evaluation.duration or 0.0 for evaluation in evaluations)
+        self.summary.add([stored for row in rows_of(evaluations, origin) if (stored := Stored.of(row)) is not None])
 
 
 class Display(Protocol):
@@ -98,103 +134,90 @@ def run(
     evaluator: Evaluator,
     items: Iterable[Item],
     writer: RowWriter,
+    choices: Choices = DEFAULT,
     *,
-    describe: bool = True,
-    timeline: Timeline | None = None,
-    channels: Channels = "auto",
-    raw: RawFormat | None = None,
     interruption: Interruption | None = None,
     display: Display | None = None,
 ) -> Progress:
     """Score all items and write a row for each, in their order, or for each of its channels that is heard by itself;
-    what a resumed RowFile holds is not done again. With `raw`, every file is PCM without a header.
+    what a resumed output holds is not done again.
 
     Raises UnusableError where a row cannot be written, or where the output holds rows of another kind.
     """
     interruption = interruption or Interruption()
     progress = Progress()
     display = display or _NoDisplay()
-    if isinstance(writer, RowFile):
-        _check_alike(writer, evaluator.model, describe, timeline)
-        progress.failed = writer.done.failed
-        items = _not_done(items, writer.done, writer.format.key, progress)
+    wanted: Iterator[tuple[Item, Origin]] = ((item, origin_of(item, choices)) for item in items)
+    if isinstance(writer, RowStore):
+        writer.go_on(evaluator.model, str(choices))
+        progress.summary = writer.done.summary
+        wanted = _not_done(wanted, writer, progress)
     try:
-        scored = _evaluations(items, evaluator.batch(describe, timeline, channels), evaluator.model, raw)
-        for given, evaluations in scored:
-            display.clear()
-            with interruption.shielded():
-                writer.write(evaluations, given)
-                progress.written += 1
-                progress.audio_seconds += sum(evaluation.duration or 0.0 for evaluation in evaluations)
-                progress.failed += any(evaluation.error is not None for evaluation in evaluations)
-            display.update(progress)
+        with evaluator.batch(choices.describe, choices.timeline, choices.channels) as batch:
+            sources = (((item, origin), _source(item, choices, evaluator.model)) for item, origin in wanted)
+            for (item, origin), found in batch.in_order(sources):
+                evaluations = [replace(each, file=file_of(item)) for each in found]
+                display.clear()
+                with interruption.shielded():
+                    writer.write(evaluations, origin)
+                    progress.add(evaluations, origin)
+                display.update(progress)
+        if isinstance(writer, RowStore):
+            writer.finish()
+            progress.summary = writer.done.summary
     finally:
         display.clear()
     return progress
 
 
-def _check_alike(writer: RowFile, model: str, describe: bool, timeline: Timeline | None) -> None:
-    """Raises UnusableError where a resumed output would hold rows of two kinds."""
-    if others := writer.done.models - {model}:
-        raise UnusableError(
-            f"{writer.path}: holds rows of {', '.join(sorted(others))}, this is {model}: choose another output file"
-        )
-    if writer.done.described - {describe}:
-        held, option = ("without", "--no-describe") if describe else ("with", "--describe")
-        raise UnusableError(
-            f"{writer.path}: holds rows {held} descriptions: go on with {option}, or choose another output file"
-        )
-    if writer.done.timelines - {timeline is not None}:
-        held = "without" if timeline else "with"
-        raise UnusableError(
-            f"{writer.path}: holds rows {held} a timeline: go on {held} --timeline, or choose another output file"
-        )
-
-
-def _not_done(items: Iterable[Item], done: Done, key: Callable[[str], str], progress: Progress) -> Iterator[Item]:
-    for item in items:
-        if done.take(key(file_of(item))):
+def _not_done(
+    items: Iterable[tuple[Item, Origin]], writer: RowStore, progress: Progress
+) -> Iterator[tuple[Item, Origin]]:
+    for item, origin in items:
+        if writer.done.take(writer.stored_name(file_of(item)), origin.excerpt, origin.fingerprint):
             progress.skipped += 1
         else:
-            yield item
+            yield item, origin
 
 
-def _evaluations(
-    items: Iterable[Item], batch: Batch, model: str, raw: RawFormat | None
-) -> Iterator[tuple[Given, list[Evaluation]]]:
-    """Of each item, in their order, with what its list says of it; a bounded number of them is under way. Rows that are
-    there already wait for their turn."""
-    pending: deque[tuple[Item, Evaluation | Future[list[Evaluation]]]] = deque()
-    with batch:
-        for item in items:
-            if isinstance(item, Evaluation):
-                pending.append((item, replace(item, model=model)))
-            else:
-                pending.append((item, batch.submit(source_of(item, raw))))
-            while pending and (len(pending) == batch.ahead or _ready(pending[0][1])):
-                yield _rows(*pending.popleft())
-        while pending:
-            yield _rows(*pending.popleft())
+def origin_of(item: Item, choices: Choices) -> Origin:
+    if isinstance(item, Evaluation):
+        return Origin(options=str(choices))
+    if isinstance(item, str):
+        return Origin(fingerprint=fingerprint_of(item), options=str(choices))
+    fingerprint = item.fingerprint or (fingerprint_of(item.file) if item.content is None else None)
+    return Origin(item.given or {}, _named(item.part), fingerprint, str(choices))
+
+
+def _named(part: Part | None) -> str | None:
+    """ "3.5+2.0" """
+    if part is None:
+        return None
+    start, length = part
+    return f"{float(start)}+{'' if length is None else float(length)}"
+
+
+def fingerprint_of(path: str) -> str | None:
+    """Size in bytes and time of the last change in nanoseconds; None for what is no file, or not there."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a zero byte in the name; its row will say
+        return None
+    return f"{found.st_size}:{found.st_mtime_ns}" if stat.S_ISREG(found.st_mode) else None
+
+
+def _source(item: Item, choices: Choices, model: str) -> Source | Evaluation:
+    return replace(item, model=model) if isinstance(item, Evaluation) else source_of(item, choices.raw)
 
 
 def source_of(item: str | Listed, raw: RawFormat | None) -> Source:
     """What the evaluator is given of an item; with `raw` it is PCM without a header, and a manifest may name a part."""
-    source: str | BinaryIO = item if isinstance(item, str) else item.stream or item.file
+    source: Source = item if isinstance(item, str) else item.file if item.content is None else item.content
     part = None if isinstance(item, str) else item.part
     if raw is None and part is None:
         return source
     from sqe_fast.audio import Excerpt, Raw
 
-    whole = source if raw is None else Raw(source, raw.rate, raw.encoding, raw.channels)
-    return whole if part is None else Excerpt(whole, *part)
-
-
-def _ready(found: Evaluation | Future[list[Evaluation]]) -> bool:
-    return isinstance(found, Evaluation) or found.done()
-
-
-def _rows(item: Item, found: Evaluation | Future[list[Evaluation]]) -> tuple[Given, list[Evaluation]]:
-    rows = [found] if isinstance(found, Evaluation) else found.result()
-    if isinstance(item, Listed):
-        return item.given or {}, [replace(row, file=item.file) for row in rows]
-    return {}, rows
+    if raw is not None and not isinstance(source, Mapping):  # what a dataset has decoded has its rate beside it
+        source = Raw(source, raw.rate, raw.encoding, raw.channels)
+    return source if part is None else Excerpt(source, *part)

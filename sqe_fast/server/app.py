@@ -152,9 +152,9 @@ class Service:
     async def _lines(self, asked: Asked[RatingChoices]) -> AsyncIterator[bytes]:
         try:
             async for place, evaluations in self._raters.evaluate(asked):
-                yield b"".join(jsonl_line(row, {}) for row in rows_of(place, evaluations, asked.choices))
+                yield b"".join(jsonl_line(row) for row in rows_of(place, evaluations, asked.choices))
         except Exception as error:  # noqa: BLE001 (the answer has begun: it can but say how it ends)
-            yield jsonl_line({"error": refusal_for(error).row}, {})
+            yield jsonl_line({"error": refusal_for(error).row})
 
     async def _compare(self, request: Request) -> Response:
         async with intake.comparison(request, self.settings) as asked:

@@ -25,7 +25,9 @@ from sqe_fast.audio.timeline import Timeline
 from sqe_fast.cli import main
 from sqe_fast.cli.terminal import TableRows, progress_text, shortened
 from sqe_fast.errors import UnusableError
+from sqe_fast.jobs.rows import Origin
 from sqe_fast.jobs.run import Progress
+from sqe_fast.jobs.summary import Summary
 from sqe_fast.options import Sandbox, Serving
 from sqe_fast.results import Comparison, Evaluation, Stretch
 from tests.support.fake_scorer import FakeScorer, mos_of, timed
@@ -159,7 +161,7 @@ def test_failures_are_tried_again(suffix: str, tmp_path: Path, monkeypatch: pyte
     assert sorted(path.read_text().splitlines()) == sorted(before.splitlines())
     monkeypatch.setattr(main, "open_evaluator", lambda *_: Repaired())
     result = sqe(*arguments, "--retry-errors")
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr[:44]) == (0, "3 recordings, 15.8 s of audio: 1 scored now,")
     assert path.read_text().count("bad.wav") == 1
     assert "too_short" not in path.read_text()
     assert sorted(tmp_path.iterdir()) == [path]
@@ -185,6 +187,22 @@ def test_rows_of_two_kinds_are_not_mixed(first: str, then: str, suffix: str, tmp
     assert sqe("score", "a.wav", "b.wav", first, "-o", str(path), "--resume").exit_code == 0
 
 
+def test_a_job_sums_up(tmp_path: Path) -> None:
+    """Nobody reads a million rows to see that half of them are errors."""
+    names = [f"{n}.wav" for n in range(8)] + ["bad.wav", "call.wav"]
+    result = sqe("score", *names, "-o", str(tmp_path / "rows.parquet"))
+    lines = result.stderr.splitlines()
+    assert lines[0] == "10 recordings, 52.5 s of audio: 10 scored now, 0 already there, 1 failed"
+    assert lines[1] == "  rows           11: channels that are heard by themselves have one each"
+    assert lines[2] == "  noisiness       5 % 4.2   25 % 4.2   50 % 4.2   75 % 4.2   95 % 4.2"
+    assert [line.split()[0] for line in lines[2:7]] == ["noisiness", "coloration", "discontinuity", "loudness", "mos"]
+    assert lines[7:9] == ["  flags          clipped 10, no_speech 10", "  errors         too_short 1"]
+    assert "1 of 10 items failed" in lines[9]
+    again = sqe("score", *names, "-o", str(tmp_path / "rows.parquet"), "--resume")
+    assert again.stderr.splitlines()[0].endswith(": 0 scored now, 10 already there, 1 failed")
+    assert again.stderr.splitlines()[1:] == lines[1:]
+
+
 def test_resumed_failures_still_count(tmp_path: Path) -> None:
     path = str(tmp_path / "out.jsonl")
     assert sqe("score", "bad.wav", "-o", path).exit_code == 1
@@ -203,6 +221,8 @@ def test_resumed_failures_still_count(tmp_path: Path) -> None:
         ["score", "a.wav", "-o", "x.json"],
         ["score", "a.wav", "-o", "x.tsv"],
         ["score", "a.wav", "-o", "x.txt", "--format", "table"],
+        ["score", "a.wav", "--format", "parquet"],
+        ["compare", "a.wav", "b.wav", "--format", "parquet"],
         ["score", "a.wav", "--threads", "0"],
         ["score", "a.wav", "--window", "5"],
         ["score", "a.wav", "--timeline", "--window", "31"],
@@ -423,8 +443,8 @@ def test_a_table_tells_where_nobody_speaks() -> None:
     rated = replace(FakeScorer().evaluation("a.wav"), no_speech=stretches)
     stream = io.StringIO()
     table = TableRows(Console(file=stream, width=200, force_terminal=False))
-    table.write([rated], {})
-    table.write([replace(rated, ratings=None, no_speech=stretches[:1])], {})
+    table.write([rated], Origin())
+    table.write([replace(rated, ratings=None, no_speech=stretches[:1])], Origin())
     text = " ".join(stream.getvalue().split())
     assert text.count("nobody speaks: ") == 1
     assert "nobody speaks: 0.0–9.5 s (pause), 1:00–1:10 (sound), 2:00–2:10 (sound)," in text
@@ -435,7 +455,7 @@ def drawn(width: int, *files: str, timeline: Timeline | None = None) -> list[str
     stream = io.StringIO()
     table = TableRows(Console(file=stream, width=width, force_terminal=False))
     for file in files:
-        table.write([timed(FakeScorer().evaluation(file), timeline)], {})
+        table.write([timed(FakeScorer().evaluation(file), timeline)], Origin())
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 
@@ -493,7 +513,7 @@ def test_names_are_made_safe_for_a_terminal() -> None:
 
 
 def test_progress() -> None:
-    progress = Progress(written=20, skipped=10, failed=2, audio_seconds=300.0)
+    progress = Progress(20, 10, 300.0, Summary(failed=2))
     assert progress_text(progress, 70, 10.0) == "30/70, 2.0 a second, 30 × real time, 20.0 s left, 2 failed"
     assert progress_text(Progress(written=1), None, 1.0) == "1, 1.0 a second, 0 × real time"
     for total, left in ((126, "2:05"), (3_662, "1:01:01"), (36_001, "10:00:00")):

@@ -12,7 +12,7 @@ import pytest
 import soxr
 
 from sqe_fast.jobs import inputs
-from sqe_fast.jobs.inputs import Item, Listed, expand, file_of
+from sqe_fast.jobs.inputs import Item, Listed, Look, expand, file_of
 from sqe_fast.jobs.lists import InputError
 from sqe_fast.results import Evaluation
 from tests.support.audio_samples import RATE, encoded, speech
@@ -20,7 +20,7 @@ from tests.support.codecs import by_ffmpeg
 
 
 def items(*names: str, stdin: bytes = b"", column: str | None = None) -> list[Item]:
-    return list(expand(names, io.BytesIO(stdin), column))
+    return list(expand(names, io.BytesIO(stdin), Look(column)))
 
 
 def files(found: Iterable[Item]) -> list[str]:
@@ -214,8 +214,8 @@ def test_sound_on_standard_input_is_a_recording(kind: str) -> None:
     [item] = items("-", stdin=SOUNDS[kind])
     assert isinstance(item, Listed)
     assert item.file == "-"
-    assert item.stream is not None
-    assert item.stream.read() == SOUNDS[kind]
+    assert item.content is not None
+    assert item.content.read() == SOUNDS[kind]
 
 
 def test_a_folder_tells_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,4 +254,4 @@ def test_a_folder_tells_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_folder_of_raw_sound_is_scored_as_such(tmp_path: Path) -> None:
     (tmp_path / "a.ul").touch()
-    assert files(expand([str(tmp_path)], io.BytesIO(), raw=True)) == [str(tmp_path / "a.ul")]
+    assert files(expand([str(tmp_path)], io.BytesIO(), Look(raw=True))) == [str(tmp_path / "a.ul")]

@@ -11,8 +11,9 @@ import pytest
 
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.jobs.lists import InputError
+from sqe_fast.jobs.outputs import open_rows
 from sqe_fast.jobs.reading import NoRow, read_rows
-from sqe_fast.jobs.rows import RowFile
+from sqe_fast.jobs.rows import Origin
 from sqe_fast.results import Cause, Evaluation, Ratings, Stretch, WindowRating
 
 RATED = Evaluation(
@@ -36,9 +37,9 @@ TIMED = replace(
 
 
 def written(path: Path, *evaluations: Evaluation, timeline: bool = False, given: Any = None) -> Path:
-    with RowFile(str(path), path.suffix[1:], tuple(given or ()), resume=False, timeline=timeline) as file:
+    with open_rows(path, path.suffix[1:], tuple(given or ()), resume=False, timeline=timeline) as file:
         for evaluation in evaluations:
-            file.write([evaluation], given or {})
+            file.write([evaluation], Origin(given or {}))
     return path
 
 
@@ -52,6 +53,12 @@ def test_jsonl_rows_are_as_they_were_written(tmp_path: Path) -> None:
     assert list(read_rows(path)) == [expected(RATED, given), expected(FAILED, given)]
 
 
+def test_parquet_rows_are_as_they_were_written(tmp_path: Path) -> None:
+    given = {"speaker": "x", "turn": 3}
+    path = written(tmp_path / "r.parquet", RATED, replace(FAILED, file="bad.wav"), given=given)
+    assert list(read_rows(path)) == [expected(RATED, given), expected(replace(FAILED, file="bad.wav"), given)]
+
+
 def test_csv_rows_are_as_they_were_written_but_for_the_dimension_of_a_cause(tmp_path: Path) -> None:
     path = written(tmp_path / "r.csv", RATED, FAILED, given={"speaker": "x"})
     rated = expected(RATED, {"speaker": "x"})
@@ -59,7 +66,7 @@ def test_csv_rows_are_as_they_were_written_but_for_the_dimension_of_a_cause(tmp_
     assert list(read_rows(path)) == [rated, expected(FAILED, {"speaker": "x"})]
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 def test_windows_have_their_start_and_end_and_the_recording_has_none(tmp_path: Path, suffix: str) -> None:
     rows = list(read_rows(written(tmp_path / f"r.{suffix}", TIMED, timeline=True)))
     assert [(row["start"], row["end"], row["mos"]) for row in rows if isinstance(row, dict)] == [

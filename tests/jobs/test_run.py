@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +25,9 @@ from sqe_fast.audio.timeline import Timeline
 from sqe_fast.errors import ErrorCode, UnusableError
 from sqe_fast.jobs import run
 from sqe_fast.jobs.inputs import Item, Listed, expand
-from sqe_fast.jobs.rows import COLUMNS, TIMELINE_COLUMNS, Given, PipeRows, Row, RowFile, csv_line, jsonl_line
+from sqe_fast.jobs.outputs import PipeRows, RowFile, open_rows
+from sqe_fast.jobs.parquet import read_rows
+from sqe_fast.jobs.rows import COLUMNS, TIMELINE_COLUMNS, Origin, Row, csv_line, jsonl_line, rows_of
 from sqe_fast.results import Evaluation, Stretch
 from tests.support.audio_samples import long_speech
 from tests.support.fake_evaluator import fake_evaluator
@@ -42,8 +46,15 @@ def score(
     retry_errors: bool = False,
 ) -> run.Progress:
     kind, timed = path.suffix[1:], timeline is not None
-    with RowFile(str(path), kind, resume=resume, retry_errors=retry_errors, timeline=timed) as writer:
-        return run.run(scorer or FakeScorer(), names, writer, timeline=timeline)
+    with open_rows(path, kind, resume=resume, retry_errors=retry_errors, timeline=timed) as writer:
+        return run.run(scorer or FakeScorer(), names, writer, run.Choices(timeline=timeline))
+
+
+ORIGIN = Origin(options=str(run.DEFAULT))
+
+
+def row_of(evaluation: Evaluation, origin: Origin = ORIGIN) -> Row:
+    return next(rows_of([evaluation], origin))
 
 
 def files_in(path: Path) -> list[str]:
@@ -61,7 +72,7 @@ class Collected:
     def __init__(self) -> None:
         self.rows: list[Evaluation] = []
 
-    def write(self, evaluations: Sequence[Evaluation], given: Given) -> None:
+    def write(self, evaluations: Sequence[Evaluation], origin: Origin) -> None:
         self.rows += evaluations
 
 
@@ -85,8 +96,8 @@ def test_an_endless_input_is_scored_as_it_comes() -> None:
         pass
 
     class Limited(Collected):
-        def write(self, evaluations: Sequence[Evaluation], given: Given) -> None:
-            super().write(evaluations, given)
+        def write(self, evaluations: Sequence[Evaluation], origin: Origin) -> None:
+            super().write(evaluations, origin)
             assert len(scorer.asked) <= len(self.rows) + scorer.ahead
             if len(self.rows) == 1_000:
                 raise Full
@@ -98,11 +109,11 @@ def test_an_endless_input_is_scored_as_it_comes() -> None:
 
 
 def test_jsonl_has_the_documented_keys() -> None:
-    row = json.loads(jsonl_line(FakeScorer().evaluation("ü.wav").to_row(), {}))
+    row = json.loads(jsonl_line(row_of(FakeScorer().evaluation("ü.wav"))))
     assert list(row) == list(COLUMNS)
     assert " ".join(COLUMNS) == (
         "file channel mos mos_std noisiness coloration discontinuity loudness "
-        "causes description flags no_speech duration model error"
+        "causes description flags no_speech duration model error excerpt fingerprint options"
     )
     assert row["file"] == "ü.wav"
     assert row["mos"] == pytest.approx(mos_of("ü.wav"))
@@ -111,7 +122,7 @@ def test_jsonl_has_the_documented_keys() -> None:
         {"name": "packet loss", "dimension": "discontinuity", "probability": 0.973},
         {"name": "unclear noise", "dimension": "noisiness", "probability": 0.5},
     ]
-    failed = json.loads(jsonl_line(FakeScorer().evaluation("bad.wav").to_row(), {}))
+    failed = json.loads(jsonl_line(row_of(FakeScorer().evaluation("bad.wav"))))
     assert failed["error"]["code"] == ErrorCode.TOO_SHORT
     assert failed["mos"] is None
     assert failed["causes"] == []
@@ -120,14 +131,14 @@ def test_jsonl_has_the_documented_keys() -> None:
 def test_stretches_without_speech_are_told() -> None:
     """A row that says what a call is worth, and not that most of it was hold music."""
     stretches = (Stretch(30.3004, 150.0, "sound"), Stretch(160.0, 163.5, "pause"))
-    row = replace(FakeScorer().evaluation("a.wav"), no_speech=stretches).to_row()
+    row = row_of(replace(FakeScorer().evaluation("a.wav"), no_speech=stretches))
     assert row["no_speech"][0] == {"start": 30.3, "end": 150.0, "kind": "sound"}
-    told = dict(zip(COLUMNS, next(csv.reader([csv_line(row, {}).decode()])), strict=True))
+    told = dict(zip(COLUMNS, next(csv.reader([csv_line(row).decode()])), strict=True))
     assert told["no_speech"] == "30.300-150.000 sound;160.000-163.500 pause"
 
 
 def test_csv_is_one_line_a_row() -> None:
-    line = csv_line(FakeScorer().evaluation('a,"b"\n.wav').to_row(), {})
+    line = csv_line(row_of(FakeScorer().evaluation('a,"b"\n.wav')))
     assert line.count(b"\n") == 1
     [values] = csv.reader([line.decode()])
     row = dict(zip(COLUMNS, values, strict=True))
@@ -135,27 +146,29 @@ def test_csv_is_one_line_a_row() -> None:
     assert row["flags"] == "clipped=0.120;no_speech"
     assert row["causes"] == "packet loss=0.973;unclear noise=0.500"
     assert row["description"].endswith('a hiss, "loud",\\nunder the voice.')
-    [values] = csv.reader([csv_line(FakeScorer().evaluation("bad.wav").to_row(), {}).decode()])
-    assert values[-1] == "too_short: pass at least 0.4 s"
+    [values] = csv.reader([csv_line(row_of(FakeScorer().evaluation("bad.wav"))).decode()])
+    assert values[COLUMNS.index("error")] == "too_short: pass at least 0.4 s"
 
 
 def test_a_row_for_each_window_and_then_the_recordings() -> None:
     """Windows without their recording's name, in another order of columns, or with prose that is not theirs."""
     with fake_evaluator() as evaluator:
         [evaluation] = evaluator.evaluate([(long_speech(12.0), 16_000)], timeline=Timeline(5.0, 5.0))
-    *windows, own = evaluation.to_rows()
+    origin = Origin(fingerprint="sha256:1")
+    *windows, own = rows_of([evaluation], origin, timeline=True)
     assert all(list(row) == list(TIMELINE_COLUMNS) for row in (*windows, own))
     assert [name for name in TIMELINE_COLUMNS if name not in ("start", "end")] == list(COLUMNS)
     assert [(row["start"], row["end"], row["duration"]) for row in windows] == [(0, 5, 5), (5, 10, 5), (7, 12, 5)]
     assert [row["mos"] for row in windows] == [round(each.ratings.mos, 3) for each in evaluation.timeline]
     assert {(row["file"], row["model"], row["description"]) for row in windows} == {(own["file"], own["model"], None)}
-    assert own == {**evaluation.to_row(), "start": None, "end": None}
+    assert own == {**row_of(evaluation, origin), "start": None, "end": None}
+    assert {row["fingerprint"] for row in windows} == {"sha256:1"}
     assert "worst" in own["description"]
 
 
 @pytest.mark.parametrize("line", [jsonl_line, csv_line])
-def test_a_name_that_is_not_utf8_has_a_row(line: Callable[[Row, Given], bytes]) -> None:
-    assert line(FakeScorer().evaluation("\udcff.wav").to_row(), {}).endswith(b"\n")
+def test_a_name_that_is_not_utf8_has_a_row(line: Callable[[Row], bytes]) -> None:
+    assert line(row_of(FakeScorer().evaluation("\udcff.wav"))).endswith(b"\n")
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -245,7 +258,7 @@ def test_a_recording_is_tried_again_with_all_its_channels(suffix: str, tmp_path:
     path, names = tmp_path / f"out.{suffix}", ["1 call", "2 call", "3 call"]
     with RowFile(str(path), suffix, resume=False) as writer:
         for name in names:
-            writer.write([row(name, 0), row(name, 1, failed=name == "2 call")], {})
+            writer.write([row(name, 0), row(name, 1, failed=name == "2 call")], ORIGIN)
     assert score(path, names, resume=True).failed == 1
     progress = score(path, names, resume=True, retry_errors=True)
     assert (progress.skipped, progress.written, progress.failed) == (1, 2, 0)
@@ -264,7 +277,7 @@ def test_rows_with_and_without_a_timeline_are_not_mixed(suffix: str, tmp_path: P
         path = tmp_path / f"{first is None}.{suffix}"
         score(path, ["a.wav"], timeline=first)
         before = path.read_bytes()
-        with pytest.raises(UnusableError, match="--timeline" if suffix == "jsonl" else "header"):
+        with pytest.raises(UnusableError, match="no --window no --hop" if suffix == "jsonl" else "header"):
             score(path, ["a.wav", "b.wav"], resume=True, timeline=then)
         assert path.read_bytes() == before
 
@@ -277,6 +290,166 @@ def test_resume_knows_rows_by_name_not_by_place(tmp_path: Path) -> None:
     score(path, ["a", "b", "c", "d", "d"], resume=True, scorer=scorer)
     assert scorer.asked == ["a", "c", "d"]
     assert files_in(path) == ["b", "d", "a", "c", "d"]
+
+
+def scored(path: Path, names: Iterable[str], **options: Any) -> tuple[run.Progress, FakeScorer]:
+    scorer = FakeScorer()
+    return score(path, names, scorer=scorer, **options), scorer
+
+
+def row_count(path: Path) -> int:
+    return sum(1 for _ in read_rows(path)) if path.suffix == ".parquet" else len(files_in(path))
+
+
+ALL = pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+
+
+@ALL
+def test_a_file_that_has_changed_is_scored_again_in_place_of_its_row(suffix: str, tmp_path: Path) -> None:
+    """A repaired file that keeps the row of the broken one for ever, or has both."""
+    names = [str(tmp_path / f"{n}{' call' if n == 2 else ''}.wav") for n in range(4)]
+    for name in names[:3]:
+        Path(name).write_bytes(b"1")
+    path = tmp_path / f"rows.{suffix}"
+    listed = [names[2], *names]  # the last is not there yet; the third is named twice
+    score(path, listed)
+    assert scored(path, listed, resume=True)[1].asked == []
+    Path(names[2]).write_bytes(b"22")
+    Path(names[3]).write_bytes(b"1")
+    Path(names[0]).unlink()
+    progress, scorer = scored(path, listed, resume=True)
+    assert scorer.asked == [names[2], names[2], names[3]]
+    assert (progress.skipped, progress.written, progress.summary.recordings) == (2, 3, 5)
+    assert row_count(path) == progress.summary.rows == 7
+    assert scored(path, listed, resume=True)[1].asked == []
+
+
+@ALL
+def test_a_job_that_is_killed_before_it_has_taken_out_what_it_replaced(suffix: str, tmp_path: Path) -> None:
+    names = [str(tmp_path / f"{n}.wav") for n in range(4)]
+    for name in names:
+        Path(name).write_bytes(b"1")
+    path = tmp_path / f"rows.{suffix}"
+    score(path, names)
+    for name in names:
+        Path(name).write_bytes(b"22")
+
+    def killed() -> Iterator[str]:
+        yield from names[:2]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(path, killed(), resume=True, scorer=FakeScorer(ahead=1))
+    assert row_count(path) in (5, 6)
+    progress, scorer = scored(path, names, resume=True)
+    assert scorer.asked == names[-len(scorer.asked) :]
+    assert progress.written == len(scorer.asked) in (2, 3)
+    assert row_count(path) == progress.summary.rows == 4
+
+
+class Named(FakeScorer):
+    """Of sources that are no paths."""
+
+    def __init__(self, name: Callable[[Any], str]) -> None:
+        super().__init__()
+        self._name = name
+
+    def batch(self, *choices: Any) -> Any:
+        batch = super().batch(*choices)
+        submit = batch.submit
+        batch.submit = lambda source: submit(self._name(source))  # type: ignore[method-assign]
+        return batch
+
+
+@ALL
+def test_a_part_of_a_recording_is_known_by_where_it_lies(suffix: str, tmp_path: Path) -> None:
+    """The error of the second utterance is tried again, and the third has two rows."""
+
+    items = [Listed("call.wav", {"offset": start}, part=(start, 2)) for start in (0, 2, 4)]
+    path = tmp_path / f"rows.{suffix}"
+    for bad, counts in ((True, (0, 3, 1)), (False, (2, 1, 0))):
+        scorer = Named(lambda source: "bad" if source.start == 2 and bad else f"{source.start}")  # noqa: B023
+        with open_rows(path, suffix, ["offset"], resume=not bad, retry_errors=not bad) as writer:
+            progress = run.run(scorer, items, writer)
+        assert (progress.skipped, progress.written, progress.failed) == counts
+    if suffix == "jsonl":
+        found = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [(row["excerpt"], row["mos"]) for row in found] == [
+            (f"{start:.1f}+2.0", mos_of(f"{start}")) for start in (0, 4, 2)
+        ]
+
+
+@ALL
+def test_bytes_are_known_by_their_content(suffix: str, tmp_path: Path) -> None:
+    """Two members of one name, as joined archives have them: one of them would be lost."""
+
+    def listed(*contents: bytes) -> list[Item]:
+        return [Listed("s.tar/a.wav", content=each, fingerprint=f"sha256:{each.hex()}") for each in contents]
+
+    path = tmp_path / f"rows.{suffix}"
+    for contents, counts in (((b"1", b"2", b"1"), (0, 3)), ((b"1", b"2", b"1"), (3, 0)), ((b"3", b"2"), (1, 1))):
+        progress = score(path, listed(*contents), resume=True, scorer=Named(bytes.decode))
+        assert (progress.skipped, progress.written) == counts
+    assert row_count(path) == 4
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "told"),
+    [
+        (run.Choices(), run.Choices(describe=False), "--describe, this is with --no-describe"),
+        (run.Choices(channels="mix"), run.Choices(channels=1), "--channels mix, this is with --channels 1"),
+        (run.Choices(timeline=Timeline(5)), run.Choices(timeline=Timeline(4)), "--window 5, this is with --window 4"),
+        (run.Choices(), run.Choices(raw=RawFormat(8_000)), "no --raw, this is with --raw 8000,s16le,1"),
+    ],
+)  # fmt: skip
+@ALL
+def test_rows_of_other_options_are_not_gone_on_with(
+    suffix: str, held: run.Choices, wanted: run.Choices, told: str, tmp_path: Path
+) -> None:
+    """And it is said which. Errors stay until it is known that they can be tried again."""
+    path = tmp_path / f"rows.{suffix}"
+    with open_rows(path, suffix, resume=False, timeline=held.timeline is not None) as writer:
+        run.run(FakeScorer(), ["a.wav", "bad.wav"], writer, held)
+    count = row_count(path)
+    timed = held.timeline is not None
+    with (
+        open_rows(path, suffix, resume=True, retry_errors=True, timeline=timed) as writer,
+        pytest.raises(UnusableError, match=re.escape(told)),
+    ):
+        run.run(FakeScorer(), ["a.wav"], writer, wanted)
+    assert row_count(path) == count
+
+
+@ALL
+def test_a_summary_is_of_all_rows(suffix: str, tmp_path: Path) -> None:
+    """Of those alone that the last of several runs has added."""
+    names = [f"{n}{' bad' if n % 5 == 1 else ''}{' call' if n % 3 == 1 else ''}.wav" for n in range(30)]
+    whole = score(tmp_path / f"whole.{suffix}", names).summary
+    path = tmp_path / f"rows.{suffix}"
+    score(path, names[:13])
+    resumed = score(path, names, resume=True).summary
+    assert (resumed.recordings, resumed.rows, resumed.failed, resumed.rated) == (30, 40, 6, 32)
+    assert resumed.errors == whole.errors == {"too_short": 8}
+    assert resumed.flags == whole.flags == {"clipped": 32, "no_speech": 32}
+    every = sorted(mos_of(name) for name in names if "bad" not in name for _ in range(2 if "call" in name else 1))
+    for percent in (1, 50, 99):
+        expected = every[math.ceil(percent / 100 * len(every)) - 1]
+        assert resumed.ratings["mos"].percentile(percent) == whole.ratings["mos"].percentile(percent) == expected
+
+
+def test_a_summary_tells_what_was_passed_over(tmp_path: Path) -> None:
+    stretches = (Stretch(0.0, 90.0, "sound"), Stretch(100.0, 103.5, "pause"), Stretch(110.0, 114.0, "pause"))
+
+    class Quiet(FakeScorer):
+        def evaluation(self, file: str, describe: bool = True) -> Evaluation:
+            return replace(super().evaluation(file, describe), no_speech=stretches)
+
+    for suffix in ("jsonl", "csv", "parquet"):
+        path = tmp_path / f"rows.{suffix}"
+        score(path, ["a.wav"], scorer=Quiet())
+        summary = score(path, ["a.wav", "b.wav"], resume=True, scorer=Quiet()).summary
+        assert summary.stretches == {"sound": 2, "pause": 4}
+        assert summary.passed_over == pytest.approx({"sound": 180.0, "pause": 15.0})
 
 
 def test_resume_refuses_what_is_not_ours(tmp_path: Path) -> None:
@@ -336,7 +509,7 @@ def test_a_full_disk_leaves_whole_rows(tmp_path: Path, monkeypatch: pytest.Monke
         room[0] -= done
         return done
 
-    rows = [jsonl_line(FakeScorer().evaluation(name).to_row(), {}) for name in NAMES]
+    rows = [jsonl_line(row_of(FakeScorer().evaluation(name))) for name in NAMES]
     room[0] = sum(map(len, rows[:4])) + 20
     monkeypatch.setattr(os, "write", filling)
     with pytest.raises(UnusableError, match="No space"):
@@ -375,7 +548,7 @@ JOB = """
 import sys, time
 from itertools import count
 from sqe_fast.jobs import run
-from sqe_fast.jobs.rows import RowFile
+from sqe_fast.jobs.outputs import RowFile
 from tests.support.fake_evaluator import fake_evaluator
 from tests.support.fake_scorer import FakeScorer
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from sqe_fast.audio import Channels
 from sqe_fast.audio.timeline import Timeline
+from sqe_fast.engine.pipeline import Batch
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.results import Cause, Comparison, Evaluation, Ranked, Ratings, WindowRating
 
@@ -21,6 +22,8 @@ class FakeBatch:
     def __init__(self, scorer: FakeScorer, describe: bool, timeline: Timeline | None, channels: Channels) -> None:
         self.ahead = scorer.ahead
         self._scorer, self._describe, self._timeline, self._channels = scorer, describe, timeline, channels
+
+    in_order = Batch.in_order
 
     def submit(self, source: str) -> Lazy:
         self._scorer.asked.append(source)
