@@ -46,6 +46,8 @@ HOMES: dict[str, set[str]] = {
     "triton": {"kernels"},
     "onnxruntime": {"runners", "export"},
     "onnx": {"export"},
+    "pyarrow": {"jobs"},
+    "ray": {"jobs"},
     "pipecat": {"agents"},
     "livekit": {"agents"},
     "starlette": {"server"},
@@ -169,4 +171,4 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_the_cpu_path_loads_no_torch(module: str) -> None:
     loaded = loaded_by(f"import {PACKAGE}.{module}")
     assert PACKAGE in loaded
-    assert not loaded & {"torch", "transformers", "onnx", "scipy", "librosa"}
+    assert not loaded & {"torch", "transformers", "onnx", "scipy", "librosa", "pyarrow", "ray"}

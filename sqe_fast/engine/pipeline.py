@@ -34,7 +34,9 @@ from sqe_fast.errors import BusyError, ClipError, ErrorCode, UnusableError
 from sqe_fast.results import DIMENSIONS, RATING_MAX, RATINGS, Cause, Evaluation, Flag, Ratings, WindowRating
 from sqe_fast.runners.base import FloatArray
 
-Tag, Asked, Found = TypeVar("Tag"), TypeVar("Asked"), TypeVar("Found")
+Tag = TypeVar("Tag")
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
 
 
 class Score(NamedTuple):

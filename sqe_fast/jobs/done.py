@@ -61,6 +61,13 @@ class Done:
             del self._fingerprints[key], self._more[key]
         return True
 
+    def has(self, file: str, excerpt: str | None, fingerprint: str | None) -> bool:
+        """As `take`, and uses nothing up: workers ask who do not know of one another."""
+        key = _key(file, excerpt, fingerprint)
+        if key not in self._fingerprints:
+            return False
+        return fingerprint is None or self._fingerprints[key] == fingerprint
+
     def holds(self, record: Sequence[Stored]) -> bool:
         """No rows of a later state of its file have replaced the recording's."""
         first = record[0]

@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.jobs import archives, lists, tables
@@ -17,6 +17,9 @@ from sqe_fast.jobs.lists import Entry, InputError, Part, Wrong, file_name, lines
 from sqe_fast.jobs.parquet import LOCK
 from sqe_fast.jobs.suffixes import AUDIO_SUFFIXES, names_sound, refused
 from sqe_fast.results import Evaluation
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 STDIN = "-"
 SHARD_SUFFIXES = (*archives.SUFFIXES, *tables.SUFFIXES)
@@ -254,6 +257,11 @@ def _entries(path: str, look: Look) -> Iterator[Entry]:
         assert read is not None
         with open(path, "rb") as file:
             yield from read(path, lines_of(file), look.column)
+
+
+def of_table(table: pa.Table, column: str | None) -> Iterator[Item]:
+    """The recordings of an Arrow table in memory. Raises InputError where no column has any."""
+    return (_item("the table", "", entry) for entry in tables.entries_of(table, column))
 
 
 def _item(path: str, parent: str, entry: Entry) -> Item:

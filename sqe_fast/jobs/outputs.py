@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.done import Done
 from sqe_fast.jobs.lines import LineFile
 from sqe_fast.jobs.rows import Origin, Stored, format_of, rows_of
 from sqe_fast.results import Evaluation
+
+if TYPE_CHECKING:
+    from sqe_fast.jobs.parquet import RowFolder
 
 FORMATS = ("jsonl", "csv", "parquet")
 
@@ -68,10 +71,15 @@ class RowStore(ABC):
             return
         if not resume:
             raise UnusableError(f"{self.path}: is not empty: continue it with --resume, or choose another output")
-        for record in self._read_back():
-            self.done.add(record)
+        self.look()
         if self._is_empty():
             self._begin()
+
+    def look(self) -> None:
+        """Read what is there, anew."""
+        self.done = Done()
+        for record in self._read_back():
+            self.done.add(record)
 
     def go_on(self, model: str, options: str) -> None:
         """To be called before the first row. What is to be done again is taken out: with `retry_errors` recordings that
@@ -125,10 +133,6 @@ class RowStore(ABC):
     @abstractmethod
     def stored_name(self, file: str) -> str:
         """A file's name as a stored row has it."""
-
-    @abstractmethod
-    def write(self, evaluations: Sequence[Evaluation], origin: Origin) -> None:
-        """All of one recording. Raises UnusableError where they cannot be written."""
 
     @abstractmethod
     def close(self) -> None:
@@ -195,7 +199,7 @@ def open_rows(
     resume: bool,
     retry_errors: bool = False,
     timeline: bool = False,
-) -> RowStore:
+) -> RowFile | RowFolder:
     """By the format's name, one of FORMATS. Raises UnusableError as RowStore does."""
     if format_name == "parquet":
         from sqe_fast.jobs.parquet import RowFolder

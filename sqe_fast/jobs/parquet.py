@@ -214,8 +214,39 @@ def _part_of(journal: Path) -> str:
     return journal.name.removeprefix("_").replace(".jsonl", ".parquet")
 
 
-class RowFolder(RowStore):
-    """A folder of part files; see above. `part_rows`: how long a journal becomes."""
+class RowParts(RowStore):
+    """Parts that others write, in a folder or a bucket: what is there, and what is to be taken out. A bucket has no
+    lock."""
+
+    def __init__(self, place: str, *, resume: bool, retry_errors: bool = False) -> None:
+        self.parts = Parts(place)
+        super().__init__(place, resume=resume, retry_errors=retry_errors)
+
+    def _open(self) -> None:
+        self.parts.make()
+
+    def _is_empty(self) -> bool:
+        return not self.parts.names()
+
+    def _begin(self) -> None:
+        """A folder has no head."""
+
+    def _read_back(self) -> Iterator[list[Stored]]:
+        for name in self.parts.names():
+            yield from self.parts.records(name)
+
+    def _keep(self, wanted: Callable[[list[Stored]], bool]) -> None:
+        self.parts.keep(wanted)
+
+    def stored_name(self, file: str) -> str:
+        return escaped(file)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class RowFolder(RowParts):
+    """A folder of part files, and the journal of the next; see above. `part_rows`: how long a journal becomes."""
 
     def __init__(
         self,
@@ -226,7 +257,8 @@ class RowFolder(RowStore):
         timeline: bool = False,
         part_rows: int = PART_ROWS,
     ) -> None:
-        self._parts = Parts(path)
+        if "://" in path:
+            raise UnusableError(f"{path}: an address: choose a folder (sqe_fast.jobs.ray_data writes to buckets)")
         self._folder = Path(path)
         self._timeline = timeline
         self._part_rows = part_rows
@@ -254,14 +286,10 @@ class RowFolder(RowStore):
                 path.unlink()
 
     def _is_empty(self) -> bool:
-        return not self._parts.names() and not any(path.stat().st_size for path in _journals(self._folder))
-
-    def _begin(self) -> None:
-        """A folder has no head."""
+        return super()._is_empty() and not any(path.stat().st_size for path in _journals(self._folder))
 
     def _read_back(self) -> Iterator[list[Stored]]:
-        for name in self._parts.names():
-            yield from self._parts.records(name)
+        yield from super()._read_back()
         for journal in _journals(self._folder):
             with LineFile(str(journal)) as lines:
                 yield from lines.read_back(self._format.layout)
@@ -269,14 +297,11 @@ class RowFolder(RowStore):
 
     def _keep(self, wanted: Callable[[list[Stored]], bool]) -> None:
         self._end_journal()
-        self._parts.keep(wanted)
-
-    def stored_name(self, file: str) -> str:
-        return escaped(file)
+        super()._keep(wanted)
 
     def write(self, evaluations: Sequence[Evaluation], origin: Origin) -> None:
         if self._journal is None:
-            self._journal = LineFile(str(self._folder / f"_part-{self._parts.following:06}.jsonl"))
+            self._journal = LineFile(str(self._folder / f"_part-{self.parts.following:06}.jsonl"))
         rows = list(rows_of(evaluations, origin, timeline=self._timeline))
         self._journal.append(b"".join(map(jsonl_line, rows)))
         self._rows += len(rows)
@@ -295,7 +320,7 @@ class RowFolder(RowStore):
             if journal.stat().st_size:
                 with journal.open("rb") as lines:
                     rows = [json.loads(line) for line in lines]
-                self._parts.write(table_of(rows), _part_of(journal))
+                self.parts.write(table_of(rows), _part_of(journal))
             journal.unlink()
         except OSError as error:
             raise UnusableError(f"{journal}: cannot become a part: {error.strerror}; its rows are complete") from error

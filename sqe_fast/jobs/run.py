@@ -153,21 +153,28 @@ def run(
         progress.summary = writer.done.summary
         wanted = _not_done(wanted, writer, progress)
     try:
-        with evaluator.batch(choices.describe, choices.timeline, choices.channels) as batch:
-            sources = (((item, origin), _source(item, choices, evaluator.model)) for item, origin in wanted)
-            for (item, origin), found in batch.in_order(sources):
-                evaluations = [replace(each, file=file_of(item)) for each in found]
-                display.clear()
-                with interruption.shielded():
-                    writer.write(evaluations, origin)
-                    progress.add(evaluations, origin)
-                display.update(progress)
+        for evaluations, origin in evaluated(evaluator, wanted, choices):
+            display.clear()
+            with interruption.shielded():
+                writer.write(evaluations, origin)
+                progress.add(evaluations, origin)
+            display.update(progress)
         if isinstance(writer, RowStore):
             writer.finish()
             progress.summary = writer.done.summary
     finally:
         display.clear()
     return progress
+
+
+def evaluated(
+    evaluator: Evaluator, items: Iterable[tuple[Item, Origin]], choices: Choices
+) -> Iterator[tuple[list[Evaluation], Origin]]:
+    """What became of each item, in their order; a bounded number of them is under way."""
+    with evaluator.batch(choices.describe, choices.timeline, choices.channels) as batch:
+        sources = (((item, origin), _source(item, choices, evaluator.model)) for item, origin in items)
+        for (item, origin), found in batch.in_order(sources):
+            yield [replace(each, file=file_of(item)) for each in found], origin
 
 
 def _not_done(

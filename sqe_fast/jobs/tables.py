@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".parquet", ".arrow", ".feather")
 _BATCH, _HEAVY_BATCH = 256, 4
 """Rows that are read at once: of names, and of sound."""
+_SHORT = len("sha256:") + 12
 _BUFFER = 1 << 20
 """Bytes that are read ahead of each column."""
 _ARROW_FILE = b"ARROW1"
@@ -44,6 +45,21 @@ def entries(path: str, column: str | None, *, read: bool) -> Iterator[Entry]:
                     yield _entry(os.path.basename(path), number, sound, value, given, read=read)
     except (arrow_.ArrowException, OSError) as error:
         yield Wrong(None, ErrorCode.UNREADABLE, f"the table is damaged: what follows is lost ({error})")
+
+
+def entries_of(table: pa.Table, column: str | None) -> Iterator[Entry]:
+    """The recordings of a table in memory: a column as in a file, or `bytes` beside their `path`. What has no name is
+    called by its fingerprint. Raises InputError where no column has recordings."""
+    types, names = arrow().types, table.schema.names
+    pair = column is None and "bytes" in names and types.is_struct(table.schema.field("bytes").type) is False
+    sound, carried = ("bytes", [*names]) if pair else _columns("the table", table.schema, column)
+    for number in range(len(table)):
+        [row] = table.slice(number, 1).select(list(dict.fromkeys([sound, *carried]))).to_pylist()
+        value = row.pop(sound)
+        if pair:
+            value = {"bytes": value, "path": row.pop("path", None)}
+        given = {name: _plain(each) for name, each in row.items() if not isinstance(each, bytes)}
+        yield _entry("", number + 1, sound, value, given, read=True)
 
 
 def _batches(path: str, column: str | None, *, read: bool) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -135,8 +151,8 @@ def _entry(base: str, number: int, column: str, value: Any, given: Mapping[str, 
     held = {"bytes": value} if isinstance(value, bytes) else value
     if isinstance(held, Mapping):
         path = held.get("path")
-        name = f"{base}/{file_name(path).lstrip('/')}" if isinstance(path, str) and path else f"{base}:{number}"
         data, array, rate = held.get("bytes"), held.get("array"), held.get("sampling_rate")
+        name = _called(base, number, path, data)
         if data:
             return (
                 Named(name, given or None, content=data, fingerprint=fingerprint(data)) if read else Named(name, given)
@@ -150,6 +166,13 @@ def _entry(base: str, number: int, column: str, value: Any, given: Mapping[str, 
         if isinstance(path, str) and path:
             return _named(number, path, given, None)
     return Wrong(number, ErrorCode.BAD_INPUT, f"no recording in {column!r} of this row: {type(value).__name__}")
+
+
+def _called(base: str, number: int, path: Any, data: Any) -> str:
+    """By its name within the table, and without one by its place; by its content where the table has no name."""
+    if isinstance(path, str) and path:
+        return f"{base}/{file_name(path).lstrip('/')}" if base else file_name(path)
+    return f"{base}:{number}" if base or not data else fingerprint(data)[:_SHORT]
 
 
 def _named(number: int, name: str, given: Mapping[str, Any], part: Any) -> Entry:
