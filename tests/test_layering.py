@@ -46,6 +46,7 @@ HOMES: dict[str, set[str]] = {
     "triton": {"kernels"},
     "onnxruntime": {"runners", "export"},
     "onnx": {"export"},
+    "datasets": {"jobs"},
     "pyarrow": {"jobs"},
     "ray": {"jobs"},
     "pipecat": {"agents"},

@@ -39,7 +39,7 @@ Contender = Callable[[Evaluator, list[str], Path, run.Choices], None]
 def loop(evaluator: Evaluator, paths: list[str], output: Path, choices: run.Choices) -> None:
     with output.open("w") as file:
         for path in paths:
-            for each in evaluator.evaluate([path], choices.describe):
+            for each in evaluator.evaluate([path], choices.describe, channels=choices.channels):
                 file.write(json.dumps(each.to_row()) + "\n")
                 file.flush()
 
@@ -62,7 +62,7 @@ class Model:
 
         Call.submit = recorded  # type: ignore[method-assign]
         try:
-            evaluator.evaluate(paths, choices.describe)
+            evaluator.evaluate(paths, choices.describe, channels=choices.channels)
         finally:
             Call.submit = submit  # type: ignore[method-assign]
 

@@ -16,7 +16,12 @@ COLUMNS = (
 
 
 class Rate:
-    """For `dataset.map(Rate(), batched=True, batch_size=64)`: adds to each row what `sqe score` says of it.
+    """Adds to each row of a dataset what `sqe score` says of its recording:
+
+        rate = Rate(describe=False)
+        rated = dataset.map(rate, batched=True, batch_size=64, features=rate.features(dataset.features))
+
+    Without `features`, `datasets` takes the types of the columns from the first batch, in which nothing may be wrong.
 
     `column` holds the recordings: Audio, decoded or not, paths or bytes. A row stays a row, so one sound is heard of
     each: `channels` is "mix", or a channel's number. `prefix` stands before the names of the new columns, as where a
@@ -51,6 +56,21 @@ class Rate:
         evaluations = self._evaluator.evaluate(batch[self._column], self._describe, channels=self._channels)
         rows = [evaluation.to_row() for evaluation in evaluations]
         return {self._prefix + name: [row[name] for row in rows] for name in COLUMNS}
+
+    def features(self, features: Mapping[str, Any]) -> Any:
+        """The dataset's features with those of the new columns, a `datasets.Features`."""
+        from datasets import Features, List, Value
+
+        text, number = Value("string"), Value("float64")
+        kinds = dict.fromkeys(COLUMNS, number) | {
+            "causes": List({"name": text, "dimension": text, "probability": number}),
+            "description": text,
+            "flags": List(text),
+            "no_speech": List({"start": number, "end": number, "kind": text}),
+            "model": text,
+            "error": {"code": text, "message": text},
+        }
+        return Features({**features, **{self._prefix + name: kind for name, kind in kinds.items()}})
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the model, which each process opens: so that `datasets` can send it, and knows it again."""

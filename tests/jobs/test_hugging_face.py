@@ -52,6 +52,20 @@ def test_a_dataset(
     datasets = pytest.importorskip("datasets", reason="needs datasets: pip install -c constraints.txt datasets")
     sound = datasets.Dataset.from_dict({"audio": FILES, "id": [1, 2, 3]})
     sound = sound.cast_column("audio", datasets.Audio(decode=False))
-    rated = sound.map(Rate(**RATE), batched=True, batch_size=2, num_proc=processes)
+    rate = Rate(**RATE)
+    rated = sound.map(rate, batched=True, batch_size=2, num_proc=processes, features=rate.features(sound.features))
     assert [rated[index]["mos"] for index in range(3)] == [row["mos"] for row in rows]
     assert rated["id"][:] == [1, 2, 3]
+
+
+def test_the_first_batch_does_not_decide_on_the_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is wrong in it, and the first error ends the job; or everything is, and the first rating does."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets", reason="needs datasets: pip install -c constraints.txt datasets")
+    rate = Rate(**RATE, prefix="sqe_")
+    for files in (["absent.wav", FILES[0]], [FILES[0], "absent.wav"]):
+        sound = datasets.Dataset.from_dict({"audio": files, "mos": ["3.5", "4"]})
+        rated = sound.map(rate, batched=True, batch_size=1, features=rate.features(sound.features))
+        missing, there = sorted(rated, key=lambda row: row["sqe_mos"] is not None)
+        assert missing["sqe_error"]["code"] == "not_found"
+        assert (there["sqe_error"], there["sqe_flags"], rated["mos"][:]) == (None, [], ["3.5", "4"])
