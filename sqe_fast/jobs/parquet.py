@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -319,8 +320,10 @@ class RowFolder(RowParts):
         try:
             if journal.stat().st_size:
                 with journal.open("rb") as lines:
-                    rows = [json.loads(line) for line in lines]
-                self.parts.write(table_of(rows), _part_of(journal))
+                    tables = []
+                    while rows := [json.loads(line) for line in islice(lines, _BATCH)]:
+                        tables.append(table_of(rows))
+                self.parts.write(arrow().concat_tables(tables), _part_of(journal))
             journal.unlink()
         except OSError as error:
             raise UnusableError(f"{journal}: cannot become a part: {error.strerror}; its rows are complete") from error

@@ -24,8 +24,8 @@ from tests.support.audio_samples import RATE, speech
 ray = pytest.importorskip("ray", reason='needs Ray: pip install -c constraints.txt "ray[data]"')
 
 BRIEF = Choices(describe=False)
-LOCAL = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
-"""Without a token, which Ray would keep in the home folder."""
+LOCAL = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0"}
+"""Without a token, which Ray would keep in the home folder; workers wait for nobody else on the machine."""
 ALONE: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "_node_ip_address": "127.0.0.1"}
 ROOT = Path(__file__).parents[2]
 

@@ -26,12 +26,13 @@ from sqe_fast.errors import ErrorCode, UnusableError
 from sqe_fast.jobs import run
 from sqe_fast.jobs.inputs import Item, Listed, expand
 from sqe_fast.jobs.outputs import PipeRows, RowFile, open_rows
-from sqe_fast.jobs.parquet import read_rows
+from sqe_fast.jobs.parquet import RowFolder, read_rows
 from sqe_fast.jobs.rows import COLUMNS, TIMELINE_COLUMNS, Origin, Row, csv_line, jsonl_line, rows_of
 from sqe_fast.results import Evaluation, Stretch
 from tests.support.audio_samples import long_speech
 from tests.support.fake_evaluator import fake_evaluator
 from tests.support.fake_scorer import FakeScorer, mos_of
+from tests.support.memory import peak_bytes, reset_peak
 
 ROOT = Path(__file__).parents[2]
 
@@ -175,6 +176,7 @@ def test_a_name_that_is_not_utf8_has_a_row(line: Callable[[Row], bytes]) -> None
 
 NAMES = [f"dir/{n}{'bad' if n % 7 == 3 else ''}.wav" for n in range(40)]
 SUFFIXES = pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+ALL = pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 
 
 @SUFFIXES
@@ -282,6 +284,32 @@ def test_rows_with_and_without_a_timeline_are_not_mixed(suffix: str, tmp_path: P
         assert path.read_bytes() == before
 
 
+@ALL
+def test_memory_is_flat_over_many_recordings(suffix: str, tmp_path: Path) -> None:
+    """What is kept of each row, as a summary or a journal may: 20,000 more of them."""
+
+    def names() -> Iterator[str]:
+        for number in range(25_000):
+            if number == 5_000:
+                start.append(reset_peak())
+            yield f"{number}.wav"
+
+    class Forgetful(FakeScorer):
+        def evaluation(self, file: str, describe: bool = True) -> Evaluation:
+            self.asked.clear()
+            return super().evaluation(file, describe)
+
+    start: list[int] = []
+    path = str(tmp_path / f"rows.{suffix}")
+    opened = (
+        RowFolder(path, resume=False, part_rows=4_000) if suffix == "parquet" else RowFile(path, suffix, resume=False)
+    )
+    with opened as writer:
+        progress = run.run(Forgetful(), names(), writer)
+    assert progress.written == 25_000
+    assert peak_bytes() - start[0] < (48 if suffix == "parquet" else 8) << 20
+
+
 def test_resume_knows_rows_by_name_not_by_place(tmp_path: Path) -> None:
     """A file that came into the folder meanwhile is scored; nothing else is."""
     path = tmp_path / "out.jsonl"
@@ -299,9 +327,6 @@ def scored(path: Path, names: Iterable[str], **options: Any) -> tuple[run.Progre
 
 def row_count(path: Path) -> int:
     return sum(1 for _ in read_rows(path)) if path.suffix == ".parquet" else len(files_in(path))
-
-
-ALL = pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 
 
 @ALL
