@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class SandboxedSource:
         self._pool = pool
         self._raw = raw
         self._file = file if isinstance(file, Path) else _held(file)
+        if not isinstance(self._file, Path):
+            weakref.finalize(self, self._file.close)
         self._place: _Place | None = None
         self._grew = False
         self.allowance = 0.0
