@@ -30,6 +30,8 @@ END = {"type": "close"}
 """The text that ends a call: what was sent is heard, the summary comes, and the socket is closed."""
 QUIET = 10
 """Times patience that a call may be without audio."""
+OWN_CODES = 3_000
+"""Closing codes from here on mean what a client likes."""
 SUMMARY_SECONDS = 30.0
 """In which a call that ends is heard to its end and summed up; after that it is cut off."""
 
@@ -90,7 +92,7 @@ class Calls:
         except WebSocketDisconnect as gone:
             code = gone.code
         finally:
-            self._metrics.sessions.labels(str(code)).inc()
+            self._metrics.sessions.labels(str(code) if code < OWN_CODES else "other").inc()
 
     async def _call(self, websocket: WebSocket) -> tuple[int, str]:
         """The code and reason to close with. Raises WebSocketDisconnect where the client is gone."""
