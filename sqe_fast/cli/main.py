@@ -272,6 +272,7 @@ def report(
         Path | None,
         typer.Option(help="The folder that the rows' names start from (default: this one, or that of ROWS)."),
     ] = None,
+    sandbox: InSandbox = True,
 ) -> None:
     """Make a page of a job's rows, to be opened in a browser: how it sounds, what is wrong, and the worst recordings.
 
@@ -283,7 +284,7 @@ def report(
     with _exit_codes():
         from sqe_fast.report import write
 
-        made = write(rows, output, before=before, audio=audio, most=worst, embed=embed)
+        made = write(rows, output, before=before, audio=audio, most=worst, embed=embed, sandbox=_sandbox(sandbox))
     paired = "" if made.pairs is None else f", {made.pairs:,} of them paired"
     told = f"{made.recordings:,} rows, {made.failed:,} failed{paired}; {made.size / 1e6:.1f} MB"
     typer.echo(f"{output}: {told}", err=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqe_fast.audio.sandbox import Pool
+from sqe_fast.audio.sources import Opens
 from sqe_fast.errors import ClipError
 from sqe_fast.jobs.lists import InputError
 from sqe_fast.jobs.reading import read_rows
-from sqe_fast.options import WORST
+from sqe_fast.options import WORST, Sandbox
 from sqe_fast.report import data, document, sound
 from sqe_fast.report.files import Files, files_of, is_file
 from sqe_fast.report.pairs import CONFIDENCE, MARGIN, RESAMPLES, Pairs, differences, pair
@@ -53,11 +55,13 @@ def write(
     audio: Path | None = None,
     most: int = WORST,
     embed: int = 0,
+    sandbox: Sandbox | None = None,
 ) -> Summary:
     """A page about `rows`, and about what changed since `before`, into `output`, which is replaced.
 
     `audio` is the folder that rows name recordings from (default: the current one, or that of the rows). `most` of the
     worst recordings, and of those that changed most, have a waveform; the page carries the sound of `embed` of them.
+    They are decoded in the child processes of a `sandbox`, or in this one.
     Raises InputError where there are no rows to be read, UnusableError where the page cannot be written.
     """
     if any(output.exists() and output.samefile(each) for each in (rows, before) if each is not None and each.exists()):
@@ -75,9 +79,14 @@ def write(
         yield from data.blocks(now.table, now.files, known)
         if then and pairs:
             yield from data.blocks_before(now.table, then.table, then.files, known, pairs)
-        yield from _sounds(now, then, pairs, chosen, embed)
+        yield from _sounds(now, then, pairs, chosen, embed, None if pool is None else pool.open)
 
-    size = document.write(output, rows.name, facts, blocks())
+    pool = None if sandbox is None else Pool(sandbox)
+    try:
+        size = document.write(output, rows.name, facts, blocks())
+    finally:
+        if pool is not None:
+            pool.close()
     failed = sum(end > start for start, end in zip(now.table.errors.ends, now.table.errors.ends[1:], strict=False))
     return Summary(len(now.table), failed, None if pairs is None else len(pairs.now), size)
 
@@ -131,26 +140,30 @@ def _comparison(now: Table, before: Table, pairs: Pairs) -> dict[str, Any]:
     }
 
 
-def _sounds(now: _Side, then: _Side | None, pairs: Pairs | None, chosen: list[int], embed: int) -> Iterator[data.Block]:
+def _sounds(
+    now: _Side, then: _Side | None, pairs: Pairs | None, chosen: list[int], embed: int, opens: Opens | None
+) -> Iterator[data.Block]:
     """Waveforms and timelines of the rows that are `chosen`, and the sound of the first ones."""
     windows = timelines(read_rows(now.path), set(chosen)) if now.table.windows else {}
     counterparts = dict(zip(pairs.now.tolist(), pairs.before.tolist(), strict=True)) if pairs else {}
     shown: dict[int, dict[str, Any]] = {}
     for place, row in enumerate(chosen):
         own = windows.get(row, [])
-        carried = place < embed
-        shown[row] = {"now": (yield from _sound(now, row, lowest_span(own), f"audio-{row}" if carried else None))}
+        carried, around = place < embed, lowest_span(own)
+        shown[row] = {"now": (yield from _sound(now, row, around, f"audio-{row}" if carried else None, opens))}
         if own:
             shown[row]["timeline"] = packed(own)
         if then and row in counterparts:
             other = counterparts[row]
             if then.files.path(then.table.names[other]) != now.files.path(now.table.names[row]):
                 name = f"audio-before-{row}" if carried else None
-                shown[row]["before"] = yield from _sound(then, other, lowest_span(own), name)
+                shown[row]["before"] = yield from _sound(then, other, around, name, opens)
     yield "sounds", data.packed(json.dumps(shown).encode())
 
 
-def _sound(side: _Side, row: int, around: tuple[float, float] | None, block: str | None) -> Any:
+def _sound(
+    side: _Side, row: int, around: tuple[float, float] | None, block: str | None, opens: Opens | None
+) -> Generator[data.Block, None, dict[str, Any]]:
     """What is shown of a recording's sound, or why there is nothing to show; with a `block`, its sound, too."""
     table = side.table
     path = side.files.path(table.names[row])
@@ -160,7 +173,7 @@ def _sound(side: _Side, row: int, around: tuple[float, float] | None, block: str
         return {"long": True}
     channel, start = int(table.channels[row]), float(table.starts[row])
     try:
-        recording = sound.opened(path, None if channel < 0 else channel, start, float(table.durations[row]))
+        recording = sound.opened(path, None if channel < 0 else channel, start, float(table.durations[row]), opens)
         wave = sound.waveform(recording)
         told: dict[str, Any] = {"peaks": wave.peaks, "peak_db": wave.peak_db, "duration": round(recording.duration, 3)}
         if block is not None:

@@ -12,6 +12,7 @@ import soundfile
 
 from sqe_fast.audio import Excerpt, Recording, load, recordings
 from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
+from sqe_fast.audio.sources import Opens
 
 BINS = 400
 """Columns of a waveform."""
@@ -40,14 +41,16 @@ class Carried:
     end: float
 
 
-def opened(path: Path, channel: int | None, start: float = 0.0, duration: float | None = None) -> Recording:
+def opened(
+    path: Path, channel: int | None, start: float = 0.0, duration: float | None = None, opens: Opens | None = None
+) -> Recording:
     """What a row is about: a recording, or one of its channels; with a `start`, `duration` seconds of it from there on.
-    Raises ClipError."""
+    `opens` as in `audio.recordings`. Raises ClipError."""
     source = Excerpt(path, start, duration) if start else path
     if channel is not None:
-        return load(source, channel)
-    found = recordings(source)
-    return found[0] if len(found) == 1 else load(source, "mix")
+        return load(source, channel, opens=opens)
+    found = recordings(source, opens=opens)
+    return found[0] if len(found) == 1 else load(source, "mix", opens=opens)
 
 
 def waveform(recording: Recording) -> Waveform:

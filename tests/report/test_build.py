@@ -9,6 +9,7 @@ import json
 import os
 import re
 import stat
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ import numpy as np
 import pytest
 import soundfile
 
+from sqe_fast.audio.sandbox import worker
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.lists import InputError
 from sqe_fast.jobs.rows import jsonl_line
+from sqe_fast.options import Sandbox
 from sqe_fast.report import write
 from sqe_fast.results import Evaluation, Ratings
 from tests.support.audio_samples import RATE, speech
+from tests.support.faulty_child import planted
 from tests.support.rows_at_random import evaluations, write_rows
 
 VENDOR = Path(__file__).parents[2] / "sqe_fast" / "report" / "page" / "vendor"
@@ -266,6 +270,18 @@ def test_of_an_excerpt_that_part_is_shown(tmp_path: Path, given: dict[str, Any],
     peaks = page.json("sounds")["0"]["now"]["peaks"]
     assert np.frombuffer(page.block("starts"), "<f4").tolist() == [start]
     assert np.flatnonzero(peaks).tolist() == [round(400 * (0.1 / 2 if start else 2.6 / 8))]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a sandbox is a choice on Linux only")
+def test_what_breaks_a_codec_costs_its_own_waveform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "CHILD", "tests.support.faulty_child")
+    soundfile.write(tmp_path / "good.wav", speech(), RATE)
+    (tmp_path / "bad.wav").write_bytes(planted("segfault"))
+    found = rated("bad.wav", 1.5), rated("good.wav")
+    page = made(tmp_path, *found, audio=tmp_path, sandbox=Sandbox(children=1))
+    sounds = page.json("sounds")
+    assert list(sounds["0"]["now"]) == ["unreadable"]
+    assert len(sounds["1"]["now"]["peaks"]) == 400
 
 
 def test_timelines_are_shown_thinned_to_the_worst_window_of_a_few(tmp_path: Path) -> None:
