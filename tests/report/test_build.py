@@ -22,7 +22,7 @@ import soundfile
 from sqe_fast.audio.sandbox import worker
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.lists import InputError
-from sqe_fast.jobs.rows import jsonl_line
+from sqe_fast.jobs.rows import GIVEN, jsonl_line
 from sqe_fast.options import Sandbox
 from sqe_fast.report import write
 from sqe_fast.results import Evaluation, Ratings
@@ -264,7 +264,7 @@ def test_of_an_excerpt_that_part_is_shown(tmp_path: Path, given: dict[str, Any],
     samples[round(2.6 * RATE)] = 0.5
     soundfile.write(tmp_path / "a.wav", samples, RATE)
     row = Evaluation("a.wav", rated("").ratings, duration=2.0 if start else 8.0).to_row()
-    (tmp_path / "rows.jsonl").write_bytes(jsonl_line(row, given))
+    (tmp_path / "rows.jsonl").write_bytes(jsonl_line(row | {GIVEN: given}))
     write(tmp_path / "rows.jsonl", tmp_path / "page.html", audio=tmp_path)
     page = page_of(tmp_path / "page.html")
     peaks = page.json("sounds")["0"]["now"]["peaks"]
@@ -328,7 +328,7 @@ def test_what_is_no_file_of_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no rows as sqe score writes them; line 1: Expecting value"):
         write(tmp_path / "x", tmp_path / "page.html")
     with pytest.raises(InputError, match="cannot be read"):
-        write(tmp_path, tmp_path / "page.html")
+        write(tmp_path / "none", tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 
 

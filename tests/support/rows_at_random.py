@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.jobs.rows import format_of
+from sqe_fast.jobs.rows import Origin, format_of, rows_of
 from sqe_fast.results import DIMENSIONS, Cause, Evaluation, Ratings, Stretch, WindowRating
 
 MODEL = "made@000000000000"
@@ -106,5 +106,5 @@ def write_rows(path: Path, found: Iterable[Evaluation], *, timeline: bool = Fals
     form = format_of(path.suffix[1:], timeline=timeline)
     with path.open("wb") as file:
         file.write(form.layout.header)
-        file.writelines(form.lines([each], {}) for each in found)
+        file.writelines(form.lines(list(rows_of([each], Origin(), timeline=timeline))) for each in found)
     return path
