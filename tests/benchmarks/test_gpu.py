@@ -164,7 +164,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(module, name, small)
     monkeypatch.setattr(kl, "AUDIO_VOCABULARY", 301)
     monkeypatch.setattr(rows, "MOST_COPIES", 1)
-    monkeypatch.setattr(rows, "ROUNDS", 5)
+    monkeypatch.setattr(rows, "ROUNDS", 1)
     rows.environment.cache_clear()
 
 
