@@ -23,7 +23,7 @@ from sqe_fast.jobs.parquet import Parts, RowFolder, RowParts, arrow, escaped, ta
 from sqe_fast.jobs.rows import Origin, rows_of
 from sqe_fast.jobs.run import DEFAULT, Choices, evaluated, origin_of
 from sqe_fast.jobs.summary import Summary
-from sqe_fast.options import Serving
+from sqe_fast.options import Sandbox, Serving
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +53,7 @@ def score(
     output: str,
     *,
     model: str = "tiny",
-    serving: Serving = Serving(threads=1),  # noqa: B008 (frozen)
+    serving: Serving | None = None,
     choices: Choices = DEFAULT,
     workers: Workers = Workers(),
     column: str | None = None,
@@ -66,8 +66,8 @@ def score(
 
     `recordings` are paths that the nodes can read, or a Dataset: a column of paths, of sound as `datasets` keeps it, or
     `bytes` beside `path` as `ray.data.read_binary_files(…, include_paths=True)` gives it; see `column`. Others are
-    carried to the rows. A path that is named twice has one row or two. `open_evaluator` is for a runner of your own: it
-    is called in each worker.
+    carried to the rows. A path that is named twice has one row or two. `serving` is by default one thread, and a child
+    process that decodes in a sandbox. `open_evaluator` is for a runner of your own: it is called in each worker.
 
     Ray's usage reporting is switched off, here and in a cluster that is started by this call; where you start the
     cluster, set RAY_USAGE_STATS_ENABLED=0 there.
@@ -76,7 +76,9 @@ def score(
     dying, InputError where no column has recordings.
     """
     ray = _ray()
-    opened = open_evaluator or partial(Evaluator.open, model, serving)
+    opened = open_evaluator or partial(
+        Evaluator.open, model, serving or Serving(threads=1, sandbox=Sandbox(children=1))
+    )
     with _output(output, resume=resume, retry_errors=retry_errors) as rows:
         resources: dict[str, Any] = {
             "num_cpus": workers.cpus,
