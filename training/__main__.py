@@ -102,6 +102,12 @@ def bundle(config: configs.Bundle) -> str:
     return str(stage.write(config.run / config.name / "checkpoint", config.folder, config.folder.name))
 
 
+def drafts(config: configs.Drafts) -> str:
+    from training.language import drafts as stage
+
+    return stage.run(config)
+
+
 def neural_codec(config: configs.NeuralCodec) -> str:
     from training.learning import neural_codec as stage
 
@@ -140,6 +146,7 @@ STAGES: dict[type[configs.Stage], Callable[[Any], str]] = {
     configs.Alld: alld,
     configs.Calibrate: calibrate,
     configs.Bundle: bundle,
+    configs.Drafts: drafts,
     configs.NeuralCodec: neural_codec,
     configs.Evaluate: evaluate,
     configs.Baselines: baselines,

@@ -301,6 +301,19 @@ class Bundle(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drafts(Stage):
+    """Write down what the finished checkpoint says of recordings, so that the engine can guess ahead."""
+
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")]
+    """The finished checkpoint; the texts go there."""
+    clips: Annotated[Positional[tuple[Path, ...]], arg(metavar="CLIPS")]
+    """Sound files, or folders of them; none that its speed will be judged by."""
+    count: int = 240
+    """Of so many of them, drawn at random."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class NeuralCodec(Stage):
     """Train the neural codec that the simulation degrades speech with. Its weights are part of this repository."""
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from sqe_fast.answer.causes import END, MOST, Causes
+from sqe_fast.answer.follows import Follows
 
 MAX_DESCRIPTION_TOKENS = 192
+LIKELY = 0.4
+"""A token is drafted while it and all drafted before it probably follow. Lower, more rows are computed for nothing;
+higher, more passes are needed."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ class Write:
     full_stop: int | None = None
     max_tokens: int = MAX_DESCRIPTION_TOKENS
     """With the stop."""
+    follows: Follows | None = field(default=None, compare=False, repr=False)
+    """To draft from. It changes no answer."""
 
 
 Step = Read | List | Force | Write
@@ -175,6 +182,30 @@ class Draft:
         """It would be a number in prose, which stands for the program's own: no choice of its value."""
         step = self.step
         return isinstance(step, Write) and bool(step.numbers) and choice in step.number_ids
+
+    def ahead(self, most: int) -> tuple[int, ...]:
+        """Up to `most` tokens that probably follow, those that the template forces among them. The stop is none of
+        them: nothing is read behind it."""
+        step = self.step
+        if not isinstance(step, Write) or step.follows is None:
+            return ()
+        guess, drafted, chance = self._fork(), len(self.tokens), 1.0
+        while len(guess.tokens) < len(self.tokens) + most:
+            found = step.follows.next(guess.tokens[guess.begun :])
+            chance *= found[1] if found else 0.0
+            if found is None or chance < LIKELY or not guess.allows(found[0]):
+                break
+            guess.take(found[0])
+            if guess.step is not step or guess.full:
+                break
+            drafted = len(guess.tokens)
+        return tuple(guess.tokens[len(self.tokens) : min(drafted, len(self.tokens) + most)])
+
+    def _fork(self) -> Draft:
+        other = copy(self)
+        other.tokens, other.text, other._steps = [*self.tokens], [*self.text], [*self._steps]
+        other._read = dict(self._read)
+        return other
 
     def rewrite(self) -> None:
         """Back to the beginning of the prose."""

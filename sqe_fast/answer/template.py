@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from tokenizers import Tokenizer
 
 from sqe_fast.answer.argument import conclusion, outline
 from sqe_fast.answer.causes import END, Causes
+from sqe_fast.answer.follows import BEGIN, WRITTEN, Follows, pieces
 from sqe_fast.answer.program import Force, List, Program, Read, Step, Write
 from sqe_fast.answer.scale import NUMBER_TOKENS, NUMBER_VALUES, number_index, shown
 from sqe_fast.answer.stock import Stock
@@ -56,9 +58,11 @@ class PromptBuilder:
     Raises ValueError where the tokenizer does not hold a rating, a cause or a marker as one token.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stock: Stock | None = None) -> None:
+    def __init__(self, tokenizer: Tokenizer, stock: Stock | None = None, written: Sequence[str] = ()) -> None:
+        """`written` are texts of the model's own, to draft from."""
         self.tokenizer = tokenizer
         self.stock = stock
+        self.written = tuple(written)
         self.template = TEMPLATE if stock is None else CAUSES_TEMPLATE
         self.audio_token_id = self._single(AUDIO_TOKEN)
         self.stop = self._single(IM_END)
@@ -87,6 +91,13 @@ class PromptBuilder:
         texts = self.tokenizer.decode_batch([[id] for id in ids], skip_special_tokens=False)
         words = {id for id, text in zip(ids, texts, strict=True) if text and not _UNFIT.search(text)}
         return frozenset(words | set(self.number_ids))
+
+    @cached_property
+    def follows(self) -> Follows | None:
+        """What prose is drafted from; None where the checkpoint has nothing to count."""
+        texts = [((BEGIN, *self.encode(text), self.stop), WRITTEN) for text in self.written]
+        phrases = [] if self.stock is None else [(self.encode(text), 1) for text in pieces(self.stock.phrases.fields)]
+        return Follows([*texts, *phrases], self.number_ids) if texts or phrases else None
 
     def encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False).ids)
@@ -187,14 +198,15 @@ class PromptBuilder:
         return Program((*prompt, *given), (self._reasons(a, b, winner),))
 
     def _write(self, number: str | int) -> Write:
-        return Write((number,), self.stop, frozenset(self.number_ids), self.prose_ids)
+        return Write((number,), self.stop, frozenset(self.number_ids), self.prose_ids, follows=self.follows)
 
     def _reasons(self, a: Rated, b: Rated, winner: Winner, outlined: bool = True) -> Write:
         """The reasons, which follow `conclusion` and hold no numbers. What they say of which clip is forced to the
         ratings as the lines show them (`argument.outline`); the model says how it sounds."""
         reasons, weighing = outline(shown(a), shown(b), winner)
         begun = (*(self.encode(f" {reason}") for reason in reasons), self.encode(f" {weighing}{IM_END}"))
-        return Write((), self.stop, frozenset(), self._reason_ids, begun if outlined else (), self.full_stop)
+        forced = begun if outlined else ()
+        return Write((), self.stop, frozenset(), self._reason_ids, forced, self.full_stop, follows=self.follows)
 
     def text(self, tokens: Sequence[int]) -> str:
         """Prose from generated token ids."""

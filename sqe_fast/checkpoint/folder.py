@@ -11,11 +11,13 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from sqe_fast.answer.follows import load_texts
 from sqe_fast.answer.stock import Stock
 from sqe_fast.answer.template import CAUSES_TEMPLATE, TEMPLATE, PromptBuilder
 from sqe_fast.checkpoint.files import (
     ADAPTER_WEIGHTS_FILE,
     CARD_FILE,
+    DRAFTS_FILE,
     INDEX_FILE,
     STOCK_FILE,
     TOKENIZER_FILE,
@@ -39,6 +41,8 @@ class Checkpoint:
     sha256: str
     """Of the weights."""
     template: str
+    drafts: bool = False
+    """It has texts to draft from."""
 
     @property
     def model(self) -> str:
@@ -48,8 +52,9 @@ class Checkpoint:
     def prompts(self) -> PromptBuilder:
         """Templates bound to the folder's tokenizer and stock, whose hashes have been checked. Raises UnusableError."""
         stock = Stock.load(self.folder / STOCK_FILE) if self.template == CAUSES_TEMPLATE else None
+        written = load_texts(self.folder / DRAFTS_FILE) if self.drafts else ()
         try:
-            return PromptBuilder(Tokenizer.from_file(str(self.folder / TOKENIZER_FILE)), stock)
+            return PromptBuilder(Tokenizer.from_file(str(self.folder / TOKENIZER_FILE)), stock, written)
         except ValueError as error:
             raise UnusableError(f"{self.folder / TOKENIZER_FILE}: {error}") from error
 
@@ -66,7 +71,8 @@ def open_checkpoint(name_or_folder: str | PathLike[str]) -> Checkpoint:
     for file in (_weights(folder), *FILES[template]):
         if file not in hashes:
             raise UnusableError(f"{folder / CARD_FILE}: lists no hash of {file}; run `sqe export` on the folder")
-    return Checkpoint(folder, str(card.get("name", folder.name)), _weights_sha256(hashes), template)
+    name = str(card.get("name", folder.name))
+    return Checkpoint(folder, name, _weights_sha256(hashes), template, DRAFTS_FILE in hashes)
 
 
 def adapter_name(folder: Path) -> str:

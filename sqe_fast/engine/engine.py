@@ -1,4 +1,4 @@
-"""The loop: admit and prefill while a slot is free, decode one token for every sequence, let the finished ones go."""
+"""The loop: admit and prefill while a slot is free, decode for every sequence, let the finished ones go."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from enum import IntEnum
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from sqe_fast.engine.encoding import ClipEncoder
 from sqe_fast.engine.sequence import Request, Result, Sequence
 from sqe_fast.engine.trace import Meter
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.runners.base import Answer, Embedding, Runner, SlotStep
+from sqe_fast.runners.base import VERIFIED, Answer, Embedding, Runner, SlotStep, TopTokens, Verify
 
 ENCODER_CACHE_BYTES = 64 << 20
 """At 4,096 wide (7B) and in float32 what a GPU encodes ahead in one call: 120 s, and up to 30 s more of the last clip.
 So no clip is gone before its turn, and a comparison finds both of its clips."""
 
-MAX_RIDING = 8
+MAX_RIDING = VERIFIED
 """Forced tokens ride along in decode passes, which cost little beside other rows. A longer run of them is prefilled.
 The choice looks at the sequence alone, never at its neighbours, so that they cannot change its arithmetic."""
 
@@ -195,8 +195,8 @@ class Engine:
         return entry.future
 
     def step(self) -> None:
-        """One round: fill free slots, then one token for every active sequence. An alert does not wait for others to
-        be prefilled: its round goes on at once."""
+        """One round: fill free slots, then a decode pass over all active sequences. An alert does not wait for others
+        to be prefilled: its round goes on at once."""
         self._release([slot for slot, entry in enumerate(self._scheduler.active) if entry.future.cancelled()])
         while (entry := self._scheduler.candidate()) is not None:
             self._admit(entry)
@@ -235,7 +235,7 @@ class Engine:
         try:
             for slot, sequence in enumerate(sequences):
                 self._catch_up(slot, sequence)
-            steps = [_next_step(slot, sequence) for slot, sequence in enumerate(sequences)]
+            steps = [_next_step(slot, sequence, self._info.verified) for slot, sequence in enumerate(sequences)]
             with self.meter.timed("decode_ms"):
                 answers = self.runner.decode(steps)
         except Exception as error:  # noqa: BLE001 (it is that of all who were in the pass)
@@ -244,11 +244,15 @@ class Engine:
             return
         self.meter.passed(len(steps))
         self.meter.add("decode_steps", 1)
-        self.meter.add("decode_tokens", len(steps))
-        for sequence, answer in zip(sequences, answers, strict=True):
-            sequence.fed += 1
-            if not sequence.pending:
+        self.meter.add("decode_rows", sum(len(step.fed) for step in steps))
+        for sequence, step, answer in zip(sequences, steps, answers, strict=True):
+            past = sequence.fed
+            sequence.fed += len(step.tokens)
+            if isinstance(step.asks, Verify):
+                sequence.verify(step.asks.drafts, cast(list[TopTokens], answer))
+            elif step.asks is not None:
                 sequence.absorb(answer)
+            self.meter.add("decode_tokens", max(sequence.fed - past, 1))
         held = sum(sequence.fed for sequence in sequences) * self._info.kv_bytes_per_token
         self.meter.highest("kv_bytes", held)
 
@@ -286,7 +290,8 @@ def _late() -> Result:
     )
 
 
-def _next_step(slot: int, sequence: Sequence) -> SlotStep:
-    """The next token of a sequence; it asks only where nothing else waits to be fed."""
-    pending = sequence.pending
-    return SlotStep(slot, sequence.fed, pending[:1], sequence.asks if len(pending) == 1 else None)
+def _next_step(slot: int, sequence: Sequence, most: int) -> SlotStep:
+    """The next tokens of a sequence, at most so many, and drafts behind them; it asks only where nothing else waits to
+    be fed."""
+    tokens, waiting = sequence.pending[:most], sequence.pending[most:]
+    return SlotStep(slot, sequence.fed, tokens, None if waiting else sequence.asks_ahead(most - len(tokens)))

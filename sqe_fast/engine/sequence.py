@@ -21,7 +21,7 @@ from sqe_fast.audio.features import LogMel
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.errors import ClipError, ErrorCode
 from sqe_fast.results import Cause
-from sqe_fast.runners.base import Answer, Ask, Candidates, FloatArray, IntArray, Top, TopTokens
+from sqe_fast.runners.base import Answer, Ask, Candidates, FloatArray, IntArray, Top, TopTokens, Verify
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,16 @@ class Sequence:
         return tuple(self.tokens[self.fed :])
 
     @property
-    def asks(self) -> Ask:
+    def asks(self) -> Candidates | Top:
         """What the current step must know of the distribution after the last token."""
         if isinstance(self._draft.step, Read | List):
             return Candidates(self._draft.candidates)
         return Top(TOP_K if self._sampling is None else self._sampling.top)
+
+    def asks_ahead(self, most: int) -> Ask:
+        """As `asks`, where prose is written greedily with up to `most` drafts of what follows."""
+        drafts = self._draft.ahead(most) if self._sampling is None else ()
+        return Verify(drafts, TOP_K) if drafts else self.asks
 
     @property
     def longest(self) -> int:
@@ -163,6 +168,22 @@ class Sequence:
             self._list(step, cast(FloatArray, answer))
         else:
             self._write(cast(TopTokens, answer))
+
+    def verify(self, drafts: tuple[int, ...], answers: list[TopTokens]) -> None:
+        """As `absorb`, by the answers behind the last token and behind each draft, as far as the drafts are what is
+        written: then the next answer is that of a pass of its own."""
+        start, begun = len(self.tokens), self._draft.begun
+        at = 0
+        while at <= len(drafts):
+            self._write(answers[at])
+            if self.finished or self._sampling is not None or self._draft.begun != begun:
+                break
+            written = tuple(self.tokens[start:])
+            if written != drafts[: len(written)]:
+                break
+            at = len(written)
+        if self._sampling is None:  # else it starts again from what was fed before
+            self.fed = start + _agreeing(self.tokens[start:], drafts)
 
     def _read(self, step: Read, probabilities: FloatArray) -> None:
         mean, std = step.expectation(probabilities)
@@ -219,6 +240,12 @@ class Sequence:
         self._sampling = Sampling(seed, RETRY_TEMPERATURE, top=TOP_K)
         self._rng = np.random.default_rng(seed)
         self._write(self._first)
+
+
+def _agreeing(written: list[int], drafts: tuple[int, ...]) -> int:
+    """How many tokens are the same from the beginning on."""
+    both = min(len(written), len(drafts))
+    return next((count for count in range(both) if written[count] != drafts[count]), both)
 
 
 NOTHING_USABLE = (

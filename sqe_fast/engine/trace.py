@@ -30,6 +30,9 @@ class Trace:
     decode_steps: int = 0
     """Forward passes of the decoder after prefill; one pass may serve many sequences."""
     decode_tokens: int = 0
+    """Tokens that stood, those that were forced or drafted rightly among them."""
+    decode_rows: int = 0
+    """What was computed for them: more by the drafts that were wrong."""
     kv_bytes: int = 0
     """Most KV memory held at once."""
 

@@ -1,7 +1,7 @@
-"""Checkpoint folder → encoder.onnx and decoder.onnx in it, with a parity report against the torch model.
+"""Checkpoint folder → encoder.onnx, decoder.onnx and verifier.onnx in it, with a parity report against the torch model.
 
 The graphs hold no weights: they point into model.safetensors. They belong to that very file, so sqe_fast.json records
-the SHA-256 of all three. The same checkpoint gives the same bytes.
+the SHA-256 of all four. The same checkpoint gives the same bytes.
 """
 
 from __future__ import annotations
@@ -12,22 +12,24 @@ from pathlib import Path
 from sqe_fast.checkpoint.files import (
     CONFIG_FILE,
     DECODER_FILE,
+    DRAFTS_FILE,
     ENCODER_FILE,
     GENERATION_FILE,
     PREPROCESSOR_FILE,
     STOCK_FILE,
     TOKENIZER_CONFIG_FILE,
     TOKENIZER_FILE,
+    VERIFIER_FILE,
     WEIGHTS_FILE,
 )
 from sqe_fast.checkpoint.hashes import write_hashes
-from sqe_fast.export.decoder import decoder_graph
+from sqe_fast.export.decoder import decoder_graph, verifier_graph
 from sqe_fast.export.encoder import encoder_graph
 from sqe_fast.export.graph import stored_tensors
 from sqe_fast.export.parity import Parity, measure_parity
 from sqe_fast.model.qwen2_audio import load_checkpoint
 
-COMPANIONS = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, PREPROCESSOR_FILE, GENERATION_FILE, STOCK_FILE)
+COMPANIONS = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, PREPROCESSOR_FILE, GENERATION_FILE, STOCK_FILE, DRAFTS_FILE)
 """Hashed where they are there."""
 
 
@@ -47,14 +49,18 @@ class ExportReport:
 
 
 def export(folder: Path) -> ExportReport:
-    """Write both graphs and sqe_fast.json's hashes into `folder`, then compare ONNX Runtime with torch.
+    """Write the graphs and sqe_fast.json's hashes into `folder`, then compare ONNX Runtime with torch.
 
     Raises UnusableError where the folder is not a checkpoint that can be exported, and ParityError where any
     difference is above its tolerance.
     """
     _, config = load_checkpoint(folder)  # for its strictness: nothing is written beside weights that do not fit
     tensors = stored_tensors(folder)
-    graphs = {ENCODER_FILE: encoder_graph(config, tensors), DECODER_FILE: decoder_graph(config, tensors)}
+    graphs = {
+        ENCODER_FILE: encoder_graph(config, tensors),
+        DECODER_FILE: decoder_graph(config, tensors),
+        VERIFIER_FILE: verifier_graph(config, tensors),
+    }
     for name, graph in graphs.items():
         (folder / name).write_bytes(graph.SerializeToString(deterministic=True))
     files = [CONFIG_FILE, WEIGHTS_FILE, *(name for name in COMPANIONS if (folder / name).is_file())]

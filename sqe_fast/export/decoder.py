@@ -1,5 +1,7 @@
 """decoder.onnx: tokens and audio embeddings → what is asked after each row's last token: logits of candidates, or the
 best tokens. Keys and values are written into the caller's KV memory. The torch twin is model/decoder.py.
+
+verifier.onnx: the same for several tokens of each slot at once, which may be drafts, so it can be asked after each.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from onnx import ModelProto, TensorProto
 
 from sqe_fast.checkpoint.config import Qwen2AudioConfig, TextConfig
 from sqe_fast.export.graph import MICROSOFT, Dimension, Graph, StoredTensor
+from sqe_fast.runners.base import VERIFIED
 
 HEAD = "language_model.lm_head.weight"
 
@@ -34,7 +37,30 @@ def decoder_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor]) ->
     ]
     attention = _Attention(g, text, ids, [*lengths, *_rotary_tables(g, text)])
 
-    x = _embed(g, config, ids, audio)
+    return _decoder(g, config, _embed(g, config, ids, audio), attention)
+
+
+def verifier_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor]) -> ModelProto:
+    """Text tokens of several slots, at most `VERIFIED` of each, as rows end to end: input_ids [rows] int64.
+
+    Attention takes turns: turn t is one decode step of the t-th token of each slot, so its arithmetic is a decode
+    step's, bit for bit; matrix products take all rows at once. Inputs of turn t: places_t [batch_t, 1] int64, the rows
+    whose tokens take part; seqlens_k_t [batch_t] int32, their positions; past_key_i_t and past_value_i_t, the memory of
+    batch_t slots. A slot that has no t-th token repeats its last one, which writes again what is there. order
+    [rows] int64: where, among the turns' rows one turn after the other, each row's attention stands. asked [asked]
+    int64: the rows that anything is asked of, at least one; readers and writers count among these. total_length,
+    candidates, top_count and the outputs are as in `decoder_graph`, of each turn its own present_key_i_t and
+    present_value_i_t.
+    """
+    g = Graph("verifier", tensors)
+    ids = g.input("input_ids", TensorProto.INT64, ["rows"])
+    rows = g.op("Gather", [g.stored("language_model.model.embed_tokens.weight"), ids], axis=0)
+    return _decoder(g, config, g.op("Cast", [rows], to=TensorProto.FLOAT), _Turns(g, config.text))
+
+
+def _decoder(g: Graph, config: Qwen2AudioConfig, x: str, attention: _Attention | _Turns) -> ModelProto:
+    """From the first layer's input [rows, hidden] on."""
+    text = config.text
     for index in range(text.layers):
         x = _layer(g, text, x, index, attention)
     x = _rms_norm(g, text, x, "language_model.model.norm")
@@ -55,11 +81,11 @@ def _embed(g: Graph, config: Qwen2AudioConfig, ids: str, audio: str) -> str:
     return g.op("Where", [g.op("Unsqueeze", [is_audio, g.integers(1)]), chosen, rows])
 
 
-def _layer(g: Graph, text: TextConfig, x: str, index: int, attention: _Attention) -> str:
+def _layer(g: Graph, text: TextConfig, x: str, index: int, attention: _Attention | _Turns) -> str:
     name = f"language_model.model.layers.{index}"
     attended = attention(_rms_norm(g, text, x, f"{name}.input_layernorm"), index)
-    if index == text.layers - 1:  # from here on only the last position of each row is ever looked at
-        attended, x = attention.last(attended), attention.last(x)
+    if index == text.layers - 1:  # from here on only rows that something is asked of are looked at
+        attended, x = attention.asked(attended), attention.asked(x)
     x = g.op("Add", [x, g.linear(attended, [f"{name}.self_attn.o_proj.weight"])])
     hidden = _rms_norm(g, text, x, f"{name}.post_attention_layernorm")
     both = g.linear(hidden, [f"{name}.mlp.gate_proj.weight", f"{name}.mlp.up_proj.weight"])
@@ -77,28 +103,11 @@ class _Attention:
 
     def __call__(self, x: str, index: int) -> str:
         """x [batch · time, hidden] → [batch · time, heads · head_dim], before the output projection."""
-        g, text = self._g, self._text
-        name = f"language_model.model.layers.{index}.self_attn"
-        qkv = g.linear(
-            x, [f"{name}.{part}_proj.weight" for part in "qkv"], [f"{name}.{part}_proj.bias" for part in "qkv"]
-        )
-        memory: list[Dimension] = ["batch", text.kv_heads, "max_length", text.head_dim]
-        past = [g.input(f"past_{kind}_{index}", TensorProto.FLOAT, memory) for kind in ("key", "value")]
-        attended = g.op(
-            "GroupQueryAttention",
-            [self._rows(qkv), "", "", *past, *self._shared],
-            outputs=[f"attended_{index}", f"present_key_{index}", f"present_value_{index}"],
-            domain=MICROSOFT,
-            num_heads=text.heads,
-            kv_num_heads=text.kv_heads,
-            do_rotary=1,
-        )
-        for kind in ("key", "value"):
-            g.declare_output(f"present_{kind}_{index}", TensorProto.FLOAT, memory)
-        return self._flat(attended)
+        qkv = self._rows(_qkv(self._g, x, index))
+        return _flat(self._g, self._text, _attended(self._g, self._text, qkv, str(index), "batch", self._shared))
 
-    def last(self, x: str) -> str:
-        """[batch · time, width] → [batch, width]"""
+    def asked(self, x: str) -> str:
+        """The last position of each row: [batch · time, width] → [batch, width]"""
         return self._g.op("Gather", [self._rows(x), self._g.constant(np.array(-1, np.int64))], axis=1)
 
     def _rows(self, x: str) -> str:
@@ -106,9 +115,66 @@ class _Attention:
         g = self._g
         return g.op("Reshape", [x, g.op("Concat", [self._batch_and_time, g.integers(-1)], axis=0)])
 
-    def _flat(self, x: str) -> str:
-        width = self._text.heads * self._text.head_dim
-        return self._g.op("Reshape", [x, self._g.integers(-1, width)])
+
+class _Turns:
+    """Attention of several tokens of each slot, one turn after the other."""
+
+    def __init__(self, g: Graph, text: TextConfig) -> None:
+        self._g, self._text = g, text
+        turns = range(VERIFIED)
+        self._places = [g.input(f"places_{turn}", TensorProto.INT64, [f"batch_{turn}", "one"]) for turn in turns]
+        lengths = [g.input(f"seqlens_k_{turn}", TensorProto.INT32, [f"batch_{turn}"]) for turn in turns]
+        total, tables = g.input("total_length", TensorProto.INT32, []), _rotary_tables(g, text)
+        self._shared = [[length, total, *tables] for length in lengths]
+        self._order = g.input("order", TensorProto.INT64, ["rows"])
+        self._asked = g.input("asked", TensorProto.INT64, ["asked"])
+
+    def __call__(self, x: str, index: int) -> str:
+        """x [rows, hidden] → [rows, heads · head_dim], before the output projection."""
+        g, qkv = self._g, _qkv(self._g, x, index)
+        turns: list[str] = []
+        for turn, (places, shared) in enumerate(zip(self._places, self._shared, strict=True)):
+            if turns:
+                # The runtime does not know that all turns share their memory. Times one, the length of the turn before,
+                # so that this one waits for it.
+                places = g.op("Mul", [places, g.op("Shape", [turns[-1]], start=1, end=2)])
+            own = g.op("Gather", [qkv, places], axis=0)
+            turns.append(_attended(g, self._text, own, f"{index}_{turn}", f"batch_{turn}", shared))
+        return _flat(g, self._text, g.op("Gather", [g.op("Concat", turns, axis=0), self._order], axis=0))
+
+    def asked(self, x: str) -> str:
+        """[rows, width] → [asked, width]"""
+        return self._g.op("Gather", [x, self._asked], axis=0)
+
+
+def _qkv(g: Graph, x: str, index: int) -> str:
+    name = f"language_model.model.layers.{index}.self_attn"
+    weights, biases = ([f"{name}.{part}_proj.{kind}" for part in "qkv"] for kind in ("weight", "bias"))
+    return g.linear(x, weights, biases)
+
+
+def _attended(g: Graph, text: TextConfig, qkv: str, name: str, batch: str, shared: list[str]) -> str:
+    """qkv [batch, time, ·] → [batch, time, heads · head_dim]. `name` tells its share of the KV memory; `shared` is
+    seqlens_k, total_length, cos and sin."""
+    memory: list[Dimension] = [batch, text.kv_heads, "max_length", text.head_dim]
+    past = [g.input(f"past_{kind}_{name}", TensorProto.FLOAT, memory) for kind in ("key", "value")]
+    attended = g.op(
+        "GroupQueryAttention",
+        [qkv, "", "", *past, *shared],
+        outputs=[f"attended_{name}", f"present_key_{name}", f"present_value_{name}"],
+        domain=MICROSOFT,
+        num_heads=text.heads,
+        kv_num_heads=text.kv_heads,
+        do_rotary=1,
+    )
+    for kind in ("key", "value"):
+        g.declare_output(f"present_{kind}_{name}", TensorProto.FLOAT, memory)
+    return attended
+
+
+def _flat(g: Graph, text: TextConfig, x: str) -> str:
+    """[batch, time, heads · head_dim] → [batch · time, heads · head_dim]"""
+    return g.op("Reshape", [x, g.integers(-1, text.heads * text.head_dim)])
 
 
 def _rms_norm(g: Graph, text: TextConfig, x: str, name: str) -> str:

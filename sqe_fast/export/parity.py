@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from sqe_fast.runners.base import (
     SlotStep,
     Top,
     TopTokens,
+    Verify,
 )
 
 TOLERANCE = 1e-4
@@ -92,6 +94,14 @@ def _compare_decoders(
         for ask in (Top(BEST), Candidates(text[:16])):  # the second time the slot takes up the same again
             step = SlotStep(0, len(tokens) + index, (token,), ask)
             yield _answers(f"decode {index + 1}", onnx.decode([step])[0], torch.decode([step])[0])
+    verified = SlotStep(0, len(tokens), text[24:25], Verify(text[25:], BEST))
+    pairs = zip(_verified(onnx, verified), _verified(torch, verified), strict=True)
+    for index, (ours, theirs) in enumerate(pairs):
+        yield _answers(f"verify {index + 1}", ours, theirs)
+
+
+def _verified(runner: Runner, step: SlotStep) -> list[TopTokens]:
+    return cast(list[TopTokens], runner.decode([step])[0])
 
 
 def _text_tokens(info: RunnerInfo, rng: np.random.Generator, count: int) -> tuple[int, ...]:

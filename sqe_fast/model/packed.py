@@ -7,7 +7,7 @@ true length, and a decode step takes one token of every slot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -103,16 +103,26 @@ class PackedModel:
             x = self._after_attention(layer, x, attended)  # type: ignore[arg-type]
         return x
 
-    def decode(self, tokens: Tensor, past: Tensor) -> Tensor:
+    def decode(self, tokens: Tensor, past: Tensor, places: Tensor | None = None, turns: int = 1) -> Tensor:
         """One token of each of slots 0 … B−1: ids [B] int64 and positions held [B] int32, or IDLE, both on the model's
         device. Hidden states [B, H], before the final norm. Reads nothing on the host where the operators are
-        CAPTURABLE: a CUDA graph can be made of it."""
+        CAPTURABLE: a CUDA graph can be made of it.
+
+        Several `turns` come as rows [turns · B], the first tokens of all slots before the second ones; so do the
+        results. Attention takes one turn after the other, and `places` [turns · B] int64 names the row of each: a slot
+        that has no further token names its last one again, with its position, and writes again what is there.
+        """
         x: Tensor = self._decoder.embed(tokens)
         for index, layer in enumerate(self._decoder.layers):
             q, k, v = self._qkv(layer, x)  # type: ignore[arg-type]
+            if places is not None:
+                q, k, v = q[places], k[places], v[places]
             keys, values = self.cache.keys[index], self.cache.values[index]
-            attended = self.operators.decode_attention(q, k, v, self._cos, self._sin, keys, values, past)
-            x = self._after_attention(layer, x, attended)  # type: ignore[arg-type]
+            attended = [
+                self.operators.decode_attention(*qkv, self._cos, self._sin, keys, values, held)
+                for qkv, held in zip(_turns(turns, q, k, v), past.chunk(turns), strict=True)
+            ]
+            x = self._after_attention(layer, x, attended[0] if turns == 1 else torch.cat(attended))  # type: ignore[arg-type]
         return x
 
     def _qkv(self, layer: DecoderLayer, x: Tensor) -> tuple[Tensor, ...]:
@@ -140,6 +150,11 @@ class PackedModel:
 
     def _upload(self, array: np.ndarray) -> Tensor:
         return upload(torch.from_numpy(array), self._device)
+
+
+def _turns(turns: int, q: Tensor, k: Tensor, v: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """The rows of each turn."""
+    return zip(q.chunk(turns), k.chunk(turns), v.chunk(turns), strict=True)
 
 
 def _norm(module: nn.LayerNorm | nn.RMSNorm) -> Norm:

@@ -16,6 +16,10 @@ import numpy.typing as npt
 
 from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig, TextConfig
 
+VERIFIED = 6
+"""Most tokens of a slot in one decode pass: those that are known, and drafts behind them. More of them would raise what
+is accepted by little, and each costs a turn of attention."""
+
 CPU_SLOTS = 9
 """Eight for a batch, and the one that the engine keeps for alerts."""
 
@@ -41,6 +45,8 @@ class RunnerInfo:
     """In which it computes, e.g. "float32"."""
     encode_frames: int
     """Log-mel frames that one call of `encode` should be given, if as many wait; 1: one clip at a time."""
+    verified: int = VERIFIED
+    """Most tokens of a slot in one decode pass."""
 
 
 class Embedding(Protocol):
@@ -75,9 +81,20 @@ class TopTokens(NamedTuple):
     logprobs: FloatArray  # [count], natural log, over the full vocabulary
 
 
-Ask = Candidates | Top | None
+@dataclass(frozen=True)
+class Verify:
+    """Asks for the `count` best tokens after the step's tokens, and after each of `drafts`, which are fed behind them:
+    guesses of what follows. They stay in KV memory; a later step from an earlier position overwrites those that were
+    wrong."""
+
+    drafts: tuple[int, ...]
+    count: int
+
+
+Ask = Candidates | Top | Verify | None
 """What a sequence wants to know of the distribution after its last token. None where the next token is known."""
-Answer = FloatArray | TopTokens | None
+Answer = FloatArray | TopTokens | list[TopTokens] | None
+"""A list answers `Verify`: one more than its drafts."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +107,29 @@ class SlotStep:
     tokens: tuple[int, ...]
     asks: Ask = None
 
+    @property
+    def fed(self) -> tuple[int, ...]:
+        """`tokens`, and drafts behind them."""
+        return self.tokens + self.asks.drafts if isinstance(self.asks, Verify) else self.tokens
+
 
 NO_CANDIDATE = -1
 """Fills a list of candidates up to the longest."""
 
 
 class Questions:
-    """Who asks what among the steps of one pass, by their places in it."""
+    """Who asks what among the steps of one pass. A pass has a row for the last of each step's tokens, and one for each
+    draft behind it."""
 
     def __init__(self, steps: Sequence[SlotStep]) -> None:
-        asks = [step.asks for step in steps]
-        self._count = len(asks)
-        self.reads = {place: ask.tokens for place, ask in enumerate(asks) if isinstance(ask, Candidates)}
-        self.writes = {place: ask.count for place, ask in enumerate(asks) if isinstance(ask, Top)}
+        self._asks = [step.asks for step in steps]
+        self.rows = [
+            (place, token) for place, step in enumerate(steps) for token in range(len(step.tokens) - 1, len(step.fed))
+        ]
+        """Of each row the place of its step, and which of the tokens fed it is."""
+        asks = [(row, steps[place].asks) for row, (place, _) in enumerate(self.rows)]
+        self.reads = {row: ask.tokens for row, ask in asks if isinstance(ask, Candidates)}
+        self.writes = {row: ask.count for row, ask in asks if isinstance(ask, Top | Verify)}
 
     @property
     def candidates(self) -> list[tuple[int, ...]]:
@@ -122,11 +149,16 @@ class Questions:
         top_logprobs: FloatArray,  # [writes, top_count]
     ) -> list[Answer]:
         """For each step its own, in the order of the steps."""
-        answers: list[Answer] = [None] * self._count
-        for place, answer in zip(self.reads, probabilities, strict=True):
-            answers[place] = answer
-        for (place, count), tokens, logprobs in zip(self.writes.items(), top_tokens, top_logprobs, strict=True):
-            answers[place] = TopTokens(tokens[:count], logprobs[:count])
+        answers: list[Answer] = [[] if isinstance(ask, Verify) else None for ask in self._asks]
+        for row, answer in zip(self.reads, probabilities, strict=True):
+            answers[self.rows[row][0]] = answer
+        for (row, count), tokens, logprobs in zip(self.writes.items(), top_tokens, top_logprobs, strict=True):
+            place, best = self.rows[row][0], TopTokens(tokens[:count], logprobs[:count])
+            verified = answers[place]
+            if isinstance(verified, list):
+                verified.append(best)
+            else:
+                answers[place] = best
         return answers
 
 
@@ -150,7 +182,8 @@ class Runner(Protocol):
         """
 
     def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
-        """One token for each of slots 0 … len(steps)−1, in that order. No answer depends on the other steps."""
+        """For each of slots 0 … len(steps)−1, in that order, one token, or up to `info.verified` with its drafts. No answer
+        depends on the other steps, on how many tokens they take, or on the drafts behind it."""
 
     def move(self, source: int, destination: int, length: int) -> None:
         """Copy the first `length` positions of KV memory from one slot to another."""
@@ -172,6 +205,7 @@ def runner_info(
     *,
     dtype: str = "float32",
     encode_frames: int = 1,
+    verified: int = VERIFIED,
 ) -> RunnerInfo:
     """`max_length` is cut to the positions that the model was made for."""
     text = config.text
@@ -186,6 +220,7 @@ def runner_info(
         kv_bytes_per_token=kv_bytes_per_token(text, dtype),
         dtype=dtype,
         encode_frames=encode_frames,
+        verified=verified,
     )
 
 
@@ -197,6 +232,8 @@ def check_mel(config: AudioConfig, log_mel: FloatArray, frames: int) -> None:
 
 def check_prefill(info: RunnerInfo, step: SlotStep, audio: Sequence[Embedding]) -> None:
     _check_step(info, step)
+    if isinstance(step.asks, Verify):
+        raise ValueError("drafts are verified in decode passes")
     for clip in audio:
         if len(clip.shape) != 2 or clip.shape[1] != info.hidden_size:
             raise ValueError(f"audio embeddings must be [n, {info.hidden_size}], not {list(clip.shape)}")
@@ -212,9 +249,9 @@ def check_decode(info: RunnerInfo, steps: Sequence[SlotStep]) -> None:
         _check_step(info, step)
         if step.slot != slot:
             raise ValueError(f"a decode pass takes slots 0, 1, … in order, not slot {step.slot} in place {slot}")
-        if len(step.tokens) != 1 or step.past < 1:
-            raise ValueError(f"slot {slot} must be prefilled and take one token")
-        if step.tokens[0] == info.audio_token_id:
+        if len(step.fed) > info.verified or step.past < 1:
+            raise ValueError(f"slot {slot} must be prefilled and take at most {info.verified} tokens")
+        if info.audio_token_id in step.fed:
             raise ValueError(f"slot {slot} decodes the audio token, which needs an embedding: prefill it")
 
 
@@ -229,15 +266,15 @@ def _check_step(info: RunnerInfo, step: SlotStep) -> None:
     _check_slot(info, step.slot)
     if not step.tokens or step.past < 0:
         raise ValueError("a step needs at least one token and a past of at least 0")
-    if step.past + len(step.tokens) > info.max_length:
-        raise ValueError(f"{step.past} + {len(step.tokens)} positions do not fit the slot's {info.max_length}")
-    _check_ids(info, step.tokens)
+    if step.past + len(step.fed) > info.max_length:
+        raise ValueError(f"{step.past} + {len(step.fed)} positions do not fit the slot's {info.max_length}")
+    _check_ids(info, step.fed)
     match step.asks:
         case Candidates(()):
             raise ValueError("a read needs at least one candidate")
         case Candidates(tokens):
             _check_ids(info, tokens)
-        case Top(count) if not 1 <= count <= info.vocab_size:
+        case Top(count) | Verify(_, count) if not 1 <= count <= info.vocab_size:
             raise ValueError(f"the best 1 to {info.vocab_size} tokens can be asked for, not {count}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,13 +19,14 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from sqe_fast.checkpoint.config import Qwen2AudioConfig, audio_tokens
-from sqe_fast.checkpoint.files import DECODER_FILE, ENCODER_FILE, WEIGHTS_FILE
+from sqe_fast.checkpoint.files import DECODER_FILE, ENCODER_FILE, VERIFIER_FILE, WEIGHTS_FILE
 from sqe_fast.checkpoint.hashes import verify_hashes
 from sqe_fast.checkpoint.onnx_file import check_external_data
 from sqe_fast.errors import UnusableError
 from sqe_fast.options import Serving
 from sqe_fast.runners.base import (
     CPU_SLOTS,
+    VERIFIED,
     Answer,
     Embedding,
     FloatArray,
@@ -39,10 +41,13 @@ from sqe_fast.runners.base import (
 )
 
 PROVIDER = "CPUExecutionProvider"
-_STEP_INPUTS = {
-    "input_ids", "audio", "seqlens_k", "total_length", "readers", "candidates", "writers", "top_count",
-}  # fmt: skip
-"""What decoder.onnx takes beside the KV memory."""
+_STEP_INPUTS = {"input_ids", "total_length", "readers", "candidates", "writers", "top_count"}
+_TURN_INPUTS = ("places", "seqlens_k")
+_INPUTS = {
+    DECODER_FILE: _STEP_INPUTS | {"audio", "seqlens_k"},
+    VERIFIER_FILE: _STEP_INPUTS | {"order", "asked"} | {f"{n}_{t}" for t in range(VERIFIED) for n in _TURN_INPUTS},
+}
+"""What the graphs take beside the KV memory."""
 
 _LOAD_ERRORS = (
     ort_errors.Fail,
@@ -59,20 +64,24 @@ class OnnxRunner:
     def __init__(self, folder: Path, serving: Serving) -> None:
         """Raises UnusableError for a folder without graphs, or whose files are not those that sqe_fast.json lists."""
         config = Qwen2AudioConfig.from_folder(folder)
-        for name in (ENCODER_FILE, DECODER_FILE):
+        for name in (ENCODER_FILE, *_INPUTS):
             if not (folder / name).is_file():
                 raise UnusableError(f"{folder / name}: missing: run `sqe export {folder}`")
-        verify_hashes(folder, required=(WEIGHTS_FILE, ENCODER_FILE, DECODER_FILE))
+        verify_hashes(folder, required=(WEIGHTS_FILE, ENCODER_FILE, *_INPUTS))
         options = _options(serving.threads or len(os.sched_getaffinity(0)))
         self._encoder = _session(folder / ENCODER_FILE, options)
-        self._decoder = _session(folder / DECODER_FILE, options)
-        _check_inputs(folder, self._decoder)
+        self._decoder = _decoder_session(folder / DECODER_FILE, options)
+        self._open_verifier = partial(_decoder_session, folder / VERIFIER_FILE, options)
+        self._verifier: onnxruntime.InferenceSession | None = None
+        """Opened with the first pass that needs it: ratings alone never do, and it holds the weights once more."""
         self._config = config
         slots = serving.slots or CPU_SLOTS
         self.info: RunnerInfo = runner_info("onnx-cpu", config, slots, serving.max_length)
         text = config.text
-        self._kv = np.empty((text.layers, 2, slots, text.kv_heads, self.info.max_length, text.head_dim), np.float32)
-        self._bindings: dict[tuple[int, int], Any] = {}
+        memory = (text.layers, 2, slots + 1, text.kv_heads, self.info.max_length, text.head_dim)
+        self._kv = np.empty(memory, np.float32)
+        """One slot more than there are: in it the verifier's turns are spent that nobody needs."""
+        self._bindings: dict[tuple[int, ...], Any] = {}
         self._no_audio = np.zeros((1, text.hidden_size), np.float32)  # the graph wants a row, and uses none
 
     def encode(self, clips: Sequence[tuple[FloatArray, int]]) -> list[Embedding]:
@@ -99,6 +108,8 @@ class OnnxRunner:
 
     def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
         check_decode(self.info, steps)
+        if max(len(step.fed) for step in steps) > 1:
+            return self._verify(steps)
         return self._run(steps, 0, self._no_audio)
 
     def move(self, source: int, destination: int, length: int) -> None:
@@ -106,14 +117,45 @@ class OnnxRunner:
         self._kv[:, :, destination, :, :length] = self._kv[:, :, source, :, :length]
 
     def _run(self, steps: Sequence[SlotStep], first_slot: int, audio: FloatArray) -> list[Answer]:
-        asked = Questions(steps)
+        """As many tokens of each step, of slots from `first_slot` on."""
         lengths = [step.past + len(step.tokens) for step in steps]
-        reads, writes, count = len(asked.reads), len(asked.writes), asked.top_count
         inputs: dict[str, npt.NDArray[Any]] = {
             "input_ids": np.array([step.tokens for step in steps], np.int64),
             "audio": audio,
             "seqlens_k": np.array(lengths, np.int32) - np.int32(1),
             "total_length": np.array(max(lengths), np.int32),
+        }
+        return self._answers(self._decoder, self._memory(first_slot, len(steps)), inputs, Questions(steps))
+
+    def _verify(self, steps: Sequence[SlotStep]) -> list[Answer]:
+        """Several tokens of each step: see `export.decoder.verifier_graph`."""
+        if self._verifier is None:
+            self._verifier = self._open_verifier()
+        asked = Questions(steps)
+        counts = np.array([len(step.fed) for step in steps])
+        starts = counts.cumsum() - counts
+        turns, longest, past = np.arange(VERIFIED)[:, None], counts.max(), np.array([step.past for step in steps])
+        own = np.minimum(turns, counts - 1)  # [turn, slot]: which of its tokens a slot takes
+        batches = [len(steps) if turn < longest else 1 for turn in range(VERIFIED)]
+        offsets = np.cumsum([0, *batches[:-1]])
+        inputs: dict[str, npt.NDArray[Any]] = {
+            "input_ids": np.array([token for step in steps for token in step.fed], np.int64),
+            "total_length": np.array((past + counts).max(), np.int32),
+            "order": np.concatenate([offsets[:count] + slot for slot, count in enumerate(counts)]).astype(np.int64),
+            "asked": np.array([starts[place] + token for place, token in asked.rows], np.int64),
+        }
+        for turn in range(VERIFIED):
+            needed = turn < longest
+            places, held = (starts + own[turn], past + own[turn]) if needed else (np.zeros(1), np.zeros(1))
+            inputs[f"places_{turn}"] = places[:, None].astype(np.int64)
+            inputs[f"seqlens_k_{turn}"] = held.astype(np.int32)
+        return self._answers(self._verifier, self._turns(len(steps), int(longest)), inputs, asked)
+
+    def _answers(
+        self, session: onnxruntime.InferenceSession, binding: Any, inputs: dict[str, npt.NDArray[Any]], asked: Questions
+    ) -> list[Answer]:
+        reads, writes, count = len(asked.reads), len(asked.writes), asked.top_count
+        inputs |= {
             "readers": np.array(list(asked.reads), np.int64),
             "candidates": np.array(asked.candidates, np.int64).reshape(reads, -1 if reads else 0),
             "writers": np.array(list(asked.writes), np.int64),
@@ -127,12 +169,11 @@ class OnnxRunner:
             "top_tokens": tokens,
             "top_logprobs": logprobs,
         }
-        binding = self._memory(first_slot, len(steps))
         for name, given in inputs.items():
             _bind_input(binding, name, given)
         for name, wanted in outputs.items():
             _bind_output(binding, name, wanted)
-        self._decoder.run_with_iobinding(binding)
+        session.run_with_iobinding(binding)
         named = [_softmax(row[: len(read)]) for row, read in zip(logits, asked.reads.values(), strict=True)]
         return asked.answers(named, tokens, logprobs)
 
@@ -140,13 +181,25 @@ class OnnxRunner:
         """A binding whose past and present keys and values are `count` slots from `first_slot`; made once for each."""
         key = first_slot, count
         if key not in self._bindings:
-            binding = self._decoder.io_binding()
-            for layer, pair in enumerate(self._kv[:, :, first_slot : first_slot + count]):
-                for index, kind in enumerate(("key", "value")):
-                    _bind_input(binding, f"past_{kind}_{layer}", pair[index])
-                    _bind_output(binding, f"present_{kind}_{layer}", pair[index])
-            self._bindings[key] = binding
+            self._bindings[key] = binding = self._decoder.io_binding()
+            self._bind_memory(binding, first_slot, count, "")
         return self._bindings[key]
+
+    def _turns(self, count: int, needed: int) -> Any:
+        """The verifier's: those of `count` slots for the turns that are needed, the spare one for the others."""
+        key = 0, count, needed
+        if key not in self._bindings:
+            assert self._verifier is not None
+            self._bindings[key] = binding = self._verifier.io_binding()
+            for turn in range(VERIFIED):
+                self._bind_memory(binding, *((0, count) if turn < needed else (self.info.slots, 1)), f"_{turn}")
+        return self._bindings[key]
+
+    def _bind_memory(self, binding: Any, first_slot: int, count: int, suffix: str) -> None:
+        for layer, pair in enumerate(self._kv[:, :, first_slot : first_slot + count]):
+            for index, kind in enumerate(("key", "value")):
+                _bind_input(binding, f"past_{kind}_{layer}{suffix}", pair[index])
+                _bind_output(binding, f"present_{kind}_{layer}{suffix}", pair[index])
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:
@@ -170,13 +223,15 @@ def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Inf
     return session
 
 
-def _check_inputs(folder: Path, decoder: onnxruntime.InferenceSession) -> None:
-    found = {entry.name for entry in decoder.get_inputs() if not entry.name.startswith("past_")}
-    if found != _STEP_INPUTS:
+def _decoder_session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    session = _session(path, options)
+    found = {entry.name for entry in session.get_inputs() if not entry.name.startswith("past_")}
+    if found != _INPUTS[path.name]:
         raise UnusableError(
-            f"{folder / DECODER_FILE}: written for another version of sqe-fast (it takes {', '.join(sorted(found))}); "
-            f"run `sqe export {folder}` again"
+            f"{path}: written for another version of sqe-fast (it takes {', '.join(sorted(found))}); "
+            f"run `sqe export {path.parent}` again"
         )
+    return session
 
 
 def _softmax(logits: FloatArray) -> FloatArray:

@@ -27,6 +27,7 @@ from sqe_fast.model.weights import stored_dtype
 from sqe_fast.options import DTYPES, Serving
 from sqe_fast.runners.base import (
     CPU_SLOTS,
+    VERIFIED,
     Answer,
     Embedding,
     FloatArray,
@@ -110,6 +111,8 @@ class TorchRunner:
             max_length,
             dtype=_name(dtype),
             encode_frames=GPU_ENCODE_FRAMES if on_gpu else 1,
+            # No graph of several tokens is captured, and without one their launches would cost more than they save.
+            verified=1 if on_gpu else VERIFIED,
         )
         self._candidates: dict[tuple[int, ...], Tensor] = {}
 
@@ -129,10 +132,19 @@ class TorchRunner:
 
     def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
         check_decode(self.info, steps)
+        most = max(len(step.fed) for step in steps)
         with self._current():
-            tokens = self._tensor(np.array([step.tokens[0] for step in steps], np.int64))
-            past = self._tensor(np.array([step.past for step in steps], np.int32))
-            return self._answers(steps, self._decode(tokens, past))
+            # [turn, slot]: which of its tokens each slot takes; one that has no further repeats its last.
+            own = np.minimum(np.arange(most)[:, None], [len(step.fed) - 1 for step in steps])
+            fed = [[step.fed[token] for step, token in zip(steps, turn, strict=True)] for turn in own]
+            past = self._tensor((own + [step.past for step in steps]).astype(np.int32).ravel())
+            tokens = self._tensor(np.array(fed, np.int64).ravel())
+            if most == 1:
+                return self._answers(steps, self._decode(tokens, past))
+            places = self._tensor((own * len(steps) + np.arange(len(steps))).ravel())
+            hidden = self._model.decode(tokens, past, places, most)
+            asked = [token * len(steps) + place for place, token in Questions(steps).rows]
+            return self._answers(steps, hidden[self._tensor(np.array(asked, np.int64))])
 
     def move(self, source: int, destination: int, length: int) -> None:
         check_move(self.info, source, destination, length)
@@ -141,7 +153,7 @@ class TorchRunner:
                 memory[:, destination, :, :length] = memory[:, source, :, :length]
 
     def _answers(self, steps: Sequence[SlotStep], hidden: Tensor) -> list[Answer]:
-        """`hidden` [len(steps), H], before the final norm."""
+        """`hidden` [rows, H] of `Questions(steps).rows`, before the final norm."""
         asked = Questions(steps)
         probabilities = self._read(hidden, asked) if asked.reads else []
         best = self._best(hidden, asked) if asked.writes else (np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))

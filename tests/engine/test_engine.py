@@ -41,8 +41,8 @@ def test_a_step_asks_for_what_its_sequence_takes() -> None:
     Engine(runner).run([described(0.3)])
     read, write = Candidates(NUMBERS), Top(TOP_K)
     assert [step.asks for step in runner.prefilled] == [read]
-    # The fifth rating is fed before the newline that is forced behind it.
-    assert [step.asks for [step] in runner.decoded] == [*[read] * 4, None, write, write, write]
+    # The fifth rating is fed together with the newline that is forced behind it.
+    assert [step.asks for [step] in runner.decoded] == [*[read] * 4, write, write, write]
 
 
 def test_five_ratings_cost_four_decode_passes() -> None:
@@ -87,8 +87,8 @@ def test_one_joins_as_soon_as_another_leaves() -> None:
     runner = FakeRunner(slots=3, script=saying(*[20] * 9, STOP))
     requests = [described(0.1, max_tokens=12), *[rating(n / 10) for n in range(2, 5)]]
     Engine(runner).run(requests)
-    # Four ratings each ride beside the description's 4 + 2 + 9 passes, one after the other: 12 of its 15.
-    assert [len(rows) for rows in runner.decoded] == [2] * 12 + [1] * 3
+    # Four ratings each ride beside the description's 4 + 1 + 9 passes, one after the other: 12 of its 14.
+    assert [len(rows) for rows in runner.decoded] == [2] * 12 + [1] * 2
 
 
 def test_the_last_slot_moves_into_a_hole_with_all_it_holds() -> None:
@@ -198,15 +198,15 @@ def test_forced_tokens_are_fed_before_the_next_read() -> None:
     assert not runner.decoded
 
 
-def test_forced_tokens_between_reads_ride_in_decode_passes() -> None:
+def test_forced_tokens_between_reads_ride_in_one_decode_pass() -> None:
     """A pass for each row's forced token, beside a batch that decodes anyway, costs more than it saves."""
     steps = (*reads()[:1], Force((4, 5)), *reads()[1:2])
     runner = FakeRunner(slots=4)
     requests = [Request(Program((1, n), steps), ()) for n in (10, 11, 12)]
     results = Engine(runner).run(requests)
     assert len(runner.prefilled) == 3
-    assert [len(rows) for rows in runner.decoded] == [3, 3, 3]
-    assert [rows[0].asks for rows in runner.decoded] == [None, None, Candidates(NUMBERS)]
+    assert [[len(step.tokens) for step in steps] for steps in runner.decoded] == [[3, 3, 3]]
+    assert [rows[0].asks for rows in runner.decoded] == [Candidates(NUMBERS)]
     first = results[0].reads[NAMES[0]].token
     [expected] = Engine(FakeRunner()).run([Request(Program((1, 10, first, 4, 5), tuple(reads()[1:2])), ())])
     assert results[0].reads[NAMES[1]].mean == expected.reads[NAMES[1]].mean
@@ -346,6 +346,7 @@ def test_the_statistics_count_what_happened() -> None:
     assert stats.encoder_cache_hits == 1
     assert stats.prefill_tokens == sum(len(row.tokens) for row in runner.prefilled)
     assert stats.decode_steps == len(runner.decoded)
-    assert stats.decode_tokens == sum(len(rows) for rows in runner.decoded)
+    assert stats.decode_tokens == sum(len(step.tokens) for rows in runner.decoded for step in rows)
+    assert stats.decode_rows == stats.decode_tokens
     assert stats.kv_bytes == 10 * 2 * (9 + 5 + 1 + 2)
     assert min(stats.encode_ms, stats.prefill_ms, stats.decode_ms) > 0

@@ -68,7 +68,7 @@ def test_an_answer_without_an_end_is_drawn_once_and_kept() -> None:
     assert result.error.code is ErrorCode.GENERATION_FAILED
     assert len(result.tokens) == 5 + 1 + 20
     assert result.tokens[6:11] == (20, 21, 22, 23, 20)
-    assert len(runner.decoded) == 4 + 2 + 19
+    assert len(runner.decoded) == 4 + 1 + 19
 
 
 def test_prose_is_drawn_from_as_many_tokens_as_are_asked_for() -> None:
@@ -76,7 +76,7 @@ def test_prose_is_drawn_from_as_many_tokens_as_are_asked_for() -> None:
     runner = FakeRunner()
     run(drawn(0.5, 1, top=17), described(0.25), runner=runner)
     asked = {step.asks for steps in runner.decoded for step in steps if not isinstance(step.asks, Candidates)}
-    assert asked == {None, Top(17), Top(8)}
+    assert asked == {Top(17), Top(8)}
 
 
 def test_what_is_read_decides_what_follows() -> None:

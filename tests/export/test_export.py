@@ -18,7 +18,7 @@ from sqe_fast.options import Serving
 from sqe_fast.runners import open_runner
 from tests.support.small_model import SMALL, save_small, small_model
 
-GRAPHS = ("encoder.onnx", "decoder.onnx")
+GRAPHS = ("encoder.onnx", "decoder.onnx", "verifier.onnx")
 
 
 def test_the_report_states_each_difference(tmp_path: Path) -> None:
@@ -27,6 +27,7 @@ def test_the_report_states_each_difference(tmp_path: Path) -> None:
     assert all(0 <= difference.largest < 2e-5 * difference.scale for difference in report.parity.differences)
     assert "encoder, 321 frames" in str(report)
     assert "decode 4, candidates" in str(report)
+    assert "verify 4, best" in str(report)
     assert report.graph_bytes == {name: (tmp_path / name).stat().st_size for name in GRAPHS}
 
 

@@ -24,6 +24,7 @@ from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.options import Serving
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import (
+    VERIFIED,
     Answer,
     Ask,
     Candidates,
@@ -33,6 +34,7 @@ from sqe_fast.runners.base import (
     SlotStep,
     Top,
     TopTokens,
+    Verify,
 )
 from sqe_fast.runners.torch_runner import TorchRunner
 from tests.support.on_gpu import GPU
@@ -370,6 +372,80 @@ def test_the_last_position_can_be_used(runner: Runner) -> None:
     assert_close(decode(runner, (127, whole[127]))[0], expected, SPLIT_TOLERANCE)
 
 
+# --- several tokens of a slot ----------------------------------------------------------------------------------------
+
+
+def one_by_one(runner: Runner, text: tuple[int, ...], following: tuple[int, ...]) -> list[TopTokens]:
+    """What is best behind each of `following`, a pass each, alone."""
+    prefill(runner, 0, text)
+    passes = (runner.decode([SlotStep(0, len(text) + n, (token,), Top(BEST))]) for n, token in enumerate(following))
+    return [cast(TopTokens, answer) for [answer] in passes]
+
+
+FOLLOWING = tuple(tuple(30 + 7 * slot + n for n in range(VERIFIED)) for slot in range(SLOTS))
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1, 1), (6, 1, 3, 2), (1, 4, 1, 6), (2, 2), (VERIFIED,)])
+def test_drafts_are_answered_as_a_pass_for_each_would(runner: Runner, counts: tuple[int, ...]) -> None:
+    """Turns that overtake one another, a slot's last token that is written to another place, an answer of a neighbour's
+    draft. Where a runner promises its bits, neither drafts nor the neighbours' numbers of them show in any."""
+    tolerance = BATCH_TOLERANCE[runner.info.name]
+    expected = [one_by_one(runner, *pair) for pair in zip(TEXTS, FOLLOWING, strict=True)]
+    for known in (1, 2):  # tokens that are no drafts
+        for slot, text in enumerate(TEXTS):
+            prefill(runner, slot, text)
+        steps = []
+        for slot, count in enumerate(counts):
+            first, drafts = FOLLOWING[slot][: min(known, count)], FOLLOWING[slot][min(known, count) : count]
+            steps.append(SlotStep(slot, len(TEXTS[slot]), first, Verify(drafts, BEST)))
+        for slot, answer in enumerate(runner.decode(steps)):
+            assert isinstance(answer, list)
+            passes = expected[slot][len(steps[slot].tokens) - 1 : counts[slot]]
+            assert len(answer) == len(passes)
+            for found, alone in zip(answer, passes, strict=True):
+                assert_same_answer(found, alone, tolerance)
+
+
+def test_what_a_wrong_draft_left_behind_is_overwritten(runner: Runner) -> None:
+    """Keys of a draft that was not taken, heard by the tokens that were."""
+    tolerance = BATCH_TOLERANCE[runner.info.name]
+    *_, expected = one_by_one(runner, TEXTS[0], FOLLOWING[0][:3])
+    prefill(runner, 0, TEXTS[0])
+    wrong = SlotStep(0, len(TEXTS[0]), FOLLOWING[0][:1], Verify((FOLLOWING[0][1], 99, 98, 97), BEST))
+    runner.decode([wrong])
+    [answer] = runner.decode([SlotStep(0, len(TEXTS[0]) + 2, FOLLOWING[0][2:3], Top(BEST))])
+    assert_same_answer(answer, expected, tolerance)
+
+
+def test_questions_of_all_kinds_beside_drafts(runner: Runner) -> None:
+    """A read, forced tokens before a read, and a slot that asks nothing, beside one with drafts."""
+    tolerance = BATCH_TOLERANCE[runner.info.name]
+    asks: tuple[Ask, ...] = (Candidates(CANDIDATES), Verify(FOLLOWING[1][1:4], 3), None, Candidates(MANY))
+    tokens = (FOLLOWING[0][:1], FOLLOWING[1][:1], FOLLOWING[2][:2], FOLLOWING[3][:3])
+    alone = []
+    for text, fed, ask in zip(TEXTS, tokens, asks, strict=True):
+        prefill(runner, 0, text)
+        for place, token in enumerate(fed[:-1]):
+            runner.decode([SlotStep(0, len(text) + place, (token,))])
+        last = Top(3) if isinstance(ask, Verify) else ask
+        alone += runner.decode([SlotStep(0, len(text) + len(fed) - 1, fed[-1:], last)])
+    for slot, text in enumerate(TEXTS):
+        prefill(runner, slot, text)
+    found = runner.decode([SlotStep(slot, len(TEXTS[slot]), tokens[slot], asks[slot]) for slot in range(SLOTS)])
+    assert isinstance(found[1], list)
+    for answer, expected in zip((found[0], found[1][0], found[2], found[3]), alone, strict=True):
+        assert_same_answer(answer, expected, tolerance)
+
+
+def test_a_draft_may_fill_the_last_position(runner: Runner) -> None:
+    whole = tuple(6 + index % 100 for index in range(128))
+    expected = prefill(runner, 0, whole)
+    prefill(runner, 0, whole[:124])
+    [answer] = runner.decode([SlotStep(0, 124, whole[124:125], Verify(whole[125:], BEST))])
+    assert isinstance(answer, list)
+    assert_same_answer(answer[-1], expected.best, SPLIT_TOLERANCE)
+
+
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
@@ -389,6 +465,7 @@ def test_the_last_position_can_be_used(runner: Runner) -> None:
         (SlotStep(0, 0, (1,), Top(152)), 0, "best 1 to 151"),
         (SlotStep(0, 0, (AUDIO_TOKEN, AUDIO_TOKEN)), 1, "2 audio tokens, but 1"),
         (SlotStep(0, 0, (1,)), 1, "0 audio tokens, but 1"),
+        (SlotStep(0, 0, (1,), Verify((3,), 3)), 0, "verified in decode passes"),
     ],
 )
 def test_a_prefill_that_does_not_fit_is_refused(runner: Runner, step: SlotStep, audio: int, message: str) -> None:
@@ -401,7 +478,12 @@ def test_a_prefill_that_does_not_fit_is_refused(runner: Runner, step: SlotStep, 
     [
         ([], "at least one slot"),
         ([SlotStep(1, 4, (1,))], "slots 0, 1"),
-        ([SlotStep(0, 4, (1, 2))], "one token"),
+        ([SlotStep(0, 4, tuple(range(1, VERIFIED + 2)))], f"at most {VERIFIED} tokens"),
+        ([SlotStep(0, 4, (1, 2), Verify((3,) * (VERIFIED - 1), 3))], f"at most {VERIFIED} tokens"),
+        ([SlotStep(0, 4, (1,), Verify((AUDIO_TOKEN,), 3))], "audio token"),
+        ([SlotStep(0, 4, (1,), Verify((151,), 3))], "token ids"),
+        ([SlotStep(0, 127, (1,), Verify((3,), 3))], "do not fit"),
+        ([SlotStep(0, 4, (1,), Verify((3,), 0))], "best 1 to 151"),
         ([SlotStep(0, 0, (1,))], "prefilled"),
         ([SlotStep(0, 4, (AUDIO_TOKEN,))], "audio token"),
         ([SlotStep(0, 128, (1,))], "do not fit"),

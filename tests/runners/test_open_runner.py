@@ -27,13 +27,13 @@ from sqe_fast.model.qwen2_audio import load_checkpoint, save_checkpoint
 from sqe_fast.model.weights import stored_dtype
 from sqe_fast.options import Serving
 from sqe_fast.runners import open_runner, torch_runner
-from sqe_fast.runners.base import kv_bytes_per_token
+from sqe_fast.runners.base import SlotStep, kv_bytes_per_token
 from sqe_fast.runners.onnx_encoder import OnnxEncoder
 from sqe_fast.runners.torch_runner import TorchRunner, _bytes, _hollow, _slot_bytes, slots_that_fit
 from sqe_fast.runners.torch_runner import _dtype as dtype_of
 from tests.support.small_model import small_model
 
-GRAPHS = ("encoder.onnx", "decoder.onnx")
+GRAPHS = ("encoder.onnx", "decoder.onnx", "verifier.onnx")
 FILES = ("config.json", "model.safetensors", *GRAPHS)
 
 
@@ -75,6 +75,7 @@ import sys
 from pathlib import Path
 from sqe_fast.options import Serving
 from sqe_fast.runners import open_runner
+from sqe_fast.runners.base import SlotStep
 open_runner(Path({str(exported)!r}), Serving(threads=1))
 assert not {{"torch", "onnx", "transformers", "safetensors"}} & sys.modules.keys()
 """
@@ -176,9 +177,11 @@ def test_a_graph_that_is_none_is_refused_by_name(folder: Path, content: bytes) -
         open_runner(folder, Serving())
 
 
-def test_a_graph_of_another_version_is_refused_and_told_how_to_renew(folder: Path) -> None:
-    """A folder exported before, whose hashes are right and whose graph takes other inputs."""
-    path = folder / "decoder.onnx"
+@pytest.mark.parametrize("graph", ["decoder.onnx", "verifier.onnx"])
+def test_a_graph_of_another_version_is_refused_and_told_how_to_renew(folder: Path, graph: str) -> None:
+    """A folder exported before, whose hashes are right and whose graph takes other inputs. The verifier is opened when
+    it is needed."""
+    path = folder / graph
     model = onnx.load(path, load_external_data=False)
     for entry in model.graph.input:
         entry.name = entry.name.replace("readers", "rows")
@@ -186,8 +189,8 @@ def test_a_graph_of_another_version_is_refused_and_told_how_to_renew(folder: Pat
         node.input[:] = ["rows" if name == "readers" else name for name in node.input]
     path.write_bytes(model.SerializeToString())
     write_hashes(folder, FILES)
-    with pytest.raises(UnusableError, match=r"decoder\.onnx: written for another version.*run `sqe export .*` again"):
-        open_runner(folder, Serving())
+    with pytest.raises(UnusableError, match=rf"{graph}: written for another version.*run `sqe export .*` again"):
+        open_runner(folder, Serving()).decode([SlotStep(0, 1, (3, 4))])
 
 
 # --- a GPU ------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import cast
 
@@ -14,6 +14,7 @@ from sqe_fast.audio.features import LogMel
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.engine.sequence import AudioInput
 from sqe_fast.runners.base import (
+    VERIFIED,
     Answer,
     Ask,
     Candidates,
@@ -21,7 +22,9 @@ from sqe_fast.runners.base import (
     FloatArray,
     RunnerInfo,
     SlotStep,
+    Top,
     TopTokens,
+    Verify,
     check_prefill,
 )
 
@@ -93,8 +96,17 @@ class FakeRunner:
     def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
         self.decoded.append(list(steps))
         assert [step.slot for step in steps] == list(range(len(steps))), "steps must fill slots 0, 1, … in order"
-        assert all(len(step.tokens) == 1 for step in steps)
-        return [self._take(step, [float(token) for token in step.tokens]) for step in steps]
+        assert all(1 <= len(step.fed) <= VERIFIED for step in steps)
+        return [self._decoded(step) for step in steps]
+
+    def _decoded(self, step: SlotStep) -> Answer:
+        if not isinstance(step.asks, Verify):
+            return self._take(step, [float(token) for token in step.tokens])
+        asks, answers = Top(step.asks.count), list[TopTokens]()
+        for number in range(len(step.asks.drafts) + 1):
+            fed = [float(token) for token in step.fed[: len(step.tokens) + number]]
+            answers.append(cast(TopTokens, self._take(replace(step, asks=asks), fed)))
+        return answers
 
     def move(self, source: int, destination: int, length: int) -> None:
         self.moves.append((source, destination, length))

@@ -25,6 +25,7 @@ NAMES = [
     "alld",
     "calibrate",
     "bundle",
+    "drafts",
     "evaluate",
     "baselines",
     "ablate",
