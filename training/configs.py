@@ -308,8 +308,8 @@ class Drafts(Stage):
     """The finished checkpoint; the texts go there."""
     clips: Annotated[Positional[tuple[Path, ...]], arg(metavar="CLIPS")]
     """Sound files, or folders of them; none that its speed will be judged by."""
-    count: int = 240
-    """Of so many of them, drawn at random."""
+    count: int = 100
+    """Of so many of them, drawn at random: the table is counted when the first description is asked for."""
     seed: int = 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,14 @@ class Follows:
         """Of token ids, and how much each sequence counts. All of `number_ids` are taken for one: which number stands
         there is the program's."""
         self._numbers = dict.fromkeys(number_ids, min(number_ids, default=0))
-        counts: dict[tuple[int, ...], Counter[int]] = {}
+        counts = defaultdict[tuple[int, ...], dict[int, int]](dict)
         for tokens, weight in sequences:
             plain = [self._numbers.get(token, token) for token in tokens]
             for end in range(1, len(plain)):
+                following = plain[end]
                 for start in range(max(0, end - CONTEXT), end):
-                    counts.setdefault(tuple(plain[start:end]), Counter())[plain[end]] += weight
+                    seen = counts[tuple(plain[start:end])]
+                    seen[following] = seen.get(following, 0) + weight
         self._best = {context: _best(seen) for context, seen in counts.items()}
 
     def next(self, written: Sequence[int]) -> tuple[int, float] | None:
@@ -52,9 +54,9 @@ class Follows:
         return None
 
 
-def _best(seen: Counter[int]) -> tuple[int, float]:
+def _best(seen: Mapping[int, int]) -> tuple[int, float]:
     token, count = min(seen.items(), key=lambda each: (-each[1], each[0]))
-    return token, count / seen.total()
+    return token, count / sum(seen.values())
 
 
 def load_texts(path: Path) -> tuple[str, ...]:
