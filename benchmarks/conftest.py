@@ -11,6 +11,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="small sizes, two rounds: that the engine's benchmarks work")
     group = parser.getgroup("streaming")
     group.addoption("--seconds", type=float, default=60.0, help="of real time that a load is measured for")
     group.addoption("--calls", type=int, default=100, help="with each fault")
@@ -23,3 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=Path(__file__).parents[1] / "examples",
         help="folder with *_clean.flac, or other clean speech",
     )
+
+
+@pytest.fixture(scope="session")
+def quick(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--quick"))
+
+
+@pytest.fixture(scope="session")
+def rounds(quick: bool) -> int:
+    return 2 if quick else 15

@@ -1,4 +1,4 @@
-"""What front ends are measured with: clips, threads, and turns that a busy machine slows alike."""
+"""What benchmarks are measured with: clips, threads, turns that a busy machine slows alike, what stands beside."""
 
 from __future__ import annotations
 
@@ -13,8 +13,18 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.peers.front_ends import Samples
 from sqe_fast.audio.features import SAMPLE_RATE
+from tests.support.memory import peak_bytes
 
 WARM_UP = 2
+
+
+def describe(benchmark: BenchmarkFixture, *, ran: str, threads: int, dtype: str, audio_seconds: float = 0.0) -> None:
+    """What stands beside the figure, once it is there: what ran, with what, and audio-seconds a second. The commit and
+    the machine are pytest-benchmark's own; the peak of memory is that of the whole process, peers included."""
+    benchmark.extra_info.update(ran=ran, threads=threads, dtype=dtype, peak_mb=round(peak_bytes() / 2**20))
+    if audio_seconds and not benchmark.disabled:
+        rate = audio_seconds / statistics.median(benchmark.stats.stats.data)
+        benchmark.extra_info["audio_seconds_per_second"] = round(rate, 1)
 
 
 def noise(seconds: float, seed: int = 0) -> Samples:
@@ -50,5 +60,5 @@ def take_turns(
         return "not measured"
     median = statistics.median(benchmark.stats.stats.data)
     ratios = {name: statistics.median(taken[WARM_UP:]) / median for name, taken in times.items()}
-    benchmark.extra_info.update({name: round(ratio, 2) for name, ratio in ratios.items()})
+    benchmark.extra_info["times"] = {name: round(ratio, 2) for name, ratio in ratios.items()}
     return f"ours {median * 1e3:.2f} ms; " + ", ".join(f"{name} {ratio:.1f}×" for name, ratio in ratios.items())

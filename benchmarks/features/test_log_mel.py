@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.features.turns import noise, take_turns, torch_threads
 from benchmarks.peers.front_ends import assert_same_figures, peers
+from benchmarks.turns import noise, take_turns, torch_threads
 from sqe_fast.audio.features import log_mel
 from tests.support import log_mel_oracle
 from tests.support.shapes import CLIP_SECONDS

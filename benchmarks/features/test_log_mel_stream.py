@@ -13,8 +13,8 @@ from functools import partial
 import numpy as np
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.features.turns import noise, take_turns, torch_threads
 from benchmarks.peers.front_ends import FrontEnd, Samples, assert_same_figures, peers
+from benchmarks.turns import noise, take_turns, torch_threads
 from sqe_fast.audio.features import SAMPLE_RATE, LogMelStream, log_mel
 
 WINDOW_SECONDS = 5
