@@ -182,8 +182,8 @@ class Runner(Protocol):
         """
 
     def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
-        """For each of slots 0 … len(steps)−1, in that order, one token, or up to `info.verified` with its drafts. No answer
-        depends on the other steps, on how many tokens they take, or on the drafts behind it."""
+        """For each of slots 0 … len(steps)−1, in that order, one token, or up to `info.verified` with its drafts. No
+        answer depends on the other steps, on how many tokens they take, or on the drafts behind it."""
 
     def move(self, source: int, destination: int, length: int) -> None:
         """Copy the first `length` positions of KV memory from one slot to another."""
