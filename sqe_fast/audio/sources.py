@@ -152,14 +152,18 @@ def _seekable(file: Any) -> BinaryIO:
 
 def kept(pipe: BinaryIO) -> BinaryIO:
     """All that comes out of it, in a temporary file, which is removed by the system when nobody holds it any more."""
-    copy = tempfile.TemporaryFile(prefix="sqe-fast-")  # noqa: SIM115 (as long as the source is held)
-    size = 0
-    while data := pipe.read(1 << 20):
-        size += copy.write(data)
-        if size > MAX_PIPED:
-            raise ClipError(ErrorCode.TOO_LONG, f"more than {MAX_PIPED >> 30} GiB from a pipe: write it to a file")
-    copy.flush()
-    return cast(BinaryIO, copy)
+    copy = cast(BinaryIO, tempfile.TemporaryFile(prefix="sqe-fast-"))  # noqa: SIM115 (as long as the source is held)
+    try:
+        size = 0
+        while data := pipe.read(1 << 20):
+            size += copy.write(data)
+            if size > MAX_PIPED:
+                raise ClipError(ErrorCode.TOO_LONG, f"more than {MAX_PIPED >> 30} GiB from a pipe: write it to a file")
+        copy.flush()
+    except BaseException:
+        copy.close()
+        raise
+    return copy
 
 
 def opened(path: Path) -> BinaryIO:
