@@ -34,13 +34,15 @@ class Served:
     process: psutil.Process
 
     def cpu(self) -> float:
-        """Seconds of processor time that it has taken so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        """Seconds of processor time that it and the processes that it decodes in have taken so far."""
+        own = self.process.cpu_times()
+        ended = float(own.children_user + own.children_system)
+        others = (each.cpu_times() for each in self.process.children(recursive=True))
+        return ended + sum(float(times.user + times.system) for times in (own, *others))
 
     def memory(self) -> int:
-        """Bytes that it holds."""
-        return int(self.process.memory_info().rss)
+        """Bytes that they hold; what they share is counted for each."""
+        return sum(int(each.memory_info().rss) for each in (self.process, *self.process.children(recursive=True)))
 
 
 @contextmanager
