@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sqe_fast.engine.trace import Activity
@@ -110,4 +110,3 @@ class _Engine(Collector):
         yield HistogramMetricFamily(
             "sqe_batch_size", "Sequences that shared a decode pass.", buckets=buckets, sum_value=float(total)
         )
-        yield CounterMetricFamily("sqe_decoded_tokens", "Tokens that were decoded.", value=float(total))

@@ -267,7 +267,7 @@ def test_what_is_counted() -> None:
     ):
         assert line in text, line
     total = sum(size * count for size, count in evaluator.activity().passes.items())
-    assert f"sqe_decoded_tokens_total {float(total)}" in text
+    assert f"sqe_batch_size_sum {float(total)}" in text
     assert f'sqe_batch_size_bucket{{le="+Inf"}} {float(sum(evaluator.activity().passes.values()))}' in text
 
 

