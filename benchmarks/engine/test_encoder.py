@@ -36,11 +36,9 @@ def test_encoder(
         compiled = HuggingFaceParts(tiny, compiled=True)
         peers["torch_compile"] = lambda: compiled.encode(mel)
     [ours] = (np.asarray(each) for each in runner.encode([(mel.data, mel.frames)]))
-    # The peer hears the padding of a clip: its last frames reach beyond the end.
-    inner = slice(0, len(ours) - 2)
     for name, peer in peers.items():
-        if name != "onnx_padded":
-            assert np.abs(np.asarray(peer())[inner] - ours[inner]).mean() < 0.05, f"{name} computes something else"
+        if name != "onnx_padded":  # which hears the padding, as it has no mask: it stands for its cost alone
+            np.testing.assert_allclose(np.asarray(peer()), ours, rtol=0, atol=1e-3, err_msg=name)
 
     benchmark.group = f"encoder, {seconds:g} s"
     take_turns(benchmark, lambda: runner.encode([(mel.data, mel.frames)]), peers, rounds)

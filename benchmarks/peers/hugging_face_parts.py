@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import Qwen2AudioForConditionalGeneration, StaticCache
+from transformers.masking_utils import create_bidirectional_mask
 
 from sqe_fast.audio.features import LogMel
-from sqe_fast.checkpoint.config import Qwen2AudioConfig, audio_tokens
+from sqe_fast.checkpoint.config import Qwen2AudioConfig, audio_tokens, positions
 
 
 class HuggingFaceParts:
@@ -33,9 +33,13 @@ class HuggingFaceParts:
     @torch.inference_mode()
     def encode(self, log_mel: LogMel) -> Tensor:
         """[audio tokens, hidden]; what lies beyond the clip is not looked at."""
-        padded = np.full((1, log_mel.data.shape[0], self._frames), log_mel.data.min(), np.float32)
-        padded[0, :, : log_mel.data.shape[1]] = log_mel.data[:, : self._frames]
-        hidden = self._tower(torch.from_numpy(padded)).last_hidden_state
+        padded = torch.zeros(1, log_mel.data.shape[0], self._frames)
+        padded[0, :, : log_mel.data.shape[1]] = torch.from_numpy(log_mel.data)
+        heard = torch.arange(positions(self._frames))[None] < positions(log_mel.frames)
+        mask = create_bidirectional_mask(
+            config=self._tower.config, inputs_embeds=torch.zeros(*heard.shape, 1), attention_mask=heard.long()
+        )
+        hidden = self._tower(padded, attention_mask=mask).last_hidden_state
         found: Tensor = self._projector(hidden)[0, : audio_tokens(log_mel.frames)]
         return found
 
