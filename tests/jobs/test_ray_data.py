@@ -123,6 +123,40 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(
     assert by_file(place) == expected
 
 
+def test_workers_that_keep_dying_end_the_job(
+    clips: list[str], expected: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    """A job that goes on for ever, or that loses what others have written."""
+    place, deadly = str(tmp_path / "rows"), tmp_path / "deadly"
+    deadly.touch()
+    path = str(deadly)
+
+    def opened() -> Evaluator:
+        import os
+        import signal
+
+        from sqe_fast import Evaluator
+        from sqe_fast.jobs.parquet import Parts
+
+        write = Parts.write
+
+        def killed(self: Parts, table: Any, name: str) -> None:
+            if os.path.exists(path) and any(file.endswith("05.wav") for file in table.column("file").to_pylist()):
+                os.kill(os.getpid(), signal.SIGKILL)
+            write(self, table, name)
+
+        Parts.write = killed  # type: ignore[method-assign]
+        return Evaluator.from_pretrained("tiny", threads=1)
+
+    workers = Workers(batch=2, retries=1)
+    with pytest.raises(ray.exceptions.RayError):
+        score(clips, place, choices=BRIEF, workers=workers, open_evaluator=opened)
+    assert by_file(place).items() < expected.items()
+    deadly.unlink()
+    score(clips, place, choices=BRIEF, workers=workers, resume=True, open_evaluator=opened)
+    assert by_file(place) == expected
+
+
 def test_a_job_is_resumed(clips: list[str], expected: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     """Nothing is scored twice but what has changed; other options are refused."""
     place, workers = str(tmp_path / "rows"), Workers(batch=4)
