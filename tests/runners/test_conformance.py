@@ -385,10 +385,15 @@ def one_by_one(runner: Runner, text: tuple[int, ...], following: tuple[int, ...]
 FOLLOWING = tuple(tuple(30 + 7 * slot + n for n in range(VERIFIED)) for slot in range(SLOTS))
 
 
-@pytest.mark.parametrize("counts", [(1, 1, 1, 1), (6, 1, 3, 2), (1, 4, 1, 6), (2, 2), (VERIFIED,)])
+MIXED = (6, 1, 3, 2)
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1, 1), MIXED, (1, 4, 1, 6), (2, 2), (VERIFIED,)])
 def test_drafts_are_answered_as_a_pass_for_each_would(runner: Runner, counts: tuple[int, ...]) -> None:
     """Turns that overtake one another, a slot's last token that is written to another place, an answer of a neighbour's
     draft. Where a runner promises its bits, neither drafts nor the neighbours' numbers of them show in any."""
+    if runner.info.name == "triton-cpu" and counts != MIXED:
+        pytest.skip("minutes in the interpreter, which has mixed counts alone")
     tolerance = BATCH_TOLERANCE[runner.info.name]
     expected = [one_by_one(runner, *pair) for pair in zip(TEXTS, FOLLOWING, strict=True)]
     for known in (1, 2):  # tokens that are no drafts
