@@ -311,6 +311,7 @@ class Drafts(Stage):
     count: int = 100
     """Of so many of them, drawn at random: the table is counted when the first description is asked for."""
     seed: int = 0
+    """Of that draw."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,6 +89,8 @@ class Stream(IntEnum):
     """The corpus text y_t of a batch: epoch, number within it."""
     CALIBRATION = 35
     """The lists on which causes are calibrated: clip's seed, how many lists it has had."""
+    DRAFTS = 36
+    """Of which recordings a checkpoint's own texts are kept."""
 
     EVALUATED_PAIRS = 40
     """Which pairs of a test set are compared."""

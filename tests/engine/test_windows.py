@@ -266,8 +266,8 @@ def recordings_with(windows: Any) -> Any:
     """audio.recordings, but the windows of each come from `windows(original)`."""
     recordings = audio.recordings
 
-    def changed(source: Any, channels: audio.Channels, *, limits: audio.Limits | None = None) -> list[audio.Recording]:
-        [recording] = recordings(source, channels, limits=limits)
+    def changed(source: Any, channels: audio.Channels, **options: Any) -> list[audio.Recording]:
+        [recording] = recordings(source, channels, **options)
         return [replace(recording, _windows=lambda: windows(recording.windows()))]
 
     return changed

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from sqe_fast.answer.follows import save_texts
 from sqe_fast.checkpoint.files import DRAFTS_FILE
 from sqe_fast.checkpoint.hashes import read_card, write_hashes
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.results import Flag
 from training.configs import Drafts
+from training.streams import Stream, stream
 
 ARGUED = 4
 """One argument for so many descriptions."""
@@ -23,12 +22,12 @@ ARGUED = 4
 
 def run(config: Drafts) -> str:
     clips = sorted(clip for folder in config.clips for clip in _files(folder))
-    np.random.default_rng(config.seed).shuffle(clips)  # type: ignore[arg-type]
-    texts = list(_texts(config.folder, clips[: config.count]))
+    drawn = [clips[place] for place in stream(Stream.DRAFTS, config.seed).permutation(len(clips))[: config.count]]
+    texts = list(_texts(config.folder, drawn))
     save_texts(config.folder / DRAFTS_FILE, texts)
     hashed = read_card(config.folder).get("sha256", {})
     write_hashes(config.folder, {*hashed, DRAFTS_FILE})
-    return f"{len(texts)} texts of {min(len(clips), config.count)} recordings"
+    return f"{len(texts)} texts of {len(drawn)} recordings"
 
 
 def _files(folder: Path) -> Iterator[Path]:
