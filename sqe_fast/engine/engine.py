@@ -15,7 +15,7 @@ from sqe_fast.engine.encoding import ClipEncoder
 from sqe_fast.engine.sequence import Request, Result, Sequence
 from sqe_fast.engine.trace import Meter
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.runners.base import VERIFIED, Answer, Embedding, Runner, SlotStep, TopTokens, Verify
+from sqe_fast.runners.base import VERIFIED, Answer, Embedding, Runner, SlotStep, Top, TopTokens, Verify
 
 ENCODER_CACHE_BYTES = 64 << 20
 """At 4,096 wide (7B) and in float32 what a GPU encodes ahead in one call: 120 s, and up to 30 s more of the last clip.
@@ -156,6 +156,8 @@ class Engine:
         self.runner = runner
         self.meter = Meter()
         self._info = runner.info
+        self._written = 0
+        """Tokens of prose so far, but for those that were drafted."""
         self._encoder = ClipEncoder(runner, cache_bytes, self.meter)
         self._scheduler = Scheduler(self._info.slots)
 
@@ -235,7 +237,8 @@ class Engine:
         try:
             for slot, sequence in enumerate(sequences):
                 self._catch_up(slot, sequence)
-            steps = [_next_step(slot, sequence, self._info.verified) for slot, sequence in enumerate(sequences)]
+            most = self._info.verified if self._written >= self._info.verified_after else 1
+            steps = [_next_step(slot, sequence, most) for slot, sequence in enumerate(sequences)]
             with self.meter.timed("decode_ms"):
                 answers = self.runner.decode(steps)
         except Exception as error:  # noqa: BLE001 (it is that of all who were in the pass)
@@ -252,6 +255,7 @@ class Engine:
                 sequence.verify(step.asks.drafts, cast(list[TopTokens], answer))
             elif step.asks is not None:
                 sequence.absorb(answer)
+            self._written += isinstance(step.asks, Top)
             self.meter.add("decode_tokens", max(sequence.fed - past, 1))
         held = sum(sequence.fed for sequence in sequences) * self._info.kv_bytes_per_token
         self.meter.highest("kv_bytes", held)

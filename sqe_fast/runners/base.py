@@ -47,6 +47,8 @@ class RunnerInfo:
     """Log-mel frames that one call of `encode` should be given, if as many wait; 1: one clip at a time."""
     verified: int = VERIFIED
     """Most tokens of a slot in one decode pass."""
+    verified_after: int = 0
+    """Tokens of prose that are to be written before a pass is given several: what passes save may have its price."""
 
 
 class Embedding(Protocol):
@@ -206,6 +208,7 @@ def runner_info(
     dtype: str = "float32",
     encode_frames: int = 1,
     verified: int = VERIFIED,
+    verified_after: int = 0,
 ) -> RunnerInfo:
     """`max_length` is cut to the positions that the model was made for."""
     text = config.text
@@ -221,6 +224,7 @@ def runner_info(
         dtype=dtype,
         encode_frames=encode_frames,
         verified=verified,
+        verified_after=verified_after,
     )
 
 

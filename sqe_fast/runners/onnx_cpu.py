@@ -41,6 +41,9 @@ from sqe_fast.runners.base import (
 )
 
 PROVIDER = "CPUExecutionProvider"
+VERIFIED_AFTER = 128
+"""Tokens of prose before the verifier is opened: two descriptions. It holds the weights once more, and takes as long
+to open as it would have saved on them."""
 _STEP_INPUTS = {"input_ids", "total_length", "readers", "candidates", "writers", "top_count"}
 _TURN_INPUTS = ("places", "seqlens_k")
 _INPUTS = {
@@ -73,10 +76,12 @@ class OnnxRunner:
         self._decoder = _decoder_session(folder / DECODER_FILE, options)
         self._open_verifier = partial(_decoder_session, folder / VERIFIER_FILE, options)
         self._verifier: onnxruntime.InferenceSession | None = None
-        """Opened with the first pass that needs it: ratings alone never do, and it holds the weights once more."""
+        """Opened with the first pass that needs it: ratings alone and a description or two never do."""
         self._config = config
         slots = serving.slots or CPU_SLOTS
-        self.info: RunnerInfo = runner_info("onnx-cpu", config, slots, serving.max_length)
+        self.info: RunnerInfo = runner_info(
+            "onnx-cpu", config, slots, serving.max_length, verified_after=VERIFIED_AFTER
+        )
         text = config.text
         memory = (text.layers, 2, slots + 1, text.kv_heads, self.info.max_length, text.head_dim)
         self._kv = np.empty(memory, np.float32)

@@ -46,7 +46,7 @@ def test_the_same_with_and_without_in_a_third_of_the_passes(clips: list[Any]) ->
         for clip in clips:
             assert drafted.evaluate([clip]) == plain.evaluate([clip])
         passes = tokens = 0
-        for clip in clips:
+        for clip in clips:  # by now more is written than the verifier waits for
             drafted.evaluate([clip])
             passes += drafted.trace().decode_steps - READS
             tokens += drafted.trace().decode_tokens - READS
@@ -70,11 +70,12 @@ def test_torch_says_the_same_words(clips: list[Any]) -> None:
     assert [replace(each, ratings=None) for each in there] == [replace(each, ratings=None) for each in back]
 
 
-def test_ratings_alone_open_no_verifier(clips: list[Any]) -> None:
-    """It holds the weights once more."""
+def test_the_verifier_is_opened_where_it_pays(clips: list[Any]) -> None:
+    """It holds the weights once more: not for ratings alone, nor for a single description."""
     with opened("cpu") as evaluator:
         runner: Any = evaluator._driver.engine.runner
         evaluator.evaluate(clips, describe=False)
-        assert runner._verifier is None
         evaluator.evaluate(clips[:1])
+        assert runner._verifier is None
+        evaluator.evaluate(clips)
         assert runner._verifier is not None
