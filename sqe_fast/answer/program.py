@@ -4,7 +4,7 @@ or write prose; and how an answer grows by them. Whatever the template forces is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -90,8 +90,8 @@ class Write:
     full_stop: int | None = None
     max_tokens: int = MAX_DESCRIPTION_TOKENS
     """With the stop."""
-    follows: Follows | None = field(default=None, compare=False, repr=False)
-    """To draft from. It changes no answer."""
+    follows: Callable[[], Follows | None] | None = field(default=None, compare=False, repr=False)
+    """Gives what to draft from, which is counted when it is asked for first. It changes no answer."""
 
 
 Step = Read | List | Force | Write
@@ -187,11 +187,14 @@ class Draft:
         """Up to `most` tokens that probably follow, those that the template forces among them. The stop is none of
         them: nothing is read behind it."""
         step = self.step
-        if not isinstance(step, Write) or step.follows is None:
+        if most < 1 or not isinstance(step, Write) or step.follows is None:
+            return ()
+        follows = step.follows()
+        if follows is None:
             return ()
         guess, drafted, chance = self._fork(), len(self.tokens), 1.0
         while len(guess.tokens) < len(self.tokens) + most:
-            found = step.follows.next(guess.tokens[guess.begun :])
+            found = follows.next(guess.tokens[guess.begun :])
             chance *= found[1] if found else 0.0
             if found is None or chance < LIKELY or not guess.allows(found[0]):
                 break

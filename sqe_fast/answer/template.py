@@ -198,7 +198,7 @@ class PromptBuilder:
         return Program((*prompt, *given), (self._reasons(a, b, winner),))
 
     def _write(self, number: str | int) -> Write:
-        return Write((number,), self.stop, frozenset(self.number_ids), self.prose_ids, follows=self.follows)
+        return Write((number,), self.stop, frozenset(self.number_ids), self.prose_ids, follows=lambda: self.follows)
 
     def _reasons(self, a: Rated, b: Rated, winner: Winner, outlined: bool = True) -> Write:
         """The reasons, which follow `conclusion` and hold no numbers. What they say of which clip is forced to the
@@ -206,7 +206,7 @@ class PromptBuilder:
         reasons, weighing = outline(shown(a), shown(b), winner)
         begun = (*(self.encode(f" {reason}") for reason in reasons), self.encode(f" {weighing}{IM_END}"))
         forced = begun if outlined else ()
-        return Write((), self.stop, frozenset(), self._reason_ids, forced, self.full_stop, follows=self.follows)
+        return Write((), self.stop, frozenset(), self._reason_ids, forced, self.full_stop, follows=lambda: self.follows)
 
     def text(self, tokens: Sequence[int]) -> str:
         """Prose from generated token ids."""
