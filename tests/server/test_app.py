@@ -12,28 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import pytest
 
 from sqe_fast import Timeline
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.server import schemas
-from tests.support.fake_evaluator import LISTING, MODEL, fake_evaluator, fake_runner, sound, wait_until
+from tests.support.fake_evaluator import MODEL, fake_evaluator, fake_runner, sound, wait_until
 from tests.support.servers import Running, serving, wav
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NDJSON = {"Accept": "application/x-ndjson"}
-
-
-@pytest.fixture(scope="module")
-def evaluator() -> Iterator[Evaluator]:
-    with fake_evaluator(fake_runner(slots=9), LISTING) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def server(evaluator: Evaluator) -> Iterator[Running]:
-    with serving(evaluator) as running:
-        yield running
 
 
 def clip(seed: int, seconds: float = 2.5) -> bytes:

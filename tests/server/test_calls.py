@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,23 +15,11 @@ from websockets.sync.client import ClientConnection, connect
 from sqe_fast.audio import SAMPLE_ENCODINGS
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.server import calls
-from tests.support.fake_evaluator import LISTING, fake_evaluator, fake_runner, wait_until
+from tests.support.fake_evaluator import fake_evaluator, fake_runner, wait_until
 from tests.support.live_calls import noise
 from tests.support.servers import SECONDS, Running, serving
 
 FORMAT = {"rate": 16_000, "window": 1.0, "hop": 1.0}
-
-
-@pytest.fixture(scope="module")
-def evaluator() -> Iterator[Evaluator]:
-    with fake_evaluator(fake_runner(slots=9), LISTING) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def server(evaluator: Evaluator) -> Iterator[Running]:
-    with serving(evaluator) as running:
-        yield running
 
 
 def pcm(samples: np.ndarray) -> bytes:
