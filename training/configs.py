@@ -139,12 +139,15 @@ class Tokenizer(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class Adopt(Stage):
-    """Give a published Qwen2-Audio the tokens of our answer template. Replaces `tokenizer`; then `sft --start`."""
+    """Give a published Qwen2-Audio the tokens of our answer template. Replaces `tokenizer`; then `sft --start`. Or give
+    a checkpoint of an earlier recipe this run's vocabulary, after `tokenizer`."""
 
     source: Annotated[Positional[Path], arg(metavar="PUBLISHED")]
     """Folder of the checkpoint as published."""
     folder: Annotated[Positional[Path], arg(metavar="START")]
     """Where the checkpoint with our tokens goes."""
+    own_vocabulary: bool = False
+    """Put RUN/tokenizer in place of the checkpoint's own tokenizer; then `expert --start` and `encoder --start`."""
 
 
 # --- models -----------------------------------------------------------------------------------------------------------

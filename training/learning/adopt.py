@@ -3,6 +3,9 @@
 Ratings, causes and verdicts are single tokens here ("A rating is one token", ARCHITECTURE.md). What a tokenizer lacks
 of them is added to it; each new token starts as the mean of the tokens that used to spell it, in embedding and head
 alike, which says nothing yet and is learnt by SFT. Rows beyond the model's vocabulary are appended, in multiples of 64.
+
+A checkpoint of an earlier recipe speaks another vocabulary of our own: `--own-vocabulary` gives it this run's. A token
+that both know keeps its row; any other starts as the mean of the tokens that used to spell it.
 """
 
 from __future__ import annotations
@@ -13,13 +16,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer
 from torch import Tensor
 
-from sqe_fast.answer.template import CAUSES_TEMPLATE, SPECIAL_TOKENS
+from sqe_fast.answer.template import AUDIO_TOKEN, CAUSES_TEMPLATE, SPECIAL_TOKENS
 from sqe_fast.checkpoint.config import Qwen2AudioConfig
 from sqe_fast.checkpoint.files import (
     CARD_FILE,
@@ -43,15 +45,18 @@ COMPANIONS = (PREPROCESSOR_FILE, GENERATION_FILE, CHAT_TEMPLATE_FILE)
 
 
 def run(config: configs.Adopt) -> str:
-    """Adopt, and keep tokenizer and stock in RUN/tokenizer, where the other stages look for them."""
+    """Adopt, and keep tokenizer and stock in RUN/tokenizer, where the other stages look for them; or take them from
+    there."""
+    if config.own_vocabulary:
+        return adopt(config.source, config.folder, Tokenizer.from_file(str(config.run / "tokenizer" / TOKENIZER_FILE)))
     done = adopt(config.source, config.folder)
     tokenizer_files.save(Tokenizer.from_file(str(config.folder / TOKENIZER_FILE)), config.run / "tokenizer")
     tokenizer_files.STOCK.save(config.run / "tokenizer" / STOCK_FILE)
     return done
 
 
-def adopt(source: Path, folder: Path) -> str:
-    """Write `source` with our tokens to `folder`; what was done, in words.
+def adopt(source: Path, folder: Path, vocabulary: Tokenizer | None = None) -> str:
+    """Write `source` with our tokens, or with `vocabulary` in place of its own, to `folder`; what was done, in words.
 
     Raises UnusableError where `source` holds no Qwen2-Audio, FileNotFoundError where it holds no tokenizer.json or
     weights in safetensors, and FileExistsError where `folder` is not empty.
@@ -63,11 +68,15 @@ def adopt(source: Path, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty")
-    tokenizer = Tokenizer.from_file(str(source / TOKENIZER_FILE))
-    pieces = _add_tokens(tokenizer)
-    tokenizer.save(str(folder / TOKENIZER_FILE))
-    rows = _write_weights(source, folder, shards, pieces)
-    _write_config(source, folder, rows)
+    theirs = Tokenizer.from_file(str(source / TOKENIZER_FILE))
+    if vocabulary is None:
+        pieces, done = _add_tokens(theirs), "added to"
+        theirs.save(str(folder / TOKENIZER_FILE))
+    else:
+        pieces, done = _spelt(vocabulary, theirs), "in place of those of"
+        tokenizer_files.save(vocabulary, folder)
+    rows = _write_weights(source, folder, shards, pieces, kept=vocabulary is None)
+    _write_config(source, folder, rows, vocabulary or theirs)
     for name in COMPANIONS:
         if (source / name).exists():
             shutil.copyfile(source / name, folder / name)
@@ -75,7 +84,7 @@ def adopt(source: Path, folder: Path) -> str:
     manifest = {"name": folder.resolve().name, "template": CAUSES_TEMPLATE}
     (folder / CARD_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     write_hashes(folder, [path.name for path in folder.iterdir() if path.name != CARD_FILE])
-    return f"{len(pieces)} tokens added to {source.name}; the vocabulary has {rows} rows"
+    return f"{len(pieces)} tokens {done} {source.name}; the vocabulary has {rows} rows"
 
 
 def _add_tokens(tokenizer: Tokenizer) -> dict[int, list[int]]:
@@ -85,6 +94,17 @@ def _add_tokens(tokenizer: Tokenizer) -> dict[int, list[int]]:
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in markers])
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in answers])
     return {tokenizer.token_to_id(token): ids for token, ids in (markers | answers).items()}
+
+
+def _spelt(ours: Tokenizer, theirs: Tokenizer) -> dict[int, list[int]]:
+    """Each of our ids with the ids that spell it in another vocabulary."""
+    added = {added.content for added in ours.get_added_tokens_decoder().values()}
+    pieces: dict[int, list[int]] = {}
+    for token, id in ours.get_vocab().items():
+        same = theirs.token_to_id(token)
+        text = token if token in added else ours.decode([id], skip_special_tokens=False)
+        pieces[id] = [same] if same is not None else theirs.encode(text, add_special_tokens=False).ids
+    return pieces
 
 
 def _shards(source: Path) -> dict[str, list[str]]:
@@ -101,9 +121,15 @@ def _shards(source: Path) -> dict[str, list[str]]:
 
 
 def _write_weights(
-    source: Path, folder: Path, shards: Mapping[str, Sequence[str]], pieces: Mapping[int, Sequence[int]]
+    source: Path,
+    folder: Path,
+    shards: Mapping[str, Sequence[str]],
+    pieces: Mapping[int, Sequence[int]],
+    *,
+    kept: bool,
 ) -> int:
-    """Copy the files, those with embedding or head with rows for new tokens; the vocabulary's rows."""
+    """Copy the files, those with embedding or head with rows for new tokens, the old ones `kept` or not; the
+    vocabulary's rows."""
     rows = 0
     for name, tensors in shards.items():
         if not {EMBEDDING, HEAD} & set(tensors):
@@ -111,7 +137,7 @@ def _write_weights(
             continue
         loaded = load_file(source / name)
         for tensor in {EMBEDDING, HEAD} & set(tensors):
-            loaded[tensor] = _with_rows(loaded[tensor], pieces)
+            loaded[tensor] = _with_rows(loaded[tensor], pieces, kept=kept)
             rows = len(loaded[tensor])
         save_file(loaded, folder / name, metadata={"format": "pt"})
     if (source / INDEX_FILE).exists():
@@ -119,19 +145,22 @@ def _write_weights(
     return rows
 
 
-def _with_rows(weight: Tensor, pieces: Mapping[int, Sequence[int]]) -> Tensor:
-    """[vocabulary, H] with a row for each new id, the mean of its pieces'."""
-    needed = max((*pieces, len(weight) - 1)) + 1
-    if needed > len(weight):
-        missing = -(-needed // ROUNDED_TO) * ROUNDED_TO - len(weight)
-        weight = torch.cat([weight, weight.new_zeros(missing, weight.shape[1])])
-    for new, old in pieces.items():
-        weight[new] = weight[list(old)].float().mean(0).to(weight.dtype)
-    return weight
+def _with_rows(weight: Tensor, pieces: Mapping[int, Sequence[int]], *, kept: bool) -> Tensor:
+    """[vocabulary, H] with a row for each new id, the mean of its pieces'; beside the old rows where these are kept."""
+    old = len(weight) if kept else 0
+    needed = max((*pieces, old - 1)) + 1
+    rows = -(-needed // ROUNDED_TO) * ROUNDED_TO if needed > old else old
+    changed = weight.new_zeros(rows, weight.shape[1])
+    changed[:old] = weight[:old]
+    for new, spelling in pieces.items():
+        changed[new] = weight[list(spelling)].float().mean(0).to(weight.dtype)
+    return changed
 
 
-def _write_config(source: Path, folder: Path, rows: int) -> None:
+def _write_config(source: Path, folder: Path, rows: int, tokenizer: Tokenizer) -> None:
     fields = json.loads((source / CONFIG_FILE).read_text())
+    if "audio_token_index" in fields:
+        fields["audio_token_index"] = tokenizer.token_to_id(AUDIO_TOKEN)
     fields.setdefault("text_config", {})["vocab_size"] = rows
     if "vocab_size" in fields:
         fields["vocab_size"] = rows

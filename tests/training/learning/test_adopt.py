@@ -16,12 +16,22 @@ from sqe_fast import Evaluator
 from sqe_fast.answer.causes import END, UNCLEAR
 from sqe_fast.answer.scale import NUMBER_TOKENS
 from sqe_fast.answer.stock import Stock
-from sqe_fast.answer.template import AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN, END_OF_TEXT, IM_END, IM_START, PromptBuilder
+from sqe_fast.answer.template import (
+    AUDIO_BOS,
+    AUDIO_EOS,
+    AUDIO_TOKEN,
+    END_OF_TEXT,
+    IM_END,
+    IM_START,
+    SPECIAL_TOKENS,
+    PromptBuilder,
+)
 from sqe_fast.model.qwen2_audio import load_checkpoint
 from sqe_fast.model.weights import EMBEDDING, HEAD
 from tests.support.small_model import SMALL, save_small, waveform
 from training.language.causes import KINDS
 from training.learning.adopt import adopt
+from training.learning.tokenizer import ANSWER_TOKENS
 
 OWN_TOKENS = [END_OF_TEXT, IM_START, IM_END, AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN]
 
@@ -71,6 +81,37 @@ def test_the_tokenizer_serves_our_template(tmp_path: Path) -> None:
     assert {*KINDS, *UNCLEAR.values(), END} == set(prompts.cause_ids)
     assert len(set(prompts.cause_ids.values())) == len(prompts.cause_ids)
     assert new.encode("the noise is").ids == old.encode("the noise is").ids
+
+
+def test_another_vocabulary_takes_over_the_rows_of_what_both_know(tmp_path: Path) -> None:
+    """A checkpoint of an earlier recipe goes on under this one's tokenizer."""
+    source = published(tmp_path / "published", 512)
+    adopt(source, tmp_path / "earlier")
+    ours = Tokenizer(models.BPE())
+    ours.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    ours.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    specials = [AUDIO_TOKEN, *(token for token in SPECIAL_TOKENS if token != AUDIO_TOKEN)]  # other ids than theirs
+    trainer = trainers.BpeTrainer(vocab_size=330, special_tokens=specials, initial_alphabet=alphabet)
+    ours.train_from_iterator(["a clear voice, the noise is\nuser assistant"] * 4, trainer)
+    ours.add_tokens([token for token in ANSWER_TOKENS if len(ours.encode(token).ids) != 1])
+    adopt(tmp_path / "earlier", tmp_path / "later", ours)
+
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("earlier", "later"))
+    old, new = (Tokenizer.from_file(str(tmp_path / name / "tokenizer.json")) for name in ("earlier", "later"))
+    assert new.get_vocab() == ours.get_vocab()
+    assert old.token_to_id(" 3.4") != new.token_to_id(" 3.4")
+    voice = new.encode(" voice").ids
+    assert len(voice) == 1
+    assert len(old.encode(" voice").ids) > 1
+    for name in (EMBEDDING, HEAD):
+        for token in (" 3.4", AUDIO_TOKEN, "noise"[0]):
+            assert torch.equal(after[name][new.token_to_id(token)], before[name][old.token_to_id(token)])
+        mean = before[name][old.encode(" voice").ids].float().mean(0).half()
+        assert torch.equal(after[name][voice[0]], mean)
+    assert load_checkpoint(tmp_path / "later")[1].audio_token_id == new.token_to_id(AUDIO_TOKEN)
+    prompts = PromptBuilder(new, Stock.load(tmp_path / "later" / "stock.json"))
+    assert len(set(prompts.number_ids)) == len(NUMBER_TOKENS)
 
 
 def test_a_sharded_checkpoint_is_adopted_and_served(tmp_path: Path) -> None:
