@@ -20,9 +20,9 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from sqe_fast.answer.template import TEMPLATE
-from sqe_fast.audio import Channels, Raw
+from sqe_fast.audio import Channels, Limits, Raw
 from sqe_fast.audio.timeline import Timeline
-from sqe_fast.cli import main
+from sqe_fast.cli import main, options
 from sqe_fast.cli.terminal import TableRows, progress_text, shortened
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.rows import Origin
@@ -41,11 +41,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What the evaluator was opened with."""
     calls: list[tuple[Any, ...]] = []
 
-    def open_fake(*options: Any) -> FakeScorer:
-        calls.append(options)
+    def open_fake(model: str, serving: Serving, limits: Limits | None) -> FakeScorer:
+        calls.append((model, serving, limits))
         return FakeScorer()
 
-    monkeypatch.setattr(main, "open_evaluator", open_fake)
+    monkeypatch.setattr(options, "open_evaluator", open_fake)
     return calls
 
 
@@ -159,7 +159,7 @@ def test_failures_are_tried_again(suffix: str, tmp_path: Path, monkeypatch: pyte
     assert path.read_text() == before
     assert sqe(*arguments, "--retry-errors").exit_code == 1
     assert sorted(path.read_text().splitlines()) == sorted(before.splitlines())
-    monkeypatch.setattr(main, "open_evaluator", lambda *_: Repaired())
+    monkeypatch.setattr(options, "open_evaluator", lambda *_: Repaired())
     result = sqe(*arguments, "--retry-errors")
     assert (result.exit_code, result.stderr[:44]) == (0, "3 recordings, 15.8 s of audio: 1 scored now,")
     assert path.read_text().count("bad.wav") == 1
@@ -263,10 +263,10 @@ def test_options_reach_the_evaluator(opened: list[Any]) -> None:
     sqe("compare", "a.wav", "b.wav", "--device", "torch-cpu", "--adapter", "lora", "--max-length", "99")
     sqe("info", "--device", "cuda", "--encoder", "onnx", "--precision", "bf16")
     assert opened == [
-        ("tiny", Serving(sandbox=Sandbox())),
-        ("dir", Serving(device="cuda:1", threads=2, slots=3)),
-        ("tiny", Serving(device="torch-cpu", adapter=Path("lora"), max_length=99)),
-        ("tiny", Serving(device="cuda", encoder="onnx", precision="bf16")),
+        ("tiny", Serving(sandbox=Sandbox()), None),
+        ("dir", Serving(device="cuda:1", threads=2, slots=3), None),
+        ("tiny", Serving(device="torch-cpu", adapter=Path("lora"), max_length=99), None),
+        ("tiny", Serving(device="cuda", encoder="onnx", precision="bf16"), None),
     ]
 
 
@@ -289,7 +289,7 @@ def test_unusable(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise UnusableError("no CUDA device")
 
-    monkeypatch.setattr(main, "open_evaluator", refuse)
+    monkeypatch.setattr(options, "open_evaluator", refuse)
     result = sqe(*command)
     assert result.exit_code == 3
     assert (result.stdout, result.stderr) == ("", "sqe: no CUDA device\n")
@@ -319,7 +319,7 @@ def test_compare_takes_what_score_takes(monkeypatch: pytest.MonkeyPatch) -> None
             compared.append((a, b, channels))
             return super().compare("a", "b", describe, channels)
 
-    monkeypatch.setattr(main, "open_evaluator", lambda *_: Listening())
+    monkeypatch.setattr(options, "open_evaluator", lambda *_: Listening())
     [row] = rows(sqe("compare", "a.wav", "b.wav", "--channels", "1").stdout)
     assert (row["a"]["channel"], row["b"]["channel"]) == (1, 1)
     assert sqe("compare", "a.ul", "b.ul", "--raw", "rate=8000,encoding=mulaw,channels=2").exit_code == 0
@@ -344,7 +344,7 @@ def test_a_comparison_without_a_verdict_is_exit_1(format_: str, monkeypatch: pyt
         def compare(self, a: str, b: str, describe: bool = True, channels: Channels = "auto") -> Comparison:
             return Comparison(self.evaluation(a, False), Evaluation(b, flags=("silent",)))
 
-    monkeypatch.setattr(main, "open_evaluator", lambda *_: Silent())
+    monkeypatch.setattr(options, "open_evaluator", lambda *_: Silent())
     assert sqe("compare", "a.wav", "silence.wav", "--format", format_).exit_code == 1
 
 
@@ -523,7 +523,7 @@ def test_progress() -> None:
 RUN = """
 import sys, time
 from sqe_fast.audio import Channels, Raw
-from sqe_fast.cli import main
+from sqe_fast.cli import main, options
 from tests.support.fake_scorer import FakeScorer
 
 seconds = float(sys.argv.pop(1))
@@ -533,7 +533,7 @@ class Slow(FakeScorer):
         time.sleep(seconds)
         return super().evaluation(file, describe)
 
-main.open_evaluator = lambda *options: Slow()
+options.open_evaluator = lambda *options: Slow()
 main.main()
 """
 

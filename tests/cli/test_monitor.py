@@ -20,7 +20,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from sqe_fast.audio.raw import SAMPLE_ENCODINGS, RawFormat, arriving
-from sqe_fast.cli import main
+from sqe_fast.cli import main, options
 from sqe_fast.cli.board import BARS, Board, sparkline, state
 from sqe_fast.cli.monitor import Call, recording
 from sqe_fast.errors import ClipError, ErrorCode
@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def evaluator(monkeypatch: pytest.MonkeyPatch) -> Any:
     with fake_evaluator() as opened:
-        monkeypatch.setattr(main, "open_evaluator", lambda *_: opened)
+        monkeypatch.setattr(options, "open_evaluator", lambda *_: opened)
         yield opened
 
 
@@ -182,7 +182,7 @@ def test_channels_have_lines_of_their_own() -> None:
     ],
 )
 def test_usage(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main, "open_evaluator", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(options, "open_evaluator", lambda *_: pytest.fail("a model was loaded"))
     result = sqe(*arguments, stdin=b"")
     assert (result.exit_code, result.stdout) == (2, "")
 
@@ -273,9 +273,9 @@ def test_summaries_stand_there_once_all_calls_are_over() -> None:
 
 RUN = """
 import sys
-from sqe_fast.cli import main
+from sqe_fast.cli import main, options
 from tests.support.fake_evaluator import fake_evaluator
-main.open_evaluator = lambda *options: fake_evaluator()
+options.open_evaluator = lambda *options: fake_evaluator()
 main.main()
 """
 

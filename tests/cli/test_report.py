@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from sqe_fast.cli import main
+from sqe_fast.cli import main, process
 from tests.support.rows_at_random import evaluations, write_rows
 
 
@@ -47,13 +47,13 @@ def test_help_names_exit_codes_and_examples() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["none.jsonl"], main.USAGE, "none.jsonl: cannot be read: No such file"),
-        (["rows.jsonl", "--before", "none.csv"], main.USAGE, "none.csv: cannot be read"),
-        (["rows.jsonl", "--audio", "none"], main.USAGE, "none: no folder"),
-        (["rows.jsonl", "-o", "rows.jsonl"], main.USAGE, "rows.jsonl: holds rows"),
-        (["rows.jsonl", "-o", "none/x.html"], main.UNUSABLE, "none/x.html: cannot be written: No such file"),
-        (["rows.jsonl", "--worst", "-1"], main.USAGE, "greater than or equal to 0"),
-        ([__file__], main.USAGE, "has no rows as sqe score writes them"),
+        (["none.jsonl"], process.USAGE, "none.jsonl: cannot be read: No such file"),
+        (["rows.jsonl", "--before", "none.csv"], process.USAGE, "none.csv: cannot be read"),
+        (["rows.jsonl", "--audio", "none"], process.USAGE, "none: no folder"),
+        (["rows.jsonl", "-o", "rows.jsonl"], process.USAGE, "rows.jsonl: holds rows"),
+        (["rows.jsonl", "-o", "none/x.html"], process.UNUSABLE, "none/x.html: cannot be written: No such file"),
+        (["rows.jsonl", "--worst", "-1"], process.USAGE, "greater than or equal to 0"),
+        ([__file__], process.USAGE, "has no rows as sqe score writes them"),
     ],
 )
 def test_what_is_wrong_is_said(rows: Path, arguments: list[str], code: int, message: str) -> None:

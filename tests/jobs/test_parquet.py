@@ -200,8 +200,8 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path) -> None:
     code = (
         "import sys\nsys.modules['pyarrow'] = None\n"
-        "from sqe_fast.cli import main\nfrom tests.support.fake_scorer import FakeScorer\n"
-        "main.open_evaluator = lambda *options: FakeScorer()\nmain.main()"
+        "from sqe_fast.cli import main, options\nfrom tests.support.fake_scorer import FakeScorer\n"
+        "options.open_evaluator = lambda *options: FakeScorer()\nmain.main()"
     )
     for arguments in (["a.wav", "-o", str(tmp_path / "rows.parquet")], [str(tmp_path / "list.parquet")]):
         (tmp_path / "list.parquet").touch()

@@ -1,0 +1,72 @@
+"""`sqe rank`: recordings, sorted by how they sound."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sqe_fast.cli.options import (
+    ChannelChoice,
+    Column,
+    FormatName,
+    InSandbox,
+    Opening,
+    OutputFormat,
+    Raw,
+    chosen_format,
+    heard_channels,
+    raw_format,
+    recordings,
+    with_model,
+)
+from sqe_fast.cli.process import FAILED, USAGE, console, exit_codes, stdout, stop
+
+
+@with_model
+def rank(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH", help="Sound files, folders, lists of files, or -, as `sqe score` takes them."),
+    ],
+    format_: OutputFormat = None,
+    describe: Annotated[
+        bool, typer.Option("--describe/--no-describe", help="Argue for each against the next, or only rank.")
+    ] = False,
+    column: Column = None,
+    channels: ChannelChoice = "auto",
+    raw: Raw = None,
+    *,
+    opening: Opening,
+    sandbox: InSandbox = True,
+) -> None:
+    """Sort recordings by how they sound, the best first, with the probability that each is better than the next.
+
+    \b
+    Examples:
+      sqe rank codec_a.wav codec_b.wav codec_c.wav --describe
+      sqe rank recordings/ --format csv > ranking.csv
+    """
+    chosen = chosen_format(format_, None)
+    stdout()
+    with exit_codes():
+        from sqe_fast.jobs import ranking, run
+
+        named = recordings(paths, column, chosen, raw)
+        form, heard = raw_format(raw), heard_channels(channels)
+        if chosen is FormatName.PARQUET:
+            stop(USAGE, "rows in Parquet are a job's: choose --format table, jsonl or csv")
+        if heard == "each":
+            stop(USAGE, "--channels each: a ranking is of one sound with one: choose auto, mix or a number")
+        with run.Interruption():
+            evaluator = opening.open(sandbox=sandbox)
+            placed = ranking.rank(evaluator, named.items, describe=describe, channels=heard, raw=form)
+        if chosen is FormatName.TABLE:
+            from sqe_fast.cli.terminal import print_ranking
+
+            print_ranking(console(), [ranked for _, ranked in placed])
+        else:
+            ranking.write(stdout().buffer, placed, chosen.value, named.given)
+    failed = sum(ranked.to_row()["error"] is not None for _, ranked in placed)
+    if failed:
+        stop(FAILED, f"{failed} of {len(placed)} items failed; their rows say why")
