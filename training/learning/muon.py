@@ -4,7 +4,8 @@ The update is the momentum with all its singular values brought near 1, so that 
 dominate a gradient (K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024), scaled to the
 size of AdamW's (J. Liu et al., "Muon is scalable for LLM training", 2025): one learning rate serves both. As
 torch.optim.Muon, which always multiplies in bf16, and there is slower by two orders of magnitude on a processor that
-emulates it; here matrices of one shape are multiplied together, in a type of choice.
+emulates it; here matrices of one shape are multiplied together, in a type of choice, and processes that share a step
+and have the same gradients (DistributedDataParallel) each multiply a share of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 MOMENTUM = 0.95
@@ -47,7 +49,7 @@ class Muon(torch.optim.Optimizer):
                 if parameter.grad is not None:
                     by_shape.setdefault(tuple(parameter.shape), []).append((parameter, self._ahead(parameter)))
             for (rows, columns), pairs in by_shape.items():
-                updates = orthogonal(torch.stack([ahead for _, ahead in pairs]).to(self.dtype))
+                updates = _shared_orthogonal(torch.stack([ahead for _, ahead in pairs]).to(self.dtype))
                 size = group["lr"] * SIZE * math.sqrt(max(rows, columns))
                 for (parameter, _), update in zip(pairs, updates, strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
@@ -61,6 +63,18 @@ class Muon(torch.optim.Optimizer):
             state["momentum"] = torch.zeros_like(gradient)
         state["momentum"].lerp_(gradient, 1 - MOMENTUM)
         return gradient.lerp(state["momentum"], MOMENTUM)
+
+
+def _shared_orthogonal(matrices: Tensor) -> Tensor:
+    """`orthogonal`, of each process a share."""
+    if not (dist.is_initialized() and dist.get_world_size() > 1):
+        return orthogonal(matrices)
+    mine = slice(dist.get_rank(), None, dist.get_world_size())
+    updates = torch.zeros_like(matrices)
+    if len(matrices[mine]):
+        updates[mine] = orthogonal(matrices[mine])
+    dist.all_reduce(updates)
+    return updates
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

@@ -81,14 +81,17 @@ def test_the_loss_falls(tmp_path: Path, muon: bool) -> None:
     assert losses[-1] < losses[0] / 4
 
 
-def test_two_processes_equal_one_with_the_doubled_batch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("muon", [False, True])
+def test_two_processes_equal_one_with_the_doubled_batch(tmp_path: Path, muon: bool) -> None:
     """Gradients that are summed instead of averaged, a shard seen twice or a parameter that one process alone uses:
-    each would move the weights. Batches 2k and 2k + 1 differ in what they use."""
+    each would move the weights. Batches 2k and 2k + 1 differ in what they use. Muon's matrices are shared out."""
     schedule = schedule_of(12, accumulate=2)
-    alone = fit(tmp_path / "alone", schedule)
+    alone = fit(tmp_path / "alone", schedule, muon=muon)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", __file__]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    subprocess.run([*command, str(tmp_path)], check=True, env=environment, cwd=ROOT, timeout=300)
+    subprocess.run(
+        [*command, str(tmp_path), "muon" if muon else "adamw"], check=True, env=environment, cwd=ROOT, timeout=300
+    )
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     assert equal(first, second, rtol=0, atol=0)
     assert equal(first, alone, rtol=1e-5, atol=1e-6)
@@ -106,7 +109,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
 
 if __name__ == "__main__":  # one of torchrun's processes
     root = Path(sys.argv[1])
-    torch.save(fit(root / "together", schedule_of(12)), root / f"rank{os.environ['RANK']}.pt")
+    torch.save(
+        fit(root / "together", schedule_of(12), muon=sys.argv[2] == "muon"), root / f"rank{os.environ['RANK']}.pt"
+    )
 
 
 def test_attention_is_computed_in_float32_within_bf16() -> None:
