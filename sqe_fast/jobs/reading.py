@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from sqe_fast.jobs import parquet
 from sqe_fast.jobs.lists import InputError
-from sqe_fast.jobs.rows import GIVEN, csv_row
+from sqe_fast.jobs.rows import GIVEN, csv_row, start_of
 from sqe_fast.results import RATING_MAX, RATING_MIN, RATINGS
 
 Line = TypeVar("Line")
@@ -99,7 +99,8 @@ def _checked(row: Mapping[str, Any]) -> dict[str, Any]:
     channel = row.get("channel")
     if channel is not None and (type(channel) is not int or channel < 0):
         raise ValueError("channel is no number of one")
-    error = row.get("error")
+    error, excerpt = row.get("error"), _string(row, "excerpt")
+    start_of(excerpt)
     spans = {name: _number(row, name) for name in ("start", "end") if name in row}
     return {
         "file": row["file"],
@@ -124,6 +125,7 @@ def _checked(row: Mapping[str, Any]) -> dict[str, Any]:
         "duration": _number(row, "duration", 0.0),
         "model": _string(row, "model") or "",
         "error": None if error is None else {"code": str(error["code"]), "message": str(error["message"])},
+        "excerpt": excerpt,
         GIVEN: dict(row.get(GIVEN) or {}),
     }
 

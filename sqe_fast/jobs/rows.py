@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,20 @@ class Origin:
     "sha256:…" of bytes that came in an archive or a table; None for what has neither, as a pipe."""
     options: str = ""
     """What was asked for, as far as it changes results: "describe=yes channels=auto"."""
+
+
+def start_of(excerpt: str | None) -> float:
+    """Seconds into its file at which a recording starts. Raises ValueError for what is no excerpt."""
+    if excerpt is None:
+        return 0.0
+    start, plus, length = excerpt.partition("+")
+    try:
+        seconds, reach = float(start), float(length or 1.0)
+    except ValueError:
+        seconds = reach = math.nan
+    if not (plus and 0 <= seconds < math.inf and 0 < reach < math.inf):
+        raise ValueError(f"excerpt {excerpt!r} is no start and length, as 3.5+2.0")
+    return seconds
 
 
 _OF_ORIGIN = ("excerpt", "fingerprint", "options")

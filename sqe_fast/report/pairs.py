@@ -61,7 +61,8 @@ class Differences:
 
 def pair(now: Table, before: Table) -> Pairs:
     """By name, or by what is left of it where that finds more: the path below the folder that all recordings of a file
-    are in, and that without its suffix. A name that comes several times is paired in order."""
+    are in, and that without its suffix. Excerpts of one file are told apart by their place; what comes several times is
+    paired in order."""
     found = [_paired(rule, _keyed(now, names), _keyed(before, names)) for rule, names in _RULES]
     return max(found, key=lambda pairs: len(pairs.now))
 
@@ -89,14 +90,14 @@ _RULES: tuple[tuple[str, Callable[[Table], list[str]]], ...] = (
     ("the path below each side's common folder, without suffix", _stems),
 )
 
-_Key = tuple[str, int, int]
-"""Name, channel, and how often both came before."""
+_Key = tuple[str, str | None, int, int]
+"""Name, excerpt, channel, and how often all three came before."""
 
 
 def _keyed(table: Table, names: Callable[[Table], list[str]]) -> dict[_Key, int]:
-    seen: defaultdict[tuple[str, int], int] = defaultdict(int)
+    seen: defaultdict[tuple[str, str | None, int], int] = defaultdict(int)
     keyed: dict[_Key, int] = {}
-    for row, one in enumerate(zip(names(table), table.channels.tolist(), strict=True)):
+    for row, one in enumerate(zip(names(table), table.excerpts, table.channels.tolist(), strict=True)):
         keyed[(*one, seen[one])] = row
         seen[one] += 1
     return keyed

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqe_fast.audio.excerpt import ROUNDED
 from sqe_fast.jobs.reading import NoRow
-from sqe_fast.jobs.rows import GIVEN
+from sqe_fast.jobs.rows import GIVEN, start_of
 from sqe_fast.results import RATINGS
 
 Row = Mapping[str, Any]
@@ -60,8 +59,10 @@ class Table:
     """[6, n] as `SCORES`; NaN where there is none."""
     durations: FloatArray
     """[n] seconds; NaN where there is none."""
+    excerpts: list[str | None]
+    """[n]; which part of its file a recording is, where a manifest cut it out: "3.5+2.0" (`rows.Origin`)."""
     starts: FloatArray
-    """[n] seconds into its file at which a recording starts that a manifest cut out; 0 elsewhere."""
+    """[n] seconds into its file at which it starts; 0 for a whole file."""
     channels: IntArray
     """[n]; −1 for the recording as a whole."""
     errors: Lists
@@ -92,6 +93,7 @@ class Table:
 
 def table_of(rows: Iterable[dict[str, Any] | NoRow]) -> Table:
     names: list[str] = []
+    excerpts: list[str | None] = []
     scores, durations, starts, channels = array("f"), array("f"), array("f"), array("l")
     errors, flags, causes = Lists(), Lists(), Lists()
     dimensions: dict[str, str] = {}
@@ -111,7 +113,8 @@ def table_of(rows: Iterable[dict[str, Any] | NoRow]) -> Table:
         names.append(row["file"])
         scores.extend(_or_nan(row[name]) for name in SCORES)
         durations.append(_or_nan(row["duration"]))
-        starts.append(_start(row))
+        excerpts.append(row["excerpt"])
+        starts.append(start_of(row["excerpt"]))
         channels.append(-1 if row["channel"] is None else min(row["channel"], 2**15))
         errors.append([(row["error"]["code"], 1.0)] if row["error"] else [])
         flags.append((name, 1.0) for name in dict.fromkeys(flag.partition("=")[0] for flag in row["flags"]))
@@ -123,6 +126,7 @@ def table_of(rows: Iterable[dict[str, Any] | NoRow]) -> Table:
         names,
         np.asarray(scores, np.float32).reshape(-1, len(SCORES)).T,
         np.asarray(durations, np.float32),
+        excerpts,
         np.asarray(starts, np.float32),
         np.asarray(channels, np.int64),
         errors,
@@ -144,25 +148,6 @@ def is_window(row: Row) -> bool:
 
 def _or_nan(value: float | None) -> float:
     return np.nan if value is None else value
-
-
-def _start(row: Row) -> float:
-    """A manifest that says "offset" says "duration", too, or means all that follows; any other list may have a column
-    of that name, which then does not fit the recording that was heard."""
-    given = row[GIVEN]
-    offset, duration = (_seconds(given.get(name)) for name in ("offset", "duration"))
-    if offset is None or row["duration"] is None:
-        return 0.0
-    return offset if duration is None or abs(duration - row["duration"]) < ROUNDED else 0.0
-
-
-def _seconds(value: Any) -> float | None:
-    """Of a number, or of the text that it is in a CSV."""
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return seconds if 0 <= seconds < np.inf else None
 
 
 def _details(row: Row) -> str:

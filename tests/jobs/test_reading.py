@@ -44,7 +44,16 @@ def written(path: Path, *evaluations: Evaluation, timeline: bool = False, given:
 
 
 def expected(evaluation: Evaluation, given: Any = None) -> dict[str, Any]:
-    return evaluation.to_row() | {"given": given or {}}
+    return evaluation.to_row() | {"given": given or {}, "excerpt": None}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_an_excerpt_is_read_back(tmp_path: Path, suffix: str) -> None:
+    with open_rows(tmp_path / "rows", suffix, resume=False) as file:
+        file.write([RATED], Origin(excerpt="3.5+2.0"))
+        file.write([RATED], Origin())
+    read = [row["excerpt"] for row in read_rows(tmp_path / "rows") if isinstance(row, dict)]
+    assert read == ["3.5+2.0", None]
 
 
 def test_jsonl_rows_are_as_they_were_written(tmp_path: Path) -> None:
@@ -104,6 +113,7 @@ GOOD = {**Evaluation("x.wav", RATED.ratings).to_row()}
                 ({"no_speech": [{"start": 1}]}, ""),
                 ({"error": "broken"}, ""),
                 ({"given": 3}, ""),
+                ({"excerpt": "left"}, "excerpt 'left'"),
                 ({"description": {}}, "description"),
             ]
         ),
@@ -114,7 +124,7 @@ def test_a_line_that_is_no_row_costs_itself_alone(tmp_path: Path, line: bytes, m
     good = json.dumps(GOOD).encode()
     path.write_bytes(b"\n".join([good, line, good, b""]))
     first, wrong, last = read_rows(path)
-    assert first == last == GOOD | {"given": {}}
+    assert first == last == GOOD | {"given": {}, "excerpt": None}
     assert isinstance(wrong, NoRow)
     assert wrong.line == 2
     assert message in wrong.message

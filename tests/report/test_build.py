@@ -22,6 +22,7 @@ import soundfile
 from sqe_fast.audio.sandbox import worker
 from sqe_fast.errors import UnusableError
 from sqe_fast.jobs.lists import InputError
+from sqe_fast.jobs.reading import NoRow, read_rows
 from sqe_fast.jobs.rows import GIVEN, jsonl_line
 from sqe_fast.options import Sandbox
 from sqe_fast.report import write
@@ -247,29 +248,39 @@ def test_a_recording_that_is_gone_long_or_unreadable_says_so(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("given", "start"),
+    ("excerpt", "given", "start"),
     [
-        ({"offset": 2.5, "duration": 2.0}, 2.5),
-        ({"offset": 2.5}, 2.5),
-        ({"offset": "2.5", "duration": "2.0"}, 2.5),
-        ({"offset": 2.5, "duration": 9.0}, 0.0),  # a list of something else has a column of that name
-        ({"offset": "left"}, 0.0),
-        ({"offset": float("nan")}, 0.0),
-        ({"offset": -1}, 0.0),
-        ({}, 0.0),
+        ("2.5+2.0", {"offset": 2.5, "duration": 2.0}, 2.5),
+        ("2.5+", {"offset": 2.5}, 2.5),
+        ("2.5+2.0", {}, 2.5),  # in Python, or by Ray, without a manifest
+        (None, {"offset": 2.5, "duration": 8.0}, 0.0),  # a list of something else has a column of that name
+        (None, {}, 0.0),
     ],
 )
-def test_of_an_excerpt_that_part_is_shown(tmp_path: Path, given: dict[str, Any], start: float) -> None:
+def test_of_an_excerpt_that_part_is_shown(
+    tmp_path: Path, excerpt: str | None, given: dict[str, Any], start: float
+) -> None:
     samples = np.zeros(8 * RATE)
     samples[round(2.6 * RATE)] = 0.5
     soundfile.write(tmp_path / "a.wav", samples, RATE)
     row = Evaluation("a.wav", rated("").ratings, duration=2.0 if start else 8.0).to_row()
-    (tmp_path / "rows.jsonl").write_bytes(jsonl_line(row | {GIVEN: given}))
+    (tmp_path / "rows.jsonl").write_bytes(jsonl_line(row | {"excerpt": excerpt, GIVEN: given}))
     write(tmp_path / "rows.jsonl", tmp_path / "page.html", audio=tmp_path)
     page = page_of(tmp_path / "page.html")
     peaks = page.json("sounds")["0"]["now"]["peaks"]
     assert np.frombuffer(page.block("starts"), "<f4").tolist() == [start]
     assert np.flatnonzero(peaks).tolist() == [round(400 * (0.1 / 2 if start else 2.6 / 8))]
+
+
+@pytest.mark.parametrize("excerpt", ["", "2.5", "left+2", "-1+2", "1+-2", "nan+1", "inf+", 2.5])
+def test_a_row_whose_excerpt_is_none_is_told_and_left_out(tmp_path: Path, excerpt: Any) -> None:
+    row = Evaluation("a.wav", rated("").ratings, duration=2.0).to_row()
+    (tmp_path / "rows.jsonl").write_bytes(jsonl_line(row | {"excerpt": excerpt}) + jsonl_line(row))
+    [bad, good] = read_rows(tmp_path / "rows.jsonl")
+    assert isinstance(bad, NoRow)
+    assert "excerpt" in bad.message
+    assert isinstance(good, dict)
+    assert write(tmp_path / "rows.jsonl", tmp_path / "page.html", audio=tmp_path).recordings == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a sandbox is a choice on Linux only")

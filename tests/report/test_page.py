@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from sqe_fast.errors import ClipError, ErrorCode
-from sqe_fast.jobs.rows import GIVEN, jsonl_line
+from sqe_fast.jobs.rows import jsonl_line
 from sqe_fast.report import write
 from sqe_fast.results import DIMENSIONS, RATINGS, Cause, Evaluation, Ratings, Stretch, WindowRating
 from tests.support.audio_samples import RATE, speech
@@ -364,7 +364,7 @@ def test_a_player_a_waveform_and_a_timeline_share_their_time(browser: Browser, t
 def test_of_an_excerpt_that_part_is_played(browser: Browser, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.resize(speech(), 20 * RATE), RATE)
     row = Evaluation("a.wav", rated("").ratings, duration=4.0).to_row()
-    (tmp_path / "rows.jsonl").write_bytes(jsonl_line(row | {GIVEN: {"offset": 8.0, "duration": 4.0}}))
+    (tmp_path / "rows.jsonl").write_bytes(jsonl_line(row | {"excerpt": "8.0+4.0"}))
     write(tmp_path / "rows.jsonl", tmp_path / "page.html", audio=tmp_path)
     with opened(browser, tmp_path / "page.html") as watched:
         page = watched.page

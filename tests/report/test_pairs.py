@@ -18,7 +18,7 @@ def table(names: Sequence[str], mos: Sequence[float | None], channels: Sequence[
         Evaluation(name, None if value is None else Ratings(4.0, 3.0, 2.0, 1.5, value, 0.2), channel=channel)
         for name, value, channel in zip(names, mos, channels or [None] * len(names), strict=True)
     )
-    return table_of({**row.to_row(), "given": {}} for row in rows)
+    return table_of({**row.to_row(), "given": {}, "excerpt": None} for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,17 @@ def test_one_file_that_kept_its_name_does_not_decide_for_the_others() -> None:
 def test_channels_are_recordings_of_their_own() -> None:
     found = pair(table(["a", "a"], [1.0, 2.0], [0, 1]), table(["a", "a", "a"], [3.0, 4.0, 5.0], [1, 0, None]))
     assert (found.now.tolist(), found.before.tolist()) == ([0, 1], [1, 0])
+
+
+def test_excerpts_of_a_file_are_paired_by_their_place() -> None:
+    """An utterance that one of the two runs lacks must not shift all that follow it."""
+
+    def cut(*excerpts: str | None) -> Table:
+        rated = Evaluation("call.wav", Ratings(4.0, 3.0, 2.0, 1.5, 3.0, 0.2)).to_row()
+        return table_of({**rated, "given": {}, "excerpt": excerpt} for excerpt in excerpts)
+
+    found = pair(cut("0.0+2.0", "2.0+2.0", "4.0+2.0", None), cut("2.0+2.0", "4.0+2.0", "6.0+2.0", None))
+    assert (found.now.tolist(), found.before.tolist()) == ([1, 2, 3], [0, 1, 3])
 
 
 def test_what_is_not_rated_on_both_sides_is_left_out() -> None:
