@@ -233,6 +233,15 @@ class Evaluator:
         ]
         return compared(self._pipeline, call, *scored, describe=describe)
 
+    async def acompare(self, a: Source, b: Source, describe: bool = True, channels: Channels = "auto") -> Comparison:
+        """As `compare`, on an event loop, which goes on meanwhile; cancelling it drops the work."""
+        _refuse_each(channels, "comparison")
+        self._meter.restart()
+        contest = Contest(self._pipeline, describe=describe, channels=channels, priority=Priority.INTERACTIVE)
+        with contest:
+            scored = [await asyncio.wrap_future(contest.score(source)) for source in (a, b)]
+            return await asyncio.wrap_future(contest.compare(*scored))
+
     def rank(self, sources: Iterable[Source], describe: bool = False, channels: Channels = "auto") -> list[Ranked]:
         """All recordings, the one with the highest MOS first. What is wrong with one is its evaluation's `error`; it
         stands at the end, as silence does.

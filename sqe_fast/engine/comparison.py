@@ -12,6 +12,7 @@ import numpy as np
 from sqe_fast import audio
 from sqe_fast.answer.argument import conclusion
 from sqe_fast.answer.scale import verdict
+from sqe_fast.engine.engine import Priority
 from sqe_fast.engine.pipeline import Batch, Call, Chances, Pipeline, Scored
 from sqe_fast.engine.sequence import AudioInput
 from sqe_fast.errors import ClipError
@@ -84,9 +85,16 @@ def _surely(probability: float) -> float:
 class Contest(Batch):
     """Recordings that are rated and then put beside each other, several under way at once. Each is one sound."""
 
-    def __init__(self, pipeline: Pipeline, *, describe: bool, channels: audio.Channels = "auto") -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        describe: bool,
+        channels: audio.Channels = "auto",
+        priority: Priority = Priority.BATCH,
+    ) -> None:
         """`describe` argues pairs. It keeps the samples of the recordings up to 30 s in memory, 64 kB a second."""
-        super().__init__(pipeline, describe=describe, channels=channels)
+        super().__init__(pipeline, describe=describe, channels=channels, priority=priority)
 
     def score(self, source: audio.Source) -> Future[Scored]:
         """Returns at once. What is wrong with the source is its `error`."""

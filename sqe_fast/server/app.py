@@ -76,10 +76,6 @@ class Service:
         """Requests that were taken, and those that were answered to the last byte."""
         return self._gate.taken, self._gate.answered
 
-    def close(self) -> None:
-        if "app" in vars(self):
-            self._raters.close()
-
     # --- routes ------------------------------------------------------------------------------------------------------
 
     def _routes(self) -> list[BaseRoute]:
@@ -178,7 +174,6 @@ def run(evaluator: Evaluator, settings: Settings, ready: Callable[[str], None]) 
         connections.run(connections.server_of(service.app, settings, lambda: ready(url), service.drain), listener)
         return service.served
     finally:
-        service.close()
         listener.close()
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from sqe_fast.evaluator import Evaluator
 from sqe_fast.results import Comparison, Evaluation, Ranked
 from sqe_fast.server.intake import Asked, Clip
 from sqe_fast.server.metrics import Metrics
 from sqe_fast.server.schemas import Choices, ComparisonChoices, RankingChoices, RatingChoices
-
-_T = TypeVar("_T")
 
 
 class Raters:
@@ -25,12 +22,7 @@ class Raters:
         self.evaluator = evaluator
         self._metrics = metrics
         # Those in the engine's slots, as many that are decoded ahead of them, and as many again between two requests.
-        self._at_once = 4 * int(evaluator.info()["slots"])
-        self._room = asyncio.Semaphore(self._at_once)
-        self._threads = ThreadPoolExecutor(self._at_once, thread_name_prefix="sqe-fast request")
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._room = asyncio.Semaphore(4 * int(evaluator.info()["slots"]))
 
     async def evaluate(self, asked: Asked[RatingChoices]) -> AsyncIterator[tuple[int, list[Evaluation]]]:
         """The place of each clip and its evaluations, as they are done. Leaving it drops the others."""
@@ -54,9 +46,8 @@ class Raters:
     async def compare(self, asked: Asked[ComparisonChoices]) -> Comparison:
         a, b = asked.clips
         choices = asked.choices
-        found = await self._threaded(
-            lambda: self.evaluator.compare(a.source, b.source, choices.describe, choices.channels)
-        )
+        async with self._turn():
+            found = await self.evaluator.acompare(a.source, b.source, choices.describe, choices.channels)
         sides = [self._named([side], clip.name)[0] for side, clip in ((found.a, a), (found.b, b))]
         return replace(found, a=sides[0], b=sides[1])
 
@@ -70,10 +61,6 @@ class Raters:
     def _named_of(self, evaluation: Evaluation, clips: Sequence[Clip]) -> Evaluation:
         assert evaluation.source is not None
         return self._named([evaluation], clips[evaluation.source].name)[0]
-
-    async def _threaded(self, work: Callable[[], _T]) -> _T:
-        async with self._turn():
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from sqe_fast.answer.argument import conclusion, outline
@@ -47,6 +49,15 @@ def test_the_winner_has_the_higher_mos(first: int, second: int) -> None:
     assert comparison.a.mos is not None
     assert comparison.b.mos is not None
     assert comparison.winner == verdict(comparison.a.mos, comparison.b.mos)
+
+
+@pytest.mark.parametrize("describe", [False, True])
+def test_an_event_loop_gets_the_same(describe: bool) -> None:
+    there = fake_evaluator(arguing()).compare(sound(20), sound(21), describe)
+    evaluator = fake_evaluator(arguing())
+    assert asyncio.run(evaluator.acompare(sound(20), sound(21), describe)) == there
+    with pytest.raises(ValueError, match="a comparison is of one sound"):
+        asyncio.run(evaluator.acompare(sound(20), sound(21), channels="each"))
 
 
 def test_two_numbers_alone_decide() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from sqe_fast import Timeline
 from sqe_fast.evaluator import Evaluator
@@ -192,17 +193,24 @@ def test_the_loop_goes_on_while_the_engine_works() -> None:
         assert {each.result().status_code for each in asked} == {200}
 
 
-def test_what_a_client_that_leaves_has_asked_for_is_dropped() -> None:
+@pytest.mark.parametrize(("route", "under_way", "most"), [("evaluate", 8, 2), ("compare", 1, 1), ("rank", 1, 2)])
+def test_what_a_client_that_leaves_has_asked_for_is_dropped(route: str, under_way: int, most: int) -> None:
     """Work for nobody, before that of those who wait."""
+    sent = {"a": ("a", clip(1)), "b": ("b", clip(2))} if route == "compare" else parts(*range(8))
     runner = fake_runner()
-    go = threading.Event()
-    runner.before_encoding = lambda: wait_until(go.is_set)
+    begun, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        wait_until(go.is_set)
+
+    runner.before_encoding = hold
     with fake_evaluator(runner) as evaluator, serving(evaluator) as server:
 
         async def leave() -> None:
             async with httpx2.AsyncClient(base_url=server.url) as client:
-                task = asyncio.create_task(client.post("v1/evaluate", files=parts(*range(8))))
-                while server.metric("sqe_recordings_under_way") < 8:
+                task = asyncio.create_task(client.post(f"v1/{route}", files=sent))
+                while not begun.is_set() or server.metric("sqe_recordings_under_way") < under_way:
                     await asyncio.sleep(0.01)
                 task.cancel()
 
@@ -211,7 +219,7 @@ def test_what_a_client_that_leaves_has_asked_for_is_dropped() -> None:
         wait_until(lambda: server.metric("sqe_requests_under_way") == 0)
         go.set()
         wait_until(lambda: not evaluator._driver.engine.busy)
-        assert len(runner.encoded) <= 2
+        assert len(runner.encoded) <= most
         wait_until(lambda: server.metric("sqe_errors_total", code="gone") == 1)
 
 

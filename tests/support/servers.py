@@ -68,7 +68,6 @@ def serving(evaluator: Evaluator, **settings: Any) -> Iterator[Running]:
         yield running
     finally:
         running.stop()
-        service.close()
 
 
 def wav(samples: np.ndarray, rate: int = 16_000) -> bytes:
