@@ -22,9 +22,23 @@ Table = Mapping[int, tuple[int, Opinions]]
 """seed → (checksum of the recipe, opinions)"""
 
 
+DIGITS = 9
+"""Of a number, so many tell clips apart: the last of sixteen depend on the processor, on whose registers NumPy computes
+a logarithm."""
+
+
 def checksum(*made_of: Any) -> int:
     """Of everything that a clip follows from (plain data), besides the code of the stages."""
-    return zlib.crc32(json.dumps(made_of, sort_keys=True).encode())
+    return zlib.crc32(json.dumps(_shortened(made_of), sort_keys=True).encode())
+
+
+def _shortened(value: Any) -> Any:
+    """With numbers of `DIGITS` digits, at any depth."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, Mapping):
+        return {name: _shortened(each) for name, each in value.items()}
+    return [_shortened(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def read(path: Path) -> Table:
