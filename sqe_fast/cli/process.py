@@ -50,6 +50,18 @@ def exit_codes() -> Iterator[None]:
         stop(UNUSABLE, "standard output was closed")
 
 
+@contextmanager
+def installed(command: str, extra: str) -> Iterator[None]:
+    """Around imports that an extra brings: where it is missing, that ends the command."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing == "sqe_fast":
+            raise
+        stop(UNUSABLE, f'{command} needs {missing}: pip install "sqe-fast[{extra}]"')
+
+
 def stop(code: int, message: str) -> NoReturn:
     typer.echo(f"sqe: {message}", err=True)
     if code == UNUSABLE:

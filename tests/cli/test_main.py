@@ -278,6 +278,25 @@ def test_help_names_exit_codes_and_examples() -> None:
         assert "3    model, device or output unusable" in text
 
 
+@pytest.mark.parametrize(
+    ("command", "missing", "told"),
+    [
+        (["serve"], "starlette", 'serve needs starlette: pip install "sqe-fast[serve]"'),
+        (["export", "."], "onnx", 'export needs onnx: pip install "sqe-fast[train]"'),
+    ],
+)
+def test_a_missing_extra_is_named(command: list[str], missing: str, told: str) -> None:
+    """A traceback of an import in the place of the line that installs it."""
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['sqe', *{command!r}]\n"
+        "from sqe_fast.cli.main import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"sqe: {told}")
+    assert "Traceback" not in done.stderr
+
+
 def test_it_runs_as_a_module() -> None:
     command = [sys.executable, "-m", "sqe_fast", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sqe_fast.cli.options import InSandbox, Opening, with_model
-from sqe_fast.cli.process import UNUSABLE, USAGE, exit_codes, stop
+from sqe_fast.cli.process import USAGE, exit_codes, installed, stop
 
 
 @with_model
@@ -51,13 +51,9 @@ def serve(
       sqe serve --host 0.0.0.0 --token-file token.txt --certificate cert.pem --key key.pem
     """
     with exit_codes():
-        try:
+        with installed("serve", "serve"):
             from sqe_fast.server import app as server
             from sqe_fast.server.settings import MEGABYTE, Settings
-        except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] == "sqe_fast":
-                raise
-            stop(UNUSABLE, f'serve needs {error.name}: pip install "sqe-fast[serve]"')
         from sqe_fast.audio import Limits
 
         if token_file is not None:
