@@ -48,9 +48,10 @@ def run(config: Evaluate) -> str:
     """Evaluate a checkpoint on every set that was asked for; the report, as Markdown."""
     sets = gather(config.split("test"), config.sets)
     found = report(Subject.open(config.model), sets, config.plan, data=config.data, plot_folder=config.output)
-    text = markdown(found)
     if config.output:
         save(found, config.output / "results.json")
+    text = markdown(found)
+    if config.output:
         (config.output / "results.md").write_text(text, encoding="utf-8")
     return text
 

@@ -173,6 +173,6 @@ def _singles(families: Found) -> Iterator[str]:
 def _ladders(rows: list[Found]) -> Iterator[str]:
     yield from ("| mild → severe | matching dimension | MOS | |", "| --- | --- | --- | --- |")
     for row in rows:
-        dimension = ladder.LADDERS[row["ladder"]][0]
+        dimension = ladder.LADDERS[row["ladder"]]
         steps = (" → ".join(f"{value:.2f}" for value in row[name]) for name in (dimension, "mos"))
         yield f"| {row['ladder']} | {dimension} {' | '.join(steps)} | {'falls' if row['passed'] else 'does not fall'} |"
