@@ -131,18 +131,28 @@ def evaluator() -> Iterator[Evaluator]:
         yield opened
 
 
-def test_row_15_one_clip_at_several_rates(evaluator: Evaluator) -> None:
-    """Ratings move where something was lost, and only there. That a band was lost the bundled model hears; it does not
-    name it surely enough to be asked for here."""
+def limited_to_4_khz() -> list[tuple[np.ndarray, int]]:
+    """Recorded at 8 kHz, and that resampled."""
     narrow = soxr.resample(speech(), RATE, 8_000)
+    return [(narrow, 8_000), *[(soxr.resample(narrow, 8_000, rate), rate) for rate in (RATE, 48_000)]]
+
+
+def test_row_15_one_clip_at_several_rates(evaluator: Evaluator) -> None:
+    """Ratings move where something was lost, and only there."""
     whole = [(speech(), RATE), (soxr.resample(speech(), RATE, 48_000), 48_000)]
-    limited = [(narrow, 8_000), *[(soxr.resample(narrow, 8_000, rate), rate) for rate in (RATE, 48_000)]]
-    rows = evaluator.evaluate([*whole, *limited])
+    rows = evaluator.evaluate([*whole, *limited_to_4_khz()])
     for alike in (rows[:2], rows[2:]):
         for name in RATINGS:
             found = [getattr(each, name) for each in alike]
             assert max(found) - min(found) < 0.1
-    assert rows[0].coloration > rows[2].coloration + 0.4
+    assert rows[0].coloration > rows[2].coloration + 0.5
+
+
+@pytest.mark.xfail(reason="the bundled model hears it (unclear colour) and calls it compressed")
+def test_row_15_what_was_lost_is_named(evaluator: Evaluator) -> None:
+    for row in evaluator.evaluate(limited_to_4_khz()):
+        assert row.description is not None
+        assert re.search(r"\bband|telephone|muffled|treble|high frequencies", row.description), row.description
 
 
 def test_row_26_what_is_said_is_not_obeyed(evaluator: Evaluator) -> None:

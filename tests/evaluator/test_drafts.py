@@ -40,20 +40,35 @@ def clips() -> list[Any]:
     return list(golden_clips().values())
 
 
-def test_the_same_with_and_without_in_fewer_passes(clips: list[Any]) -> None:
-    """Ratings, causes and words, to the last bit; more than 2.5 tokens of prose in each pass (2.87 where
-    it was written)."""
+def test_the_same_with_and_without(clips: list[Any]) -> None:
+    """Ratings, causes and words, to the last bit."""
     with opened("cpu") as drafted, opened("cpu", Undrafted) as plain:
         for clip in clips:
             assert drafted.evaluate([clip]) == plain.evaluate([clip])
+        assert plain.evaluate(clips) == drafted.evaluate(clips)
+        assert drafted.trace().decode_tokens == plain.trace().decode_tokens
+
+
+@pytest.mark.xfail(reason="2.87: the bundled model's texts are half as long as those of the one before it")
+def test_prose_takes_a_third_of_the_passes(clips: list[Any]) -> None:
+    """At least three tokens of prose in each pass."""
+    assert tokens_a_pass(clips) >= 3
+
+
+def test_prose_takes_fewer_passes(clips: list[Any]) -> None:
+    assert tokens_a_pass(clips) >= 2.5
+
+
+def tokens_a_pass(clips: list[Any]) -> float:
+    """Of prose, once more is written than the verifier waits for."""
+    with opened("cpu") as drafted:
+        drafted.evaluate(clips)
         passes = tokens = 0
-        for clip in clips:  # by now more is written than the verifier waits for
+        for clip in clips:
             drafted.evaluate([clip])
             passes += drafted.trace().decode_steps - READS
             tokens += drafted.trace().decode_tokens - READS
-        assert plain.evaluate(clips) == drafted.evaluate(clips)
-        assert drafted.trace().decode_tokens == plain.trace().decode_tokens
-        assert tokens >= 2.5 * passes
+        return tokens / passes
 
 
 def test_arguments_are_the_same_with_and_without(clips: list[Any]) -> None:
