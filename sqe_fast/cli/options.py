@@ -130,6 +130,12 @@ def heard_channels(text: str) -> Channels:
         stop(USAGE, f"--{error}")
 
 
+def refuse_each(heard: Channels, what: str) -> None:
+    """Where one sound stands beside one, there is no row a channel."""
+    if heard == "each":
+        stop(USAGE, f"--channels each: a {what} is of one sound with one: choose auto, mix or a number")
+
+
 # --- the model --------------------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from sqe_fast.cli.options import (
     chosen_format,
     heard_channels,
     raw_format,
+    refuse_each,
     with_model,
 )
 from sqe_fast.cli.process import FAILED, USAGE, console, exit_codes, stdout, stop
@@ -47,8 +48,7 @@ def compare(
         from sqe_fast.jobs import run
 
         form, heard = raw_format(raw), heard_channels(channels)
-        if heard == "each":
-            stop(USAGE, "--channels each: a comparison is of one sound with one: choose auto, mix or a number")
+        refuse_each(heard, "comparison")
         with run.Interruption():
             comparison = opening.open().compare(
                 run.source_of(a, form), run.source_of(b, form), describe=describe, channels=heard

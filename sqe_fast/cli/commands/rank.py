@@ -18,6 +18,7 @@ from sqe_fast.cli.options import (
     heard_channels,
     raw_format,
     recordings,
+    refuse_each,
     with_model,
 )
 from sqe_fast.cli.process import FAILED, USAGE, console, exit_codes, stdout, stop
@@ -56,8 +57,7 @@ def rank(
         form, heard = raw_format(raw), heard_channels(channels)
         if chosen is FormatName.PARQUET:
             stop(USAGE, "rows in Parquet are a job's: choose --format table, jsonl or csv")
-        if heard == "each":
-            stop(USAGE, "--channels each: a ranking is of one sound with one: choose auto, mix or a number")
+        refuse_each(heard, "ranking")
         with run.Interruption():
             evaluator = opening.open(sandbox=sandbox)
             placed = ranking.rank(evaluator, named.items, describe=describe, channels=heard, raw=form)
