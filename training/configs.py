@@ -210,7 +210,7 @@ class Expert(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder(Stage):
-    """Warm up encoder and projector: ratings and causes from the mean of a clip's audio embeddings."""
+    """Warm up encoder and projector: ratings and causes, read from means of a clip's audio embeddings."""
 
     name: str = "encoder"
     """Folder of this model inside --run."""

@@ -107,6 +107,9 @@ class Stream(IntEnum):
     UNHEARD = 53
     """Inaudible changes of a clip each time that it is heard in training: clip's seed, how often it was heard."""
 
+    SILENCE_AROUND = 55
+    """Silence around a clip each time that it is heard in training: clip's seed, how often it was heard."""
+
     CODEC_WEIGHTS = 60
     """Initial neural codec of the simulation."""
     CODEC_BATCH = 61

@@ -1,6 +1,6 @@
 """Warm-up of encoder and projector: what can be heard, before there are words for it.
 
-A linear head reads the five ratings and the audible causes from the mean of a clip's audio embeddings. What a mean
+A head reads the five ratings and the audible causes from a clip's audio embeddings, each where it listens. What that
 shows, the decoder's attention finds at once; and without a decoder a step is cheap. SFT starts from these weights and
 keeps the head, frozen.
 """
@@ -26,8 +26,9 @@ from training.corpora.corpus import Both, Clips
 from training.learning import whisper
 from training.learning.answer_loss import Losses
 from training.learning.batches import HUMAN_SHARE, Epochs, cut
+from training.learning.hearing import again, heard, log_mels
 from training.learning.loop import join, train
-from training.learning.policy import log_mels, rating_report
+from training.learning.policy import rating_report
 from training.learning.pooled_head import PooledHead, true_causes, true_ratings
 from training.learning.stage import start_model, tiny_config
 from training.streams import Stream, seed_of, stream
@@ -36,8 +37,6 @@ ENCODER_RATE, REST_RATE = 2e-4, 1e-3
 """Peak learning rates of the encoder, and of projector and head."""
 PAIRED, SAME_WEIGHT = 4, 1.0
 """One clip in so many is heard twice, in ways that sound alike; weight of what its ratings move by."""
-AGAIN = 1 << 16
-"""Tells the second hearing from the first ones of later epochs."""
 
 
 class PooledEncoder(nn.Module):
@@ -64,10 +63,10 @@ class EncoderObjective(nn.Module):
 
     def forward(self, clips: Sequence[Annotation]) -> Losses:
         """ "same": how far ratings move, squared, between two hearings of a clip that sound alike."""
-        again = [{**clip, "heard": AGAIN + clip.get("heard", 0)} for clip in clips[: max(1, len(clips) // PAIRED)]]
-        audio = self._audio([*clips, *again])
+        paired = [again(clip) for clip in clips[: max(1, len(clips) // PAIRED)]]
+        audio = self._audio([*clips, *paired])
         losses = self.model.head.losses(audio[: len(clips)], clips)
-        (once, _), (twice, _) = self.model.head(audio[: len(again)]), self.model.head(audio[len(clips) :])
+        (once, _), (twice, _) = self.model.head(audio[: len(paired)]), self.model.head(audio[len(clips) :])
         same = SAME_WEIGHT * F.mse_loss(once, twice)
         return {**losses, "same": same, "loss": losses["pooled"] + same}
 
@@ -153,7 +152,7 @@ class Lot:
 
     def __call__(self, index: int) -> list[Annotation]:
         place = self.epochs[index]
-        return [{**self.clips[i], "heard": place.epoch} for i in place.items]
+        return [heard(self.clips[i], place.epoch) for i in place.items]
 
     @cached_property
     def epochs(self) -> Epochs:

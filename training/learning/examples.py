@@ -26,8 +26,9 @@ from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import DIMENSIONS, RATINGS
 from training.corpora.annotation import Annotation
 from training.language import captions, causes
-from training.learning import expert_text, listing
+from training.learning import expert_text, hearing, listing
 from training.learning.batches import Epochs, cut
+from training.learning.hearing import heard
 from training.streams import Stream, stream
 
 Task = Literal["describe", "line", "compare", "aspect", "which"]
@@ -135,7 +136,7 @@ def text_example(
 
 def audio_program(prompts: PromptBuilder, clips: Sequence[Annotation], *, outlined: bool = True) -> Program:
     """What the engine runs to describe one clip, or to compare two."""
-    counts = [audio_tokens(frame_count(clip["samples"])) for clip in clips]
+    counts = [audio_tokens(frame_count(hearing.length(clip))) for clip in clips]
     if len(clips) == 1:
         return prompts.rate(counts[0], describe=True)
     a, b = clips
@@ -259,7 +260,7 @@ def _which(prompts: PromptBuilder, pair: Sequence[Annotation]) -> Example:
 
 
 def _slot(prompts: PromptBuilder, clip: Annotation) -> tuple[int, ...]:
-    return prompts.slot(audio_tokens(frame_count(clip["samples"])))
+    return prompts.slot(audio_tokens(frame_count(hearing.length(clip))))
 
 
 def _named(prompts: PromptBuilder, answer: Sequence[int], text: str, found: Iterable[Named]) -> tuple[bool, ...]:
@@ -309,7 +310,7 @@ class Sampler:
         rng = stream(self.content, self.seed, index)
         task: Task = rng.choice(list(self.tasks), p=list(self.tasks.values()))
         place = self.epochs[index]
-        clips = [{**self.clips[i], "heard": place.epoch} for i in place.items]
+        clips = [heard(self.clips[i], place.epoch) for i in place.items]
         groups = self._pairs(clips, rng) if task in PAIR_TASKS else [(clip,) for clip in clips]
         return Draw(task, tuple(groups), rng)
 

@@ -9,19 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from sqe_fast.answer.template import PromptBuilder
-from sqe_fast.audio.features import log_mel
 from sqe_fast.model.decoder import CacheRows, KVCache
-from sqe_fast.model.encoder import PackedClip
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 from sqe_fast.results import RATINGS
 from training.corpora.annotation import Annotation
 from training.corpora.corpus import Both, Clips
 from training.learning.answer_loss import AnswerLoss, Losses, total
 from training.learning.examples import Batch, audio_prompt
+from training.learning.hearing import log_mels
 from training.learning.pooled_head import PooledHead, true_ratings
-from training.simulation.changes import unheard
-from training.simulation.measures import Signal
-from training.streams import Stream, stream
 
 
 class Policy(nn.Module):
@@ -82,18 +78,6 @@ class Policy(nn.Module):
         clips = self.clips.annotations
         read = [self.rate(clips[start : start + batch_size]) for start in range(0, len(clips), batch_size)]
         return rating_report(torch.cat(read).cpu(), true_ratings(clips))
-
-
-def log_mels(corpus: Clips | Both, clips: Sequence[Annotation], n_mels: int, device: torch.device) -> list[PackedClip]:
-    """The log-mels of `clips`, as an encoder takes them: of those that say how often they were `heard`, after changes
-    that nobody hears."""
-    mels = (log_mel(_heard(corpus, clip), n_mels) for clip in clips)
-    return [(torch.from_numpy(mel.data).to(device), mel.frames) for mel in mels]
-
-
-def _heard(corpus: Clips | Both, clip: Annotation) -> Signal:
-    samples = corpus.audio(clip)
-    return unheard(samples, stream(Stream.UNHEARD, clip["seed"], clip["heard"])) if "heard" in clip else samples
 
 
 def rating_report(read: Tensor, true: Tensor) -> dict[str, float]:

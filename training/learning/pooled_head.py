@@ -1,5 +1,6 @@
-"""What the mean of a clip's audio embeddings shows: a linear head that reads the five ratings, the audible causes, and
-what the judges said of the clip.
+"""What a clip's audio embeddings show: a head that reads the five ratings, the audible causes, and what the judges said
+of the clip. Each reading is linear in a mean of the embeddings, and weighs them by its own attention: a lost packet is
+heard where it is, and lies hidden in the mean of ten seconds.
 
 It is trained with the encoder (encoder.py); SFT keeps it, frozen, as one more loss (policy.py). It does not ship.
 """
@@ -34,26 +35,33 @@ class PooledHead(nn.Module):
         self.ratings = nn.Linear(hidden_size, len(RATINGS))
         self.causes = nn.Linear(hidden_size, len(KINDS))
         self.witnesses = nn.Linear(hidden_size, len(WITNESSES))
+        self.attention = nn.Linear(hidden_size, len(RATINGS) + len(KINDS) + len(WITNESSES), bias=False)
+        nn.init.zeros_(self.attention.weight)  # all embeddings alike: it begins with the mean
 
     def forward(self, audio: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        means = self._means(audio)
-        return CENTER + self.ratings(means).float(), self.causes(means).float()
+        ratings, causes, _ = self._read(audio)
+        return ratings, causes
 
     def losses(self, audio: Sequence[Tensor], clips: Sequence[Annotation]) -> Losses:
         """ "pooled": squared error of the ratings and of the judges' opinions, where they are known, and cross-entropy
         of each kind of cause, where causes were recorded."""
-        means = self._means(audio)
-        loss = _squared(CENTER + self.ratings(means).float(), true_ratings(clips))
-        loss = loss + WITNESS_WEIGHT * _squared(CENTER + self.witnesses(means).float(), opinions(clips))
+        ratings, causes, witnesses = self._read(audio)
+        loss = _squared(ratings, true_ratings(clips)) + WITNESS_WEIGHT * _squared(witnesses, opinions(clips))
         recorded = [i for i, clip in enumerate(clips) if listing.recorded(clip)]
         if recorded:
-            logits = self.causes(means[recorded]).float()
-            present = true_causes([clips[i] for i in recorded]).to(logits.device)
-            loss = loss + CAUSES_WEIGHT * F.binary_cross_entropy_with_logits(logits, present)
+            present = true_causes([clips[i] for i in recorded]).to(causes.device)
+            loss = loss + CAUSES_WEIGHT * F.binary_cross_entropy_with_logits(causes[recorded], present)
         return {"pooled": loss}
 
-    def _means(self, audio: Sequence[Tensor]) -> Tensor:
-        return torch.stack([embeddings.mean(0) for embeddings in audio])
+    def _read(self, audio: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Float32: ratings [B, 5], logits of causes [B, KINDS], the judges' opinions [B, WITNESSES]."""
+        embeddings, tokens = torch.cat(tuple(audio)), [len(each) for each in audio]
+        parts = [part(embeddings) for part in (self.ratings, self.causes, self.witnesses)]
+        read = torch.cat(parts, 1).float().split(tokens)
+        weights = (scores.softmax(0) for scores in self.attention(embeddings).float().split(tokens))
+        pooled = torch.stack([(each * weight).sum(0) for each, weight in zip(read, weights, strict=True)])
+        ratings, causes, witnesses = pooled.split([part.shape[1] for part in parts], 1)
+        return CENTER + ratings, causes, CENTER + witnesses
 
 
 def _squared(read: Tensor, given: Tensor) -> Tensor:

@@ -35,8 +35,13 @@ class Pair:
 
 def silence_around(speech: Signal, rng: Rng) -> Signal:
     """Digital silence before and after, 0.2 to 2 s each."""
+    return np.pad(speech, silence_lengths(rng))
+
+
+def silence_lengths(rng: Rng) -> tuple[int, int]:
+    """Samples of `silence_around` before and after."""
     before, after = (rng.uniform(0.2, 2.0, 2) * SAMPLE_RATE).astype(int)
-    return np.concatenate([np.zeros(before, np.float32), speech, np.zeros(after, np.float32)])
+    return int(before), int(after)
 
 
 def silence_within(speech: Signal, rng: Rng) -> Signal:

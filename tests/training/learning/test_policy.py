@@ -9,7 +9,8 @@ from tests.support.speech import listening_model
 from tests.support.training_prompts import training_prompts
 from tests.support.training_rows import FakeClips, rows
 from training.learning.examples import Sampler, Task, audio_example, text_example
-from training.learning.policy import Policy, log_mels
+from training.learning.hearing import log_mels
+from training.learning.policy import Policy
 from training.learning.pooled_head import PooledHead
 from training.streams import Stream
 

@@ -1,4 +1,4 @@
-"""What a linear head reads from the mean of a clip's embeddings."""
+"""What a head reads from a clip's embeddings, each reading where it listens."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from training.language.causes import KINDS
 from training.learning.pooled_head import CENTER, WITNESS_WEIGHT, PooledHead, true_causes, true_ratings
 
 
-def test_the_head_reads_the_mean_of_each_clip() -> None:
+def test_the_head_begins_with_the_mean_of_each_clip() -> None:
     """Clips pooled together, or weighted by their length."""
     head = PooledHead(2)
     with torch.no_grad():
@@ -18,6 +18,19 @@ def test_the_head_reads_the_mean_of_each_clip() -> None:
     ratings, logits = head([torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0, 1.0]])])
     assert ratings[:, :2].tolist() == [[CENTER + 0.5, CENTER], [CENTER, CENTER + 1.0]]
     assert logits.shape == (2, len(KINDS))
+
+
+def test_a_reading_listens_where_its_own_attention_points() -> None:
+    """One moment of a long clip decides one reading and leaves the others alone."""
+    head = PooledHead(2)
+    with torch.no_grad():
+        head.ratings.weight.fill_(1.0)
+        head.ratings.bias.zero_()
+        head.attention.weight[0, 1] = 50.0  # of the first rating: where the second number is high
+    clip = torch.zeros(100, 2)
+    clip[60] = torch.tensor([0.0, 1.0])
+    [read], _ = head([clip])
+    assert read.tolist() == pytest.approx([CENTER + 1.0, *[CENTER + 0.01] * 4], abs=1e-4)
 
 
 def test_causes_are_those_that_can_be_heard() -> None:
