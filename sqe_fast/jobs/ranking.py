@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from sqe_fast.errors import UnusableError
@@ -51,14 +53,16 @@ def rank(
     return placed + failed
 
 
-def write(stream: BinaryIO, ranking: Iterable[Placed], format_name: str, given: tuple[str, ...] = ()) -> None:
-    """ "jsonl" or "csv", one line each. Raises UnusableError where the stream takes no more."""
+def write(output: Path | BinaryIO, ranking: Iterable[Placed], format_name: str, given: tuple[str, ...] = ()) -> None:
+    """ "jsonl" or "csv", one line each. A file that is there is replaced. Raises UnusableError where the output takes
+    no more."""
     lines = [csv_header(COLUMNS, given)] if format_name == "csv" else []
     for said, ranked in ranking:
         row = ranked.to_row() | ({GIVEN: dict(said)} if said else {})
         lines.append(csv_line(row, given) if format_name == "csv" else jsonl_line(row))
     try:
-        stream.write(b"".join(lines))
-        stream.flush()
+        with output.open("wb") if isinstance(output, Path) else nullcontext(output) as stream:
+            stream.write(b"".join(lines))
+            stream.flush()
     except OSError as error:
         raise UnusableError(f"the ranking cannot be written: {error.strerror}") from error

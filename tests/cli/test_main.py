@@ -232,6 +232,9 @@ def test_resumed_failures_still_count(tmp_path: Path) -> None:
         ["score", "a.wav", "--channels", "-1"],
         ["compare", "a.wav", "b.wav", "--channels", "each"],
         ["rank", "a.wav", "b.wav", "--channels", "each"],
+        ["rank", "a.wav", "b.wav", "-o", "{empty}/ranking.parquet"],
+        ["rank", "a.wav", "b.wav", "-o", "{empty}/absent/ranking.csv"],
+        ["rank", "a.wav", "b.wav", "-o", "{empty}/ranking.csv", "--format", "table"],
         ["compare", "a.wav", "b.wav", "--raw", "8000"],
         ["score", "{list}", "--column", "take"],
         ["score", "{list}"],
@@ -411,6 +414,22 @@ def test_rank_as_a_table() -> None:
     places = [text.index(each) for each in order]
     assert places == sorted(places)
     assert text.index("bad.wav") > text.index("3. last")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_a_ranking_in_a_file(suffix: str, tmp_path: Path) -> None:
+    """The same bytes as on standard output, in place of what stood there."""
+    path = tmp_path / f"ranking.{suffix}"
+    path.write_text("what was there, and longer than any ranking\n" * 99)
+    result = sqe("rank", "a.wav", "b.wav", "c.wav", "-o", str(path))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert path.read_text() == sqe("rank", "a.wav", "b.wav", "c.wav", "--format", suffix).stdout
+
+
+def test_a_ranking_that_cannot_be_written_is_exit_3(tmp_path: Path) -> None:
+    result = sqe("rank", "a.wav", "b.wav", "-o", str(tmp_path), "--format", "csv")
+    assert result.exit_code == 3
+    assert "cannot be written" in result.stderr
 
 
 def test_a_ranking_into_a_closed_pipe_is_exit_3() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,9 @@ def rank(
         list[str],
         typer.Argument(metavar="PATH", help="Sound files, folders, lists of files, or -, as `sqe score` takes them."),
     ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the ranking to this file: .jsonl or .csv.")
+    ] = None,
     format_: OutputFormat = None,
     describe: Annotated[
         bool, typer.Option("--describe/--no-describe", help="Argue for each against the next, or only rank.")
@@ -46,17 +50,22 @@ def rank(
     \b
     Examples:
       sqe rank codec_a.wav codec_b.wav codec_c.wav --describe
-      sqe rank recordings/ --format csv > ranking.csv
+      sqe rank recordings/ -o ranking.csv
     """
-    chosen = chosen_format(format_, None)
-    stdout()
+    chosen = chosen_format(format_, output)
+    if output is None:
+        stdout()
+    elif chosen is FormatName.TABLE:
+        stop(USAGE, "a table is for reading: choose --format jsonl or csv for -o")
+    elif not output.parent.is_dir():
+        stop(USAGE, f"{output.parent}: no such folder for -o")
+    if chosen is FormatName.PARQUET:
+        stop(USAGE, "rows in Parquet are a job's: choose --format table, jsonl or csv")
     with exit_codes():
         from sqe_fast.jobs import ranking, run
 
         named = recordings(paths, column, chosen, raw)
         form, heard = raw_format(raw), heard_channels(channels)
-        if chosen is FormatName.PARQUET:
-            stop(USAGE, "rows in Parquet are a job's: choose --format table, jsonl or csv")
         refuse_each(heard, "ranking")
         with run.Interruption():
             evaluator = opening.open(sandbox=sandbox)
@@ -66,7 +75,7 @@ def rank(
 
             print_ranking(console(), [ranked for _, ranked in placed])
         else:
-            ranking.write(stdout().buffer, placed, chosen.value, named.given)
+            ranking.write(output or stdout().buffer, placed, chosen.value, named.given)
     failed = sum(ranked.to_row()["error"] is not None for _, ranked in placed)
     if failed:
         stop(FAILED, f"{failed} of {len(placed)} items failed; their rows say why")
