@@ -38,7 +38,8 @@ class Flag(StrEnum):
 
 @dataclass(frozen=True)
 class Ratings:
-    """Five ratings, 1 to 5, higher is better; `mos_std` is the spread of the model's MOS distribution."""
+    """Five ratings, 1 to 5, higher is better; `mos_std` is the standard deviation of the MOS: the spread of the
+    model's distribution, and what it was seen to err by beyond that on clips that it did not learn from."""
 
     noisiness: float
     coloration: float

@@ -283,7 +283,8 @@ class Alld(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrate(Stage):
-    """Calibrate on validation what a finished model reads before each cause, and from where on a cause is named."""
+    """Calibrate on validation what a finished model reads before each cause, from where on a cause is named, and how
+    far the MOS lies off."""
 
     name: str = "alld"
     """Folder of the model inside --run."""

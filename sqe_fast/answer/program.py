@@ -31,12 +31,28 @@ class Read:
     values: tuple[float, ...]
     then: tuple[tuple[Step, ...], ...] = ()
     """The steps that follow each candidate, before those that follow in any case."""
+    error: float = 0.0
+    """Standard deviation of what the model errs by beyond its own distribution."""
 
     def expectation(self, probabilities: npt.NDArray[np.float32]) -> tuple[float, float]:
-        """Mean and standard deviation of the candidates' values under `probabilities` [len(candidates)]."""
+        """Of the candidates' values under `probabilities` [len(candidates)] the mean, and the standard deviation with
+        the error."""
         values, p = np.asarray(self.values), probabilities.astype(np.float64)
         mean = float((p * values).sum())
-        return mean, math.sqrt(max(0.0, float((p * (values - mean) ** 2).sum())))
+        return mean, math.sqrt(max(0.0, float((p * (values - mean) ** 2).sum())) + self.error**2)
+
+    def blurred(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """`probabilities` [len(candidates)] with a normally distributed error added to each value, on the values that
+        there are."""
+        if not self.error:
+            return probabilities
+        return (probabilities @ self._blur).astype(np.float32)
+
+    @cached_property
+    def _blur(self) -> npt.NDArray[np.float64]:
+        values = np.asarray(self.values)
+        near = np.exp(-0.5 * ((values - values[:, None]) / self.error) ** 2)
+        return np.asarray(near / near.sum(1, keepdims=True))
 
     def nearest(self, mean: float) -> int:
         """The candidate token whose value is nearest to `mean`; the lower one of two equally near."""

@@ -1,8 +1,9 @@
-"""A checkpoint's stock, stock.json: what it can name, how its reading of the names is calibrated, and its phrases."""
+"""A checkpoint's stock, stock.json: what it can name, how its readings are calibrated, and its phrases."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ class Stock:
 
     causes: Causes
     phrases: Phrases
+    mos_error: float = 0.0
+    """Standard deviation of what its MOS errs by beyond its own distribution, in rating points; measured on clips that
+    it did not learn from. 0: not measured."""
 
     @classmethod
     def load(cls, path: Path) -> Stock:
@@ -36,12 +40,16 @@ class Stock:
         kinds = tuple(Kind(each["name"], each["dimension"], each["group"]) for each in fields["causes"])
         reading = {name: Calibration(**figures) for name, figures in fields["reading"].items()}
         phrases = Phrases(dict(fields["phrases"]), {kind.name: kind.dimension for kind in kinds})
-        return cls(Causes(kinds, reading), phrases)
+        error = float(fields.get("mos_error", 0.0))
+        if not 0 <= error < math.inf:
+            raise ValueError(f"mos_error is {error}")
+        return cls(Causes(kinds, reading), phrases, error)
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "causes": [asdict(kind) for kind in self.causes.kinds],
             "reading": {name: asdict(self.causes.reading[name]) for name in self.causes.entries},
+            "mos_error": self.mos_error,
             "phrases": self.phrases.fields,
         }
 

@@ -73,6 +73,8 @@ class PromptBuilder:
         self._list = None if stock is None else List(stock.causes, tuple(map(self._single, cause_tokens(stock.causes))))
         self.cause_ids: Mapping[str, int] = {} if self._list is None else self._list.token
         """Of every name that a list may hold, and of its end."""
+        errors = {"mos": 0.0 if stock is None else stock.mos_error}
+        self._reads = tuple(Read(name, self.number_ids, NUMBER_VALUES, error=errors.get(name, 0.0)) for name in RATINGS)
         self.prose_ids = self._prose_ids()
         self._reason_ids = self.prose_ids - frozenset(self.number_ids)
 
@@ -165,7 +167,7 @@ class PromptBuilder:
 
     def rate(self, audio_token_count: int, *, describe: bool) -> Program:
         """Read the five ratings and the list of causes; then, where asked, describe."""
-        steps: list[Step] = [Read(name, self.number_ids, NUMBER_VALUES) for name in RATINGS]
+        steps: list[Step] = list(self._reads)
         if self._list is not None:
             steps.append(self._list)
         elif describe:

@@ -69,7 +69,8 @@ class Request:
 
 @dataclass(frozen=True)
 class ReadOut:
-    """What a `Read` saw: expectation and spread of its values, the distribution, and the token it appended."""
+    """What a `Read` saw: expectation and spread of its values, the distribution, both with what the model is known to
+    err by, and the token it appended."""
 
     mean: float
     std: float
@@ -188,7 +189,7 @@ class Sequence:
     def _read(self, step: Read, probabilities: FloatArray) -> None:
         mean, std = step.expectation(probabilities)
         token = step.nearest(mean) if self._sampling is None else self._drawn_of(step.candidates, probabilities)
-        self._reads[step.name] = ReadOut(mean, std, probabilities, token)
+        self._reads[step.name] = ReadOut(mean, std, step.blurred(probabilities), token)
         self._draft.take(token)
 
     def _list(self, step: List, probabilities: FloatArray) -> None:

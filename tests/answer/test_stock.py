@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.support.stocks import causes, stock
 
 def test_a_stock_survives_its_file(tmp_path: Path) -> None:
     """A threshold rounded, a group lost."""
-    kept = stock(causes(hum=Calibration(1.25, -0.1, 1 / 3)))
+    kept = replace(stock(causes(hum=Calibration(1.25, -0.1, 1 / 3))), mos_error=1 / 7)
     kept.save(tmp_path / "stock.json")
     assert Stock.load(tmp_path / "stock.json") == kept
 
@@ -34,6 +35,8 @@ BROKEN = [
     json.dumps(stock(causes()).to_dict() | {"causes": [{"name": "hum"}]}),
     json.dumps(stock(causes()).to_dict() | {"reading": {"hum": {"treshold": 0.5}}}),
     json.dumps(stock(causes()).to_dict() | {"reading": {}}),
+    json.dumps(stock(causes()).to_dict() | {"mos_error": -0.1}),
+    json.dumps(stock(causes()).to_dict() | {"mos_error": None}),
 ]
 
 

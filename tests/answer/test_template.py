@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
@@ -252,6 +254,21 @@ def test_expectation_spread_and_nearest() -> None:
     assert [read.nearest(value) for value in (0.0, 1.5, 1.51, 9.0)] == [10, 10, 11, 12]
     assert NUMBER_VALUES[0] == 1.0
     assert NUMBER_VALUES[-1] == 5.0
+
+
+def test_what_a_model_errs_by_widens_its_reading_and_moves_no_rating() -> None:
+    """Only the MOS is known to err; its mean and the token that is appended stay."""
+    sure, stock = np.eye(41, dtype=np.float32)[20], replace(STOCK, mos_error=0.4)
+    program = PromptBuilder(small_tokenizer(), stock).rate(3, describe=False)
+    steps = {step.name: step for step in program.steps if isinstance(step, Read)}
+    mean, std = steps["mos"].expectation(sure)
+    assert (mean, std) == (pytest.approx(3.0), pytest.approx(0.4))
+    blurred = steps["mos"].blurred(sure)
+    assert blurred.sum() == pytest.approx(1, abs=1e-6)
+    assert steps["mos"].expectation(blurred)[1] == pytest.approx(0.4 * 2**0.5, abs=0.01)
+    assert blurred @ np.array(steps["mos"].values) == pytest.approx(3.0, abs=1e-4)
+    assert np.array_equal(steps["noisiness"].blurred(sure), sure)
+    assert steps["noisiness"].expectation(sure)[1] == 0.0
 
 
 def test_audio_tokens_are_hugging_faces() -> None:

@@ -23,7 +23,7 @@ Losses = dict[str, Tensor]
 
 SPREAD = 0.15
 """Standard deviation, in rating points, of the target around a rating."""
-LINE_WEIGHT, SQUARED_WEIGHT, LIST_WEIGHT, PROSE_WEIGHT, POOLED_WEIGHT = 1.0, 1.0, 1.0, 1.0, 1.0
+LINE_WEIGHT, SQUARED_WEIGHT, LIST_WEIGHT, PROSE_WEIGHT, POOLED_WEIGHT = 1.0, 1.0, 2.0, 1.0, 1.0
 CAUSE_WEIGHT = 4.0
 """Weight of a token that names a cause; any other token of the prose weighs 1."""
 

@@ -1,5 +1,5 @@
-"""How far the reading of each cause can be trusted, and from where on it is named: measured on clips whose causes were
-recorded, and written into the checkpoint's stock.
+"""How far the reading of each cause can be trusted, from where on it is named, and how far the MOS lies off: measured
+on clips whose causes were recorded, and written into the checkpoint's stock.
 
 What is seen before an entry depends on the entries before it, and so on the calibration itself. So it is measured on
 lists that the model draws, which know of none: calibrated on lists that an earlier calibration decided on, a planted
@@ -15,6 +15,7 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from tokenizers import Tokenizer
 
@@ -25,7 +26,7 @@ from sqe_fast.audio.features import log_mel
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.checkpoint.files import STOCK_FILE, TOKENIZER_FILE
 from sqe_fast.engine.engine import Engine
-from sqe_fast.engine.sequence import AudioInput, ListRead, Request, Sampling
+from sqe_fast.engine.sequence import AudioInput, ListRead, Request, Result, Sampling
 from sqe_fast.errors import UnusableError
 from sqe_fast.options import Serving
 from sqe_fast.runners.torch_runner import TorchRunner
@@ -66,32 +67,52 @@ def run(config: configs.Calibrate, validation: Clips) -> str:
     if not clips:
         raise UnusableError("no validation clip's causes were recorded: simulate a corpus to calibrate on")
     runner = TorchRunner(folder, Serving("torch-cpu" if config.device == "cpu" else config.device))
-    reads = _reads(Engine(runner), PromptBuilder(tokenizer, stock), validation, clips)
-    shown = evidence(stock.causes, [clip for clip in clips for _ in range(DRAWS)], reads)
-    stock = replace(stock, causes=calibrated(stock.causes, shown, config.precision))
+    answers = _answers(Engine(runner), PromptBuilder(tokenizer, replace(stock, mos_error=0.0)), validation, clips)
+    lists = [result.list_reads for _, *drawn in answers for result in drawn]
+    shown = evidence(stock.causes, [clip for clip in clips for _ in range(DRAWS)], lists)
+    served = [served.reads["mos"] for served, *_ in answers]
+    off = [clip["mos"] - read.mean for clip, read in zip(clips, served, strict=True)]
+    error = mos_error(off, [read.std for read in served])
+    stock = replace(stock, causes=calibrated(stock.causes, shown, config.precision), mos_error=error)
     stock.save(folder / STOCK_FILE)
     named = [name for name, reading in stock.causes.reading.items() if reading.threshold < 1 and name != END]
-    return f"{folder / STOCK_FILE}: calibrated on {len(clips)} clips; {len(named)} names may be written"
+    return (
+        f"{folder / STOCK_FILE}: calibrated on {len(clips)} clips; {len(named)} names may be written; "
+        f"the MOS errs by {error:.2f} beyond its distribution"
+    )
 
 
-def _reads(
+def _answers(
     engine: Engine, prompts: PromptBuilder, audio: Clips, clips: Sequence[Annotation]
-) -> list[tuple[ListRead, ...]]:
-    """Of `DRAWS` lists of each clip, one after the other."""
+) -> list[tuple[Result, ...]]:
+    """Of each clip what is served, and then `DRAWS` answers with other lists."""
     n_mels = engine.runner.info.n_mels
-    found: list[tuple[ListRead, ...]] = []
-    for start in track(range(0, len(clips), AT_ONCE), "reading causes"):
+    found: list[Result] = []
+    for start in track(range(0, len(clips), AT_ONCE), "reading"):
         requests = []
         for clip in clips[start : start + AT_ONCE]:
             heard = AudioInput(str(clip["seed"]), log_mel(audio.audio(clip), n_mels))
             program = prompts.rate(audio_tokens(heard.log_mel.frames), describe=False)
             seeds = (seed_of(Stream.CALIBRATION, 0, clip["seed"], draw) for draw in range(DRAWS))
-            requests += [Request(program, (heard,), Sampling(seed)) for seed in seeds]
+            requests += [Request(program, (heard,)), *(Request(program, (heard,), Sampling(seed)) for seed in seeds)]
         for result in engine.run(requests):
             if result.error is not None:
                 raise result.error
-            found.append(result.list_reads)
-    return found
+            found.append(result)
+    return [tuple(found[start : start + 1 + DRAWS]) for start in range(0, len(found), 1 + DRAWS)]
+
+
+def mos_error(errors: Sequence[float], stds: Sequence[float]) -> float:
+    """Standard deviation of a normal error that, added to a distribution of each of `stds` [n], makes `errors` [n]
+    likeliest; 0 where they are not wider as it is."""
+    squares, variances = np.square(errors), np.square(np.maximum(stds, 1e-3))
+
+    def unlikely(error: float) -> float:
+        wide = variances + error**2
+        return float((np.log(wide) + squares / wide).sum())
+
+    best = minimize_scalar(unlikely, bounds=(0.0, 2.0), method="bounded").x
+    return round(float(best), 3) if unlikely(best) < unlikely(0.0) else 0.0
 
 
 def evidence(causes: Causes, clips: Iterable[Annotation], reads: Iterable[Sequence[ListRead]]) -> Evidence:

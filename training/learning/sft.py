@@ -26,7 +26,7 @@ from training.learning.pooled_head import PooledHead
 from training.learning.stage import parameter_groups, start_model, write_checkpoint
 from training.streams import Stream, seed_of, stream
 
-TASKS: dict[Task, float] = {"line": 0.1, "describe": 0.45, "compare": 0.2, "aspect": 0.15, "which": 0.1}
+TASKS: dict[Task, float] = {"line": 0.2, "describe": 0.45, "compare": 0.15, "aspect": 0.15, "which": 0.05}
 TEXT_TASKS: dict[Task, float] = {"describe": 0.4, "compare": 0.6}
 HUMAN_TASKS: dict[Task, float] = {"line": 1.0}
 """Of clips that people rated on some scales; what they suffer from was not recorded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,9 +116,18 @@ def test_a_rare_name_is_read_as_the_others_are() -> None:
     assert math.isclose(reading["stutter"].slope, reading["wind"].slope, rel_tol=0.2), "never seen: as all are"
 
 
+@pytest.mark.parametrize("planted_error", [0.0, 0.2, 0.45])
+def test_what_the_mos_errs_by_is_found(planted_error: float) -> None:
+    """Standard deviations that differ from clip to clip; one factor for all blames the sure for the others."""
+    rng = np.random.default_rng(3)
+    stds = rng.uniform(0.15, 0.6, 4_000)
+    off = rng.normal(0, np.hypot(stds, planted_error))
+    assert calibration.mos_error(list(off), list(stds)) == pytest.approx(planted_error, abs=0.04)
+
+
 def test_a_finished_model_gets_its_stock(tmp_path: Path) -> None:
     """From a checkpoint to its stock, and nothing else in it changed."""
-    prompts = PromptBuilder(small_tokenizer(), EAGER)
+    prompts = PromptBuilder(small_tokenizer(), replace(EAGER, mos_error=0.9))
     write_checkpoint(listening_model(prompts), prompts, tmp_path / "alld", {})
     folder = tmp_path / "alld" / "checkpoint"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -126,6 +136,7 @@ def test_a_finished_model_gets_its_stock(tmp_path: Path) -> None:
     stock = Stock.load(folder / "stock.json")
     assert stock.causes.kinds == EAGER.causes.kinds
     assert stock.causes.reading != EAGER.causes.reading
+    assert stock.mos_error < 0.9, "an earlier calibration read along"
     assert {path.name for path in folder.iterdir() if path.read_bytes() != before[path.name]} == {"stock.json"}
     rated = FakeClips(2)
     rated.annotations = tuple(row | {"rated_by": "human", "causes": []} for row in rated.annotations)
