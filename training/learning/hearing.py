@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from sqe_fast.audio.features import log_mel
+from sqe_fast.audio.features import HOP, MAX_FRAMES, log_mel
 from sqe_fast.model.encoder import PackedClip
 from training.corpora.annotation import Annotation
 from training.corpora.corpus import Both, Clips
@@ -26,9 +26,11 @@ AGAIN = 1 << 16
 
 
 def heard(clip: Annotation, times: int, around: float = AROUND) -> Annotation:
-    """The row of a clip that is heard for the `times`-th time."""
+    """The row of a clip that is heard for the `times`-th time. A model hears 30 s at most, silence included."""
     rng = stream(Stream.SILENCE_AROUND, clip["seed"], times)
-    return {**clip, "heard": times, "around": silence_lengths(rng) if rng.random() < around else (0, 0)}
+    silence = silence_lengths(rng) if rng.random() < around else (0, 0)
+    fits = int(clip["samples"]) + sum(silence) <= MAX_FRAMES * HOP
+    return {**clip, "heard": times, "around": silence if fits else (0, 0)}
 
 
 def again(clip: Annotation) -> Annotation:

@@ -29,6 +29,14 @@ def test_now_and_then_there_is_silence_around_a_clip() -> None:
     assert heard(clip, 7) == heard(clip, 7)
 
 
+def test_no_clip_is_heard_for_longer_than_a_model_hears() -> None:
+    """A long clip and its silence: the front end refuses more than 30 s, an hour into the training."""
+    [clip] = FakeClips(1).annotations
+    lengths = [length(heard({**clip, "samples": 29 * 16_000}, times, around=1)) for times in range(200)]
+    assert min(lengths) == 29 * 16_000
+    assert 29.4 * 16_000 <= max(lengths) <= 30 * 16_000
+
+
 def test_a_clip_that_is_not_heard_in_training_is_left_as_it_is() -> None:
     clips = FakeClips(1)
     [clip] = clips.annotations
