@@ -24,7 +24,7 @@ from sqe_fast.engine.engine import Engine, Priority
 from sqe_fast.engine.niceness import made_behind
 from sqe_fast.engine.pipeline import Batch, Pipeline, results_in_order
 from sqe_fast.engine.trace import Activity, Meter, Trace
-from sqe_fast.options import SHORT_NAMES, WINDOW_DEADLINE, Sandbox, Serving
+from sqe_fast.options import INT8, SHORT_NAMES, WINDOW_DEADLINE, Sandbox, Serving
 from sqe_fast.results import Comparison, Evaluation, Ranked
 from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import Runner
@@ -107,6 +107,8 @@ class Evaluator:
             name += f"+{adapter_name(serving.adapter)}"
         if runner.info.dtype != "float32":
             name += f"+{SHORT_NAMES[runner.info.dtype]}"
+        if runner.info.int8:
+            name += f"+{INT8}"
         return cls(runner, checkpoint.prompts(), model=name, limits=limits, nice=serving.nice, sandbox=sandbox)
 
     def evaluate(
@@ -291,6 +293,7 @@ class Evaluator:
             "model": self.model,
             "runner": info.name,
             "dtype": info.dtype,
+            "int8": info.int8,
             "n_mels": info.n_mels,
             "hidden_size": info.hidden_size,
             "vocab_size": info.vocab_size,

@@ -13,6 +13,7 @@ import contextlib
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -53,7 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _measures(level: str, dry: bool, checkpoint: str) -> list[Callable[[Writer], None]]:
     if level in ("kernels", "stages"):
         module = kernels if level == "kernels" else stages
-        return [partial(module.measure, load=load) for load in ((DRY,) if dry else (BATCH, GROUPED))]
+        loads = [DRY] if dry else [BATCH, GROUPED]
+        if level == "kernels":
+            loads.append(replace(loads[0], int8=True))
+        return [partial(module.measure, load=load) for load in loads]
     if level == "answers":
         return [partial(answers.measure, name=checkpoint)]
     return [{"ceilings": ceilings, "kl": kl, "whole": whole}[level].measure]

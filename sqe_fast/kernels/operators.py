@@ -25,10 +25,15 @@ class Norm(NamedTuple):
 
 
 class Linear(NamedTuple):
-    """x · weightᵀ + bias; or a convolution."""
+    """x · weightᵀ + bias; or a convolution. With a scale, (x · weightᵀ) · scale + bias."""
 
     weight: Tensor  # [M, K]; of a convolution [M, K, width]
     bias: Tensor | None  # [M]
+    scale: Tensor | None = None  # [M] float32: of int8 weights, what one step of theirs is worth
+
+    def computed_in(self, x: Tensor) -> torch.dtype:
+        """The dtype in which rows are multiplied by the weights: theirs; of int8 weights that of the rows."""
+        return self.weight.dtype if self.scale is None else x.dtype
 
 
 class Operators(Protocol):
@@ -101,8 +106,8 @@ class Operators(Protocol):
         self,
         x: Tensor,  # [N, K]
         norm: Norm,
-        gate: Tensor,  # [M, K]
-        up: Tensor,  # [M, K]
+        gate: Linear,  # [M, K], without a bias
+        up: Linear,  # [M, K], without a bias
     ) -> Tensor:
         """y = norm of x; SiLU(y · gateᵀ) · (y · upᵀ): [N, M]"""
 

@@ -33,19 +33,19 @@ def conv_stem(
     conv2: Linear,
     table: Tensor,
 ) -> Tensor:
-    x = F.gelu(F.conv1d(mel[None], *conv1, padding=1)) * valid
-    x = F.gelu(F.conv1d(x, *conv2, stride=2, padding=1))[0].T
+    x = F.gelu(F.conv1d(mel[None], conv1.weight, conv1.bias, padding=1)) * valid
+    x = F.gelu(F.conv1d(x, conv2.weight, conv2.bias, stride=2, padding=1))[0].T
     return x[columns // 2] + table[steps]
 
 
 def norm_linear(x: Tensor, norm: Norm, linears: Sequence[Linear], gelu: bool = False) -> tuple[Tensor, ...]:
     normed = _normalise(x, norm)
-    outputs = (F.linear(normed, *linear) for linear in linears)
+    outputs = (_product(normed, linear) for linear in linears)
     return tuple(F.gelu(out) if gelu else out for out in outputs)
 
 
 def linear_residual(x: Tensor, linear: Linear, residual: Tensor) -> Tensor:
-    return residual + F.linear(x, *linear)
+    return residual + _product(x, linear)
 
 
 def packed_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, lengths: Sequence[int]) -> Tensor:
@@ -55,15 +55,15 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, lengths: Seque
 
 def pool_norm_linear(x: Tensor, first: Tensor, norm: Norm, linear: Linear, out: Tensor, rows: Tensor) -> None:
     pooled = torch.stack([x[first], x[first + 1]]).mean(0)
-    out[rows] = F.linear(_normalise(pooled, norm), *linear)
+    out[rows] = _product(_normalise(pooled, norm), linear)
 
 
 # --- decoder ----------------------------------------------------------------------------------------------------------
 
 
-def norm_swiglu(x: Tensor, norm: Norm, gate: Tensor, up: Tensor) -> Tensor:
+def norm_swiglu(x: Tensor, norm: Norm, gate: Linear, up: Linear) -> Tensor:
     normed = _normalise(x, norm)
-    return F.silu(F.linear(normed, gate)) * F.linear(normed, up)
+    return F.silu(_product(normed, gate)) * _product(normed, up)
 
 
 def prefill_attention(
@@ -118,6 +118,13 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def _product(x: Tensor, linear: Linear) -> Tensor:
+    if linear.scale is None:
+        return F.linear(x, linear.weight, linear.bias)
+    product = (F.linear(x, linear.weight.to(x.dtype)) * linear.scale).to(x.dtype)
+    return product if linear.bias is None else product + linear.bias
 
 
 def _normalise(x: Tensor, norm: Norm) -> Tensor:

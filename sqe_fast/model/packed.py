@@ -18,6 +18,7 @@ from sqe_fast.kernels.operators import Linear, Norm, Operators
 from sqe_fast.kernels.upload import upload
 from sqe_fast.model.decoder import DecoderLayer, KVCache, rotary_frequencies
 from sqe_fast.model.encoder import EncoderLayer, PackedClip, lay_out
+from sqe_fast.model.int8 import Int8Linear
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 
 
@@ -131,7 +132,7 @@ class PackedModel:
 
     def _after_attention(self, layer: DecoderLayer, x: Tensor, attended: Tensor) -> Tensor:
         x = self.operators.linear_residual(attended, _linear(layer.o), x)
-        hidden = self.operators.norm_swiglu(x, _norm(layer.mlp_norm), layer.gate.weight, layer.up.weight)
+        hidden = self.operators.norm_swiglu(x, _norm(layer.mlp_norm), _linear(layer.gate), _linear(layer.up))
         return self.operators.linear_residual(hidden, _linear(layer.down), x)
 
     # --- head ------------------------------------------------------------------------------------------------------
@@ -162,8 +163,8 @@ def _norm(module: nn.LayerNorm | nn.RMSNorm) -> Norm:
     return Norm(module.weight, module.bias if isinstance(module, nn.LayerNorm) else None, module.eps)
 
 
-def _linear(module: nn.Linear) -> Linear:
-    return Linear(module.weight, module.bias)
+def _linear(module: nn.Linear | Int8Linear) -> Linear:
+    return Linear(module.weight, module.bias, module.scale if isinstance(module, Int8Linear) else None)
 
 
 def _tap_major(conv: nn.Conv1d) -> Linear:

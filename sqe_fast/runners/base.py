@@ -43,6 +43,8 @@ class RunnerInfo:
     kv_bytes_per_token: int
     dtype: str
     """In which it computes, e.g. "float32"."""
+    int8: bool
+    """Whether it holds the decoder's weights in 8 bits."""
     encode_frames: int
     """Log-mel frames that one call of `encode` should be given, if as many wait; 1: one clip at a time."""
     verified: int = VERIFIED
@@ -206,6 +208,7 @@ def runner_info(
     max_length: int,
     *,
     dtype: str = "float32",
+    int8: bool = False,
     encode_frames: int = 1,
     verified: int = VERIFIED,
     verified_after: int = 0,
@@ -222,6 +225,7 @@ def runner_info(
         max_length=min(max_length, text.max_positions),
         kv_bytes_per_token=kv_bytes_per_token(text, dtype),
         dtype=dtype,
+        int8=int8,
         encode_frames=encode_frames,
         verified=verified,
         verified_after=verified_after,

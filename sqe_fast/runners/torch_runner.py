@@ -21,10 +21,11 @@ from sqe_fast.errors import UnusableError
 from sqe_fast.kernels import OPERATORS, Operators, select
 from sqe_fast.kernels.operators import IDLE
 from sqe_fast.kernels.upload import upload
+from sqe_fast.model.int8 import quantise
 from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import Qwen2Audio, load_checkpoint
 from sqe_fast.model.weights import stored_dtype
-from sqe_fast.options import DTYPES, Serving
+from sqe_fast.options import DTYPES, INT8, Serving
 from sqe_fast.runners.base import (
     CPU_SLOTS,
     VERIFIED,
@@ -62,7 +63,7 @@ class TorchRunner:
         self._operators = _operators(operators or ("triton" if on_gpu else "torch"), self._device)
         config, dtype = Qwen2AudioConfig.from_folder(folder), _dtype(serving, folder)
         if on_gpu:
-            free = _free_bytes(self._device) - _bytes(_hollow(config), dtype)
+            free = _free_bytes(self._device) - _bytes(_hollow(config, serving), dtype)
             slots_that_fit(free, _slot_bytes(config, serving, dtype), serving.slots)
         verify_hashes(folder)
         if serving.threads is not None:
@@ -72,8 +73,9 @@ class TorchRunner:
 
     @classmethod
     def of(cls, model: Qwen2Audio, serving: Serving, *, operators: str | None = None) -> TorchRunner:
-        """Serves a model that is in memory, in the precision that it has; it is moved to the device. Raises
-        UnusableError as `TorchRunner` does, and for an exported encoder, which only a folder has."""
+        """Serves a model that is in memory, in the precision that it has or with 8 bits in its decoder; it is changed
+        to that, and moved to the device. Raises UnusableError as `TorchRunner` does, and for an exported encoder, which
+        only a folder has."""
         if serving.encoder == "onnx":
             raise UnusableError("an exported encoder belongs to a folder: open that")
         runner = cls.__new__(cls)
@@ -86,7 +88,9 @@ class TorchRunner:
     def _serve(self, model: Qwen2Audio, serving: Serving, folder: Path | None) -> None:
         """`folder`: where the exported encoder is, if that is asked for."""
         config, dtype, on_gpu = model.config, model.decoder.head.weight.dtype, self._device.type == "cuda"
-        max_length = min(serving.max_length, config.text.max_positions)
+        max_length, int8 = min(serving.max_length, config.text.max_positions), serving.precision == INT8
+        if int8:
+            quantise(model.decoder)
         with self._current():
             # Whatever takes the GPU's memory does so before its rest is given to the slots.
             self._onnx = None
@@ -110,6 +114,7 @@ class TorchRunner:
             slots,
             max_length,
             dtype=_name(dtype),
+            int8=int8,
             encode_frames=GPU_ENCODE_FRAMES if on_gpu else 1,
             # No graph of several tokens is captured, and without one their launches would cost more than they save.
             verified=1 if on_gpu else VERIFIED,
@@ -209,7 +214,7 @@ def _dtype(serving: Serving, folder: Path) -> torch.dtype:
     checkpoint that is stored in it: without tensor cores it would be many times slower than anybody expects."""
     if not serving.on_gpu:
         return torch.float32
-    if serving.precision != "auto":
+    if serving.precision not in ("auto", INT8):
         return cast(torch.dtype, getattr(torch, DTYPES[serving.precision]))
     stored = stored_dtype(folder)
     if stored == torch.float32:
@@ -245,10 +250,13 @@ def _free_bytes(device: torch.device) -> int:
     return int(free)
 
 
-def _hollow(config: Qwen2AudioConfig) -> Qwen2Audio:
+def _hollow(config: Qwen2AudioConfig, serving: Serving) -> Qwen2Audio:
     """The model without memory."""
     with torch.device("meta"):
-        return Qwen2Audio(config)
+        model = Qwen2Audio(config)
+        if serving.precision == INT8:
+            quantise(model.decoder)
+        return model
 
 
 def _slot_bytes(config: Qwen2AudioConfig, serving: Serving, dtype: torch.dtype) -> int:
@@ -257,9 +265,11 @@ def _slot_bytes(config: Qwen2AudioConfig, serving: Serving, dtype: torch.dtype) 
 
 
 def _bytes(module: nn.Module, dtype: torch.dtype) -> int:
-    """That its weights take in `dtype`."""
-    count: int = sum(tensor.numel() for tensor in module.state_dict().values())
-    return count * dtype.itemsize
+    """That its weights take in `dtype`, or where they are integers in their own."""
+    return sum(
+        tensor.numel() * (dtype if tensor.is_floating_point() else tensor.dtype).itemsize
+        for tensor in module.state_dict().values()
+    )
 
 
 def slots_that_fit(free_bytes: int, slot_bytes: int, asked: int | None = None) -> int:

@@ -72,6 +72,8 @@ def dry(folder: Path, level: str, *more: str) -> list[dict[str, object]]:
 def test_kernels(tmp_path: Path) -> None:
     rows = dry(tmp_path, "kernels")
     assert {str(row["case"]).split(" ")[-2] for row in rows} == OPERATORS
+    in_int8 = {str(row["case"]).split(" ")[-2] for row in rows if str(row["case"]).startswith("int8 ")}
+    assert in_int8 == OPERATORS - {"conv_stem", "packed_attention", "pool_norm_linear"}
 
 
 def test_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

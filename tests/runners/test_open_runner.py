@@ -281,7 +281,7 @@ def test_short_slots_serve_many_short_clips(gigabytes: float, least: int) -> Non
     seven = Qwen2AudioConfig(
         AudioConfig(), TextConfig(vocab_size=156_032, layers=32, feed_forward=11_008, max_positions=8_192), 1
     )
-    free = int(gigabytes * 2**30) - _bytes(_hollow(seven), torch.bfloat16)
+    free = int(gigabytes * 2**30) - _bytes(_hollow(seven, Serving("cuda")), torch.bfloat16)
     slot = _slot_bytes(seven, Serving("cuda", max_length=448), torch.bfloat16)
     assert slots_that_fit(free, slot, asked=least) == least
 

@@ -73,6 +73,7 @@ class FakeRunner:
             self.max_length,
             kv_bytes_per_token=10,
             dtype="float32",
+            int8=False,
             encode_frames=self.encode_frames,
         )
 

@@ -63,7 +63,7 @@ def _bytes(call: Call, held: int) -> int:
     if call.operator == "pool_norm_linear":
         pairs = len(a[1])
         return _sizes(a[2:4]) + 2 * pairs * 4 + pairs * (2 * width + len(a[3].weight)) * item
-    out = len(a[2]) if call.operator == "norm_swiglu" else sum(len(weight) for weight in call.weights)
+    out = len(a[2].weight) if call.operator == "norm_swiglu" else sum(len(weight) for weight in call.weights)
     return _sizes(a) + rows * out * item
 
 

@@ -40,7 +40,7 @@ class Call:
         a = self.arguments
         return {
             "norm_linear": lambda: [linear.weight for linear in a[2]],
-            "norm_swiglu": lambda: a[2:4],
+            "norm_swiglu": lambda: [linear.weight for linear in a[2:4]],
             "linear_residual": lambda: [a[1].weight],
             "pool_norm_linear": lambda: [a[3].weight],
         }.get(self.operator, tuple)()
@@ -91,15 +91,17 @@ class Noting:
 def calls(
     load: Workload, dtype: torch.dtype, device: torch.device, operators: Operators, *, once: bool = True
 ) -> list[Call]:
-    """Those of every stage; `once`: each size once."""
-    noting = Noting(operators)
+    """Those of every stage; `once`: each size once. Of a decoder in int8 those of the encoder, which is as it was, are
+    left out."""
+    noting, decoder = Noting(operators), "int8 " if load.int8 else ""
     stages = Stages(load, random_model(load.config, dtype, device), noting)  # type: ignore[arg-type]
-    noting.stage = "encode"
-    stages.encode()
-    noting.stage = "prefill"
+    if not load.int8:
+        noting.stage = "encode"
+        stages.encode()
+    noting.stage = f"{decoder}prefill"
     stages.prefill()
     for rows in load.rows:
-        noting.stage = f"decode {rows}"
+        noting.stage = f"{decoder}decode {rows}"
         for run in (stages.decode, stages.logits, stages.read_out):
             run(rows)
     return list({call.name: call for call in noting.calls}.values()) if once else noting.calls

@@ -11,6 +11,7 @@ from torch import Tensor
 from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig, TextConfig, audio_tokens
 from sqe_fast.kernels.operators import Operators
 from sqe_fast.model.encoder import PackedClip
+from sqe_fast.model.int8 import quantise
 from sqe_fast.model.packed import PackedModel
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 from tests.support.shapes import AUDIO_VOCABULARY
@@ -41,6 +42,8 @@ class Workload:
     max_length: int = 2048
     candidates: int = 41
     """Ratings 1.0 to 5.0 in steps of 0.1."""
+    int8: bool = False
+    """The decoder's weights in 8 bits."""
 
 
 SEVEN_B = Qwen2AudioConfig(
@@ -54,6 +57,7 @@ UTTERANCES = Workload(SEVEN_B, utterances(9))
 """About 3,100 positions of 20 ms."""
 BATCH = replace(UTTERANCES, frames=utterances(32))
 """About 11,200 positions: 3.7 minutes of speech."""
+IN_INT8 = replace(UTTERANCES, int8=True)
 GROUPED = replace(UTTERANCES, config=replace(SEVEN_B, text=replace(SEVEN_B.text, heads=28, kv_heads=4)))
 """Seven heads share a KV head, as in Qwen2-7B and later."""
 DRY = Workload(
@@ -93,6 +97,8 @@ class Stages:
 
     def __init__(self, load: Workload, model: Qwen2Audio, operators: Operators) -> None:
         most, hidden = max(load.rows), load.config.text.hidden_size
+        if load.int8:
+            quantise(model.decoder)
         self.load = load
         self.packed = PackedModel(model, operators, slots=most + 1, max_length=load.max_length)
         self.slot = most  # for the prompt: what the others hold stays

@@ -133,7 +133,7 @@ def conv_stem(
     conv2: Linear,
     table: Tensor,
 ) -> Tensor:
-    (weight1, bias1), (weight2, bias2) = conv1, conv2
+    (weight1, bias1, _), (weight2, bias2, _) = conv1, conv2
     width = len(weight2)
     out = mel.new_empty(len(columns), width)
     if not len(columns):

@@ -151,9 +151,20 @@ def _load(source, row, k, rows, K, stride, TMA: tl.constexpr, BLOCK: tl.constexp
 
 
 @triton.jit
+def _scaled(acc, scale, column, M, BLOCK_N: tl.constexpr):
+    """Sums over int8 weights of outputs from `column` on, times what a step of each is worth; `scale` None: as they
+    are."""
+    if scale is not None:
+        c = column + tl.arange(0, BLOCK_N)
+        acc *= tl.load(scale + c, mask=c < M, other=0.0)[None, :]
+    return acc
+
+
+@triton.jit
 def _product(
     x,
     weight,
+    scale,
     bias,
     out,
     M,
@@ -175,7 +186,12 @@ def _product(
     for k in range(0, K, BLOCK_K):
         a = _load(x, row, k, N, K, stride, TMA, BLOCK_M, BLOCK_K)
         b = _load(weight, column, k, M, K, K, TMA, BLOCK_N, BLOCK_K)
-        acc = tl.dot(a.to(b.dtype), b.T, acc, input_precision="ieee")
+        if scale is None:
+            a = a.to(b.dtype)
+        else:
+            b = b.to(a.dtype)
+        acc = tl.dot(a, b.T, acc, input_precision="ieee")
+    acc = _scaled(acc, scale, column, M, BLOCK_N)
     finish(acc, bias, residual, None, out, rows, row, column, N, M, stride_residual, GELU, BLOCK_M, BLOCK_N)
 
 
@@ -183,14 +199,17 @@ def _product(
 def _linear(
     x,  # [N, K]; where TMA its descriptor, as the weights
     weight0,  # [M0, K]
+    scale0,  # [M0]: of int8 weights; else None
     bias0,  # [M0] or None
     out0,  # [N, M0]; with rows [slots, M0]
     M0,
     weight1,  # None where there are fewer weights
+    scale1,
     bias1,
     out1,
     M1,
     weight2,
+    scale2,
     bias2,
     out2,
     M2,
@@ -224,21 +243,21 @@ def _linear(
     row = tile_m * BLOCK_M
     if tile_n < end0:
         _product(
-            x, weight0, bias0, out0, M0, residual, rows, row, tile_n * BLOCK_N, N, K, stride, stride_residual,
+            x, weight0, scale0, bias0, out0, M0, residual, rows, row, tile_n * BLOCK_N, N, K, stride, stride_residual,
             GELU, TMA, BLOCK_M, BLOCK_N, BLOCK_K,
         )  # fmt: skip
     if weight1 is not None:
         if (tile_n >= end0) & (tile_n < end1):
             column = (tile_n - end0) * BLOCK_N
             _product(
-                x, weight1, bias1, out1, M1, None, None, row, column, N, K, stride, 0,
+                x, weight1, scale1, bias1, out1, M1, None, None, row, column, N, K, stride, 0,
                 GELU, TMA, BLOCK_M, BLOCK_N, BLOCK_K,
             )  # fmt: skip
     if weight2 is not None:
         if tile_n >= end1:
             column = (tile_n - end1) * BLOCK_N
             _product(
-                x, weight2, bias2, out2, M2, None, None, row, column, N, K, stride, 0,
+                x, weight2, scale2, bias2, out2, M2, None, None, row, column, N, K, stride, 0,
                 GELU, TMA, BLOCK_M, BLOCK_N, BLOCK_K,
             )  # fmt: skip
 
@@ -247,7 +266,9 @@ def _linear(
 def _swiglu(
     x,  # [N, K]; where TMA its descriptor, as the weights
     gate,  # [M, K]
+    gate_scale,  # [M]: of int8 weights; else None
     up,  # [M, K]
+    up_scale,
     out,  # [N, M]
     N,
     M,
@@ -266,8 +287,10 @@ def _swiglu(
         a = _load(x, row, k, N, K, K, TMA, BLOCK_M, BLOCK_K)
         b = _load(gate, column, k, M, K, K, TMA, BLOCK_N, BLOCK_K)
         c = _load(up, column, k, M, K, K, TMA, BLOCK_N, BLOCK_K)
-        gated = tl.dot(a, b.T, gated, input_precision="ieee")
-        passed = tl.dot(a, c.T, passed, input_precision="ieee")
+        gated = tl.dot(a, b.to(a.dtype).T, gated, input_precision="ieee")
+        passed = tl.dot(a, c.to(a.dtype).T, passed, input_precision="ieee")
+    gated = _scaled(gated, gate_scale, column, M, BLOCK_N)
+    passed = _scaled(passed, up_scale, column, M, BLOCK_N)
     acc = gated * tl.sigmoid(gated) * passed
     finish(acc, None, None, None, out, None, row, column, N, M, 0, False, BLOCK_M, BLOCK_N)
 
@@ -277,7 +300,7 @@ def _swiglu(
 
 def norm_linear(x: Tensor, norm: Norm, linears: Sequence[Linear], gelu: bool = False) -> tuple[Tensor, ...]:
     outs = tuple(x.new_empty(len(x), len(linear.weight)) for linear in linears)
-    linear_into(outs, normalise(x, norm, linears[0].weight.dtype), linears, gelu=gelu)
+    linear_into(outs, normalise(x, norm, linears[0].computed_in(x)), linears, gelu=gelu)
     return outs
 
 
@@ -287,21 +310,23 @@ def linear_residual(x: Tensor, linear: Linear, residual: Tensor) -> Tensor:
     return out
 
 
-def norm_swiglu(x: Tensor, norm: Norm, gate: Tensor, up: Tensor) -> Tensor:
-    (N, K), M = x.shape, len(gate)
-    assert gate.is_contiguous()
-    assert up.is_contiguous()
+def norm_swiglu(x: Tensor, norm: Norm, gate: Linear, up: Linear) -> Tensor:
+    (N, K), M = x.shape, len(gate.weight)
+    for linear in (gate, up):
+        assert linear.bias is None
+        assert linear.weight.is_contiguous()
     out = x.new_empty(N, M)
     if N:
-        normed = normalise(x, norm, gate.dtype)
-        tile = choose(N, (2 * M,), gate.dtype, architecture(x))
+        dtype = gate.computed_in(x)
+        normed = normalise(x, norm, dtype)
+        tile = choose(N, (2 * M,), dtype, architecture(x), widest=256 if gate.scale is None else 128)
         tile = tile._replace(n=tile.n // 2)  # of each of the two
-        k = step(gate.dtype)
-        tma = fits_tma(normed, gate, up)
-        sources = _described(tma, (normed, tile.m, k), (gate, tile.n, k), (up, tile.n, k))
+        k = step(dtype)
+        tma = fits_tma(normed, gate.weight, up.weight)
+        a, b, c = _described(tma, (normed, tile.m, k), (gate.weight, tile.n, k), (up.weight, tile.n, k))
         _swiglu[(programs(tile, N, (M,)),)](
-            *sources, out, N, M, K, TMA=tma, BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k, GROUP_M=GROUP_M,
-            num_warps=tile.warps, num_stages=tile.stages,
+            a, b, gate.scale, c, up.scale, out, N, M, K, TMA=tma, BLOCK_M=tile.m, BLOCK_N=tile.n, BLOCK_K=k,
+            GROUP_M=GROUP_M, num_warps=tile.warps, num_stages=tile.stages,
         )  # fmt: skip
     return out
 
@@ -315,23 +340,23 @@ def linear_into(
     residual: Tensor | None = None,  # [N, M], for one weight
     rows: Tensor | None = None,  # [N] int32, for one weight: where in the output each row goes
 ) -> None:
-    """x · weightᵀ + bias, then GELU, then + residual, written to `outs`: one launch."""
+    """x · weightᵀ · scale + bias, then GELU, then + residual, written to `outs`: one launch."""
     assert 1 <= len(linears) == len(outs) <= MOST_WEIGHTS
-    weights, biases = [linear.weight for linear in linears], [linear.bias for linear in linears]
+    weights, scales, biases = zip(*((linear.weight, linear.scale, linear.bias) for linear in linears), strict=True)
     assert x.stride(1) == 1
     assert all(tensor.is_contiguous() for tensor in (*weights, *outs))
     N, K = x.shape
     if not N:
         return
-    dtype, sizes = weights[0].dtype, [len(weight) for weight in weights]
+    dtype, sizes = linears[0].computed_in(x), [len(weight) for weight in weights]
     gpu = architecture(x)
     # 256 outputs are 128 registers of sums: with GELU, or with addresses in place of descriptors, others would spill.
-    tile = choose(N, sizes, dtype, gpu, widest=256 if gpu == 90 and not gelu else 128)
+    tile = choose(N, sizes, dtype, gpu, widest=256 if gpu == 90 and not gelu and scales[0] is None else 128)
     k = step(dtype)
     tma = x.dtype == dtype and fits_tma(x, *weights)
     a, *b = _described(tma, (x, tile.m, k), *((weight, tile.n, k) for weight in weights))
-    columns: list[Any] = [part for column in zip(b, biases, outs, sizes, strict=True) for part in column]
-    columns += [None, None, None, 0] * (MOST_WEIGHTS - len(weights))
+    columns: list[Any] = [part for column in zip(b, scales, biases, outs, sizes, strict=True) for part in column]
+    columns += [None, None, None, None, 0] * (MOST_WEIGHTS - len(weights))
     if residual is not None:
         assert residual.stride(1) == 1
     _linear[(programs(tile, N, sizes),)](

@@ -13,4 +13,4 @@ from sqe_fast.kernels.triton.row_norm import normalise
 
 
 def pool_norm_linear(x: Tensor, first: Tensor, norm: Norm, linear: Linear, out: Tensor, rows: Tensor) -> None:
-    linear_into((out,), normalise(x, norm, linear.weight.dtype, first), (linear,), rows=rows)
+    linear_into((out,), normalise(x, norm, linear.computed_in(x), first), (linear,), rows=rows)

@@ -12,7 +12,7 @@ from sqe_fast.kernels import select
 from sqe_fast.kernels.operators import Operators
 from tests.kernels.triton.recording import Launch, recording
 from tests.support.operator_calls import Call, calls
-from tests.support.workloads import GROUPED, UTTERANCES, Workload
+from tests.support.workloads import GROUPED, IN_INT8, UTTERANCES, Workload
 
 
 class Recorded(NamedTuple):
@@ -61,7 +61,11 @@ def specimens(architecture: int) -> list[Specimen]:
     KV heads only attention, as the rest would be compiled much alike."""
     grouped = [pair for pair in recorded(GROUPED, architecture) if "attention" in pair.call.operator]
     found: dict[str, Specimen] = {}
-    for called, pairs in (("", recorded(UTTERANCES, architecture)), ("grouped ", grouped)):
+    for called, pairs in (
+        ("", recorded(UTTERANCES, architecture)),
+        ("grouped ", grouped),
+        ("", recorded(IN_INT8, architecture)),
+    ):
         for call, launches in pairs:
             for launch in launches:
                 found.setdefault(launch.compiled_for, Specimen(called + call.name, launch))

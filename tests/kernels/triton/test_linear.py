@@ -14,6 +14,7 @@ from sqe_fast.kernels.operators import Linear, Norm
 from sqe_fast.kernels.triton import device, linear
 from sqe_fast.kernels.triton.device import Tile
 from sqe_fast.kernels.triton.linear import A100, H100, RTX_50
+from sqe_fast.model.int8 import quantised
 from tests.kernels.triton.cases import DTYPES, SHAPES, assert_close, normal, strided
 from tests.support.on_gpu import GPU
 from tests.support.operator_calls import in_precision
@@ -42,7 +43,20 @@ def residual(rows: int, inputs: int, outputs: int, *, bias: bool = True) -> Case
 
 
 def swiglu(rows: int, inputs: int, outputs: int) -> Case:
-    return "norm_swiglu", [normal(rows, inputs, seed=7), rms_norm(inputs), *weights(inputs, [outputs, outputs])]
+    layers = linears(inputs, [outputs, outputs], [None, None])
+    return "norm_swiglu", [normal(rows, inputs, seed=7), rms_norm(inputs), *layers]
+
+
+def in_int8(case: Case) -> Case:
+    """With weights of 8 bits and their scales."""
+    return case[0], [_in_int8(part) for part in case[1]]
+
+
+def _in_int8(part: Any) -> Any:
+    if isinstance(part, Linear):
+        weight, scale = quantised(part.weight)
+        return Linear(weight, part.bias, scale)
+    return [_in_int8(each) for each in part] if isinstance(part, list) else part
 
 
 def rms_norm(inputs: int) -> Norm:
@@ -58,9 +72,11 @@ def linears(inputs: int, outputs: list[int], biases: list[Tensor | None]) -> lis
 
 
 def name_of(case: Case) -> str:
-    """Its operator, and of what kind its norm is."""
+    """Its operator, of what kind its norm is, and whether its weights are of 8 bits."""
     kinds = ["rms_" if part.bias is None else "layer_" for part in case[1] if isinstance(part, Norm)]
-    return "".join(kinds) + case[0]
+    parts = [each for part in case[1] for each in (part if isinstance(part, list) else [part])]
+    int8 = any(isinstance(part, Linear) and part.scale is not None for part in parts)
+    return "".join(kinds) + case[0] + ("_int8" if int8 else "")
 
 
 def results(module: Any, name: str, arguments: list[Any]) -> tuple[Tensor, ...]:
@@ -90,6 +106,7 @@ CASES = [
     rms_normed(5, 72, [40, 88, 200]),
     residual(5, 72, 40, bias=False),
 ]
+CASES += [in_int8(case) for case in (CASES[1], CASES[2], rms_normed(5, 72, [40, 88, 200]), CASES[5], CASES[8])]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -129,6 +146,9 @@ def test_no_rows_and_no_launch(case: Case) -> None:
         layer_normed(150, 136, [40, 72], gelu=True),
         residual(150, 136, 40),
         swiglu(150, 136, 40),
+        in_int8(rms_normed(150, 136, [40, 72])),
+        in_int8(residual(150, 136, 40)),
+        in_int8(swiglu(150, 136, 40)),
     ],
     ids=name_of,
 )
@@ -146,7 +166,9 @@ def test_a_row_is_the_same_alone(case: Case, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize(("architecture", "tiles"), [(80, A100.tiles), (90, H100.tiles), (120, RTX_50.tiles)])
-@pytest.mark.parametrize("case", [rms_normed(18, 72, [40, 24]), swiglu(18, 72, 40)], ids=name_of)
+@pytest.mark.parametrize(
+    "case", [rms_normed(18, 72, [40, 24]), swiglu(18, 72, 40), in_int8(swiglu(18, 72, 40))], ids=name_of
+)
 def test_all_tiles_of_a_gpu_agree(
     case: Case, architecture: int, tiles: tuple[Tile, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,8 +208,8 @@ def test_without_weights_the_residual_remains() -> None:
 def test_swiglu_is_linear_in_up_and_closed_where_gate_is_zero() -> None:
     x, norm, gate, up = in_precision(swiglu(9, 40, 24)[1], torch.float32)
     found = linear.norm_swiglu(x, norm, gate, up)
-    torch.testing.assert_close(linear.norm_swiglu(x, norm, gate, -2 * up), -2 * found)
-    assert not linear.norm_swiglu(x, norm, 0 * gate, up).any()
+    torch.testing.assert_close(linear.norm_swiglu(x, norm, gate, up._replace(weight=-2 * up.weight)), -2 * found)
+    assert not linear.norm_swiglu(x, norm, gate._replace(weight=0 * gate.weight), up).any()
 
 
 @pytest.mark.parametrize(
