@@ -32,19 +32,19 @@ def test_prefill(
 ) -> None:
     step = SlotStep(0, 0, TEXT[:tokens], Top(1))
     peers = {name: peer.prefill(TEXT[:tokens]) for name, peer in peers_of(tiny, quick).items()}
-    best = runner.prefill(step, ())
+    best = runner.prefill([step], [()])
     assert isinstance(best, TopTokens)
     for name, peer in peers.items():
         assert int(peer()[0].argmax()) == best.tokens[0], f"{name} says something else"
     benchmark.group = f"prefill, {tokens} tokens"
-    take_turns(benchmark, lambda: runner.prefill(step, ()), peers, rounds)
+    take_turns(benchmark, lambda: runner.prefill([step], [()]), peers, rounds)
     describe(benchmark, ran=runner.info.name, threads=THREADS, dtype=runner.info.dtype)
 
 
 def held(runner: Runner, rows: int) -> None:
     """The peer's cache holds token 0 throughout."""
     for slot in range(rows):
-        runner.prefill(SlotStep(slot, 0, (0,) * HELD), ())
+        runner.prefill([SlotStep(slot, 0, (0,) * HELD)], [()])
 
 
 @pytest.mark.parametrize("rows", [1, 8, 32])

@@ -148,7 +148,7 @@ class Scheduler:
 class Engine:
     """Serves requests on one runner. `submit` may be called by any thread; one alone may `step`.
 
-    What the runner raises reaches the futures that it belongs to: from `encode` and `prefill` the one request, from
+    What the runner raises reaches the futures that it belongs to: from `encode` the one request, from `prefill` and
     `decode` all that were in the pass. The engine goes on with the others.
     """
 
@@ -200,10 +200,8 @@ class Engine:
         """One round: fill free slots, then a decode pass over all active sequences. An alert does not wait for others
         to be prefilled: its round goes on at once."""
         self._release([slot for slot, entry in enumerate(self._scheduler.active) if entry.future.cancelled()])
-        while (entry := self._scheduler.candidate()) is not None:
-            self._admit(entry)
-            if entry.priority is Priority.ALERT:
-                break
+        while self._admit():
+            pass
         if self._scheduler.active:
             self._decode()
             self._release([slot for slot, entry in enumerate(self._scheduler.active) if entry.sequence.finished])
@@ -215,28 +213,51 @@ class Engine:
 
     # --- one round -------------------------------------------------------------------------------------------------
 
-    def _admit(self, entry: Entry) -> None:
-        sequence, slot = entry.sequence, len(self._scheduler.active)
-        try:
-            audio = self._embeddings(sequence.request)
-            answer = self._prefill(SlotStep(slot, 0, tuple(sequence.tokens), sequence.asks), audio)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is this request's, and reaches who asked)
-            self._scheduler.skip(entry)
-            entry.fail(error)
-            return
-        sequence.fed = len(sequence.tokens)
-        sequence.absorb(answer)
-        if sequence.finished:
-            self._scheduler.skip(entry)
-            entry.finish(sequence.result())
-        else:
+    def _admit(self) -> bool:
+        """Prefill those who join now; whether others may still join in this round."""
+        begin, audio, tokens = len(self._scheduler.active), list[list[Embedding]](), 0
+        urgent = False
+        while not urgent and (entry := self._scheduler.candidate()) is not None:
+            if audio and tokens + len(entry.sequence.tokens) > self._info.prefill_tokens:
+                break
+            try:
+                audio.append(self._embeddings(entry.sequence.request))
+            except Exception as error:  # noqa: BLE001 (whatever it is, it is this request's, and reaches who asked)
+                self._scheduler.skip(entry)
+                entry.fail(error)
+                continue
             self._scheduler.join(entry)
+            tokens += len(entry.sequence.tokens)
+            urgent = entry.priority is Priority.ALERT
+        if not audio:
+            return False
+        self._begin(begin, audio)
+        return not urgent
+
+    def _begin(self, begin: int, audio: collections.abc.Sequence[collections.abc.Sequence[Embedding]]) -> None:
+        """Prefill the sequences in the slots from `begin` on."""
+        sequences = [entry.sequence for entry in self._scheduler.active[begin:]]
+        try:
+            answers = self._prefill(
+                [
+                    SlotStep(begin + place, 0, tuple(sequence.tokens), sequence.asks)
+                    for place, sequence in enumerate(sequences)
+                ],
+                audio,
+            )
+        except Exception as error:  # noqa: BLE001 (it is that of all who were in the pass)
+            while len(self._scheduler.active) > begin:
+                self._scheduler.active.pop().fail(error)
+            return
+        for sequence, answer in zip(sequences, answers, strict=True):
+            sequence.fed = len(sequence.tokens)
+            sequence.absorb(answer)
+        self._release([begin + place for place, sequence in enumerate(sequences) if sequence.finished])
 
     def _decode(self) -> None:
         sequences = [entry.sequence for entry in self._scheduler.active]
         try:
-            for slot, sequence in enumerate(sequences):
-                self._catch_up(slot, sequence)
+            self._catch_up(sequences)
             most = self._info.verified if self._written >= self._info.verified_after else 1
             steps = [_next_step(slot, sequence, most) for slot, sequence in enumerate(sequences)]
             with self.meter.timed("decode_ms"):
@@ -260,18 +281,23 @@ class Engine:
         held = sum(sequence.fed for sequence in sequences) * self._info.kv_bytes_per_token
         self.meter.highest("kv_bytes", held)
 
-    def _catch_up(self, slot: int, sequence: Sequence) -> None:
+    def _catch_up(self, sequences: list[Sequence]) -> None:
         """Prefill all but the last of many forced tokens; the last one rides in the decode pass."""
-        if len(sequence.pending) <= MAX_RIDING:
+        behind = [(slot, each) for slot, each in enumerate(sequences) if len(each.pending) > MAX_RIDING]
+        if not behind:
             return
-        self._prefill(SlotStep(slot, sequence.fed, sequence.pending[:-1]), ())
-        sequence.fed = len(sequence.tokens) - 1
+        steps = [SlotStep(slot, sequence.fed, sequence.pending[:-1]) for slot, sequence in behind]
+        self._prefill(steps, [()] * len(steps))
+        for _, sequence in behind:
+            sequence.fed = len(sequence.tokens) - 1
 
-    def _prefill(self, step: SlotStep, audio: collections.abc.Sequence[Embedding]) -> Answer:
+    def _prefill(
+        self, steps: list[SlotStep], audio: collections.abc.Sequence[collections.abc.Sequence[Embedding]]
+    ) -> list[Answer]:
         with self.meter.timed("prefill_ms"):
-            answer = self.runner.prefill(step, audio)
-        self.meter.add("prefill_tokens", len(step.tokens))
-        return answer
+            answers = self.runner.prefill(steps, audio)
+        self.meter.add("prefill_tokens", sum(len(step.tokens) for step in steps))
+        return answers
 
     def _release(self, slots: list[int]) -> None:
         """Free slots and close the holes: from the last to the first, so that no finished sequence is moved."""

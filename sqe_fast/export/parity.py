@@ -89,7 +89,7 @@ def _compare_decoders(
     arrays = [np.asarray(clip) for clip in audio]
     for ask in (Top(BEST), Candidates(text[:16])):
         step = SlotStep(0, 0, tokens, ask)
-        yield _answers("prefill", onnx.prefill(step, arrays), torch.prefill(step, audio))
+        yield _answers("prefill", onnx.prefill([step], [arrays])[0], torch.prefill([step], [audio])[0])
     for index, token in enumerate(text[24:]):
         for ask in (Top(BEST), Candidates(text[:16])):  # the second time the slot takes up the same again
             step = SlotStep(0, len(tokens) + index, (token,), ask)

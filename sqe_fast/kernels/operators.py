@@ -36,6 +36,15 @@ class Linear(NamedTuple):
         return self.weight.dtype if self.scale is None else x.dtype
 
 
+class Span(NamedTuple):
+    """The next positions of one sequence, among the rows of several: those of each follow those of the one before."""
+
+    slot: int
+    past: int
+    """Positions that the slot already holds."""
+    rows: int
+
+
 class Operators(Protocol):
     """A module of functions. They are differentiable only where the module says so."""
 
@@ -118,13 +127,14 @@ class Operators(Protocol):
         v: Tensor,  # [T, kv_heads · head_dim]
         cos: Tensor,  # [positions, head_dim / 2] float32
         sin: Tensor,  # [positions, head_dim / 2] float32
-        keys: Tensor,  # [kv_heads, max_length, head_dim]: one slot's memory, written at past … past + T − 1
-        values: Tensor,  # [kv_heads, max_length, head_dim]
-        past: int,
+        keys: Tensor,  # [slots, kv_heads, max_length, head_dim]: written at past … past + rows − 1 of each span's slot
+        values: Tensor,  # [slots, kv_heads, max_length, head_dim]
+        spans: Sequence[Span],  # of different slots; T rows in all
     ) -> Tensor:
-        """A sequence's next T positions: applies the rotary embedding, appends keys and values to the slot, and attends
-        causally to all that the slot then holds (so a shared prefix is computed once): [T, heads · head_dim]. Head h
-        reads KV head h // (heads / kv_heads); halves of a head are rotated against each other."""
+        """The next positions of one or more sequences: applies the rotary embedding, appends keys and values to each
+        slot, and attends causally to all that the slot then holds (so a shared prefix is computed once):
+        [T, heads · head_dim]. Head h reads KV head h // (heads / kv_heads); halves of a head are rotated against each
+        other."""
 
     def decode_attention(
         self,

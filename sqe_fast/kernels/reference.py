@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sqe_fast.kernels.operators import IDLE, Linear, Norm
+from sqe_fast.kernels.operators import IDLE, Linear, Norm, Span
 
 NAME = "torch"
 CAPTURABLE = False  # decode_attention reads on the host how far each slot is filled
@@ -74,8 +74,19 @@ def prefill_attention(
     sin: Tensor,
     keys: Tensor,
     values: Tensor,
-    past: int,
+    spans: Sequence[Span],
 ) -> Tensor:
+    lengths = [span.rows for span in spans]
+    parts = zip(*(torch.split(part, lengths) for part in (q, k, v)), spans, strict=True)
+    return torch.cat(
+        [_continued(q, k, v, cos, sin, keys[span.slot], values[span.slot], span.past) for q, k, v, span in parts]
+    )
+
+
+def _continued(
+    q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, keys: Tensor, values: Tensor, past: int
+) -> Tensor:
+    """One sequence; keys and values [kv_heads, max_length, head_dim]."""
     kv_heads, _, head_dim = keys.shape
     end = past + len(q)
     turn = cos[past:end], sin[past:end]
@@ -98,7 +109,7 @@ def decode_attention(
     rows = [
         torch.zeros_like(q[b : b + 1])
         if held == IDLE
-        else prefill_attention(q[b : b + 1], k[b : b + 1], v[b : b + 1], cos, sin, keys[b], values[b], held)
+        else _continued(q[b : b + 1], k[b : b + 1], v[b : b + 1], cos, sin, keys[b], values[b], held)
         for b, held in enumerate(past.tolist())
     ]
     return torch.cat(rows)

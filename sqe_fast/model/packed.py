@@ -1,25 +1,37 @@
 """Qwen2-Audio as it is served: rows of tokens without padding, on operators chosen by name.
 
 `qwen2_audio.Qwen2Audio` holds the weights and is the differentiable twin that training uses. This is the same model
-as a sequence of operators (`kernels.operators`): clips lie end to end in the encoder, a prompt is prefilled at its
-true length, and a decode step takes one token of every slot.
+as a sequence of operators (`kernels.operators`): clips lie end to end in the encoder, and prompts when they are
+prefilled, each at its true length; a decode step takes one token of every slot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sqe_fast.checkpoint.config import MEL_PER_POSITION, POSITIONS_PER_TOKEN, audio_tokens, positions
-from sqe_fast.kernels.operators import Linear, Norm, Operators
+from sqe_fast.kernels.operators import Linear, Norm, Operators, Span
 from sqe_fast.kernels.upload import upload
 from sqe_fast.model.decoder import DecoderLayer, KVCache, rotary_frequencies
 from sqe_fast.model.encoder import EncoderLayer, PackedClip, lay_out
 from sqe_fast.model.int8 import Int8Linear
 from sqe_fast.model.qwen2_audio import Qwen2Audio
+
+
+class Prompt(NamedTuple):
+    """A sequence's next tokens. The k-th audio token id among them takes the k-th row of `audio`, one clip's embeddings
+    after the other."""
+
+    tokens: Sequence[int]
+    audio: Sequence[Tensor]
+    slot: int
+    past: int
+    """Positions that the slot already holds."""
 
 
 class PackedModel:
@@ -84,23 +96,24 @@ class PackedModel:
 
     # --- decoder ---------------------------------------------------------------------------------------------------
 
-    def prefill(self, tokens: Sequence[int], audio: Sequence[Tensor], slot: int, past: int) -> Tensor:
-        """Append a sequence's next tokens to its slot; the hidden state after the last, [1, H], before the final norm.
-
-        The k-th audio token id takes the k-th row of `audio`, one clip's embeddings after the other.
-        """
-        ids = np.asarray(tokens)
+    def prefill(self, prompts: Sequence[Prompt]) -> Tensor:
+        """Append the next tokens of one or more sequences to their slots, which differ; the hidden state after the last
+        of each, [prompts, H], before the final norm."""
+        spans = [Span(prompt.slot, prompt.past, len(prompt.tokens)) for prompt in prompts]
+        ids = np.concatenate([np.asarray(prompt.tokens) for prompt in prompts])
         x: Tensor = self._decoder.embed(self._upload(ids))
+        audio = [clip for prompt in prompts for clip in prompt.audio]
         if audio:
             places = np.flatnonzero(ids == self.config.audio_token_id)
-            x[self._upload(places)] = torch.cat(list(audio)).to(x.dtype)
+            x[self._upload(places)] = torch.cat(audio).to(x.dtype)
+        ends = self._upload(np.cumsum([span.rows for span in spans]) - 1)
         last = len(self._decoder.layers) - 1
         for index, layer in enumerate(self._decoder.layers):
             q, k, v = self._qkv(layer, x)  # type: ignore[arg-type]
-            keys, values = self.cache.keys[index, slot], self.cache.values[index, slot]
-            attended = self.operators.prefill_attention(q, k, v, self._cos, self._sin, keys, values, past)
+            keys, values = self.cache.keys[index], self.cache.values[index]
+            attended = self.operators.prefill_attention(q, k, v, self._cos, self._sin, keys, values, spans)
             if index == last:  # nothing reads the other rows any more
-                x, attended = x[-1:], attended[-1:]
+                x, attended = x[ends], attended[ends]
             x = self._after_attention(layer, x, attended)  # type: ignore[arg-type]
         return x
 

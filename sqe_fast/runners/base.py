@@ -47,6 +47,8 @@ class RunnerInfo:
     """Whether it holds the decoder's weights in 8 bits."""
     encode_frames: int
     """Log-mel frames that one call of `encode` should be given, if as many wait; 1: one clip at a time."""
+    prefill_tokens: int
+    """Tokens that one call of `prefill` should be given, if as many wait; 1: one sequence at a time."""
     verified: int = VERIFIED
     """Most tokens of a slot in one decode pass."""
     verified_after: int = 0
@@ -178,11 +180,12 @@ class Runner(Protocol):
         convolutions of the last valid output frame reach.
         """
 
-    def prefill(self, step: SlotStep, audio: Sequence[Embedding]) -> Answer:
-        """Fill `step.slot` from position `step.past` with all of `step.tokens`; one sequence at its true length.
+    def prefill(self, steps: Sequence[SlotStep], audio: Sequence[Sequence[Embedding]]) -> list[Answer]:
+        """Fill each step's slot, of which no two are the same, from position `past` with all of its tokens; each
+        sequence at its true length. No answer depends on the other steps.
 
-        The k-th audio token id in `step.tokens` takes the k-th row of `audio`: what `encode` returned of each clip, one
-        after the other.
+        The k-th audio token id in the tokens of a step takes the k-th row of its own `audio`: what `encode` returned of
+        each of its clips, one after the other.
         """
 
     def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
@@ -210,6 +213,7 @@ def runner_info(
     dtype: str = "float32",
     int8: bool = False,
     encode_frames: int = 1,
+    prefill_tokens: int = 1,
     verified: int = VERIFIED,
     verified_after: int = 0,
 ) -> RunnerInfo:
@@ -227,6 +231,7 @@ def runner_info(
         dtype=dtype,
         int8=int8,
         encode_frames=encode_frames,
+        prefill_tokens=prefill_tokens,
         verified=verified,
         verified_after=verified_after,
     )
@@ -238,7 +243,16 @@ def check_mel(config: AudioConfig, log_mel: FloatArray, frames: int) -> None:
         raise ValueError(f"a log-mel of {frames} frames must be {list(expected)}, not {list(log_mel.shape)}")
 
 
-def check_prefill(info: RunnerInfo, step: SlotStep, audio: Sequence[Embedding]) -> None:
+def check_prefill(info: RunnerInfo, steps: Sequence[SlotStep], audio: Sequence[Sequence[Embedding]]) -> None:
+    if not steps or len(steps) != len(audio):
+        raise ValueError(f"{len(steps)} steps are prefilled with the audio of {len(audio)}")
+    if len({step.slot for step in steps}) < len(steps):
+        raise ValueError("two steps of one prefill fill the same slot")
+    for step, clips in zip(steps, audio, strict=True):
+        _check_prompt(info, step, clips)
+
+
+def _check_prompt(info: RunnerInfo, step: SlotStep, audio: Sequence[Embedding]) -> None:
     _check_step(info, step)
     if isinstance(step.asks, Verify):
         raise ValueError("drafts are verified in decode passes")

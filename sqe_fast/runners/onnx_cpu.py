@@ -105,8 +105,12 @@ class OnnxRunner:
         self._encoder.run_with_iobinding(binding)
         return audio
 
-    def prefill(self, step: SlotStep, audio: Sequence[Embedding]) -> Answer:
-        check_prefill(self.info, step, audio)
+    def prefill(self, steps: Sequence[SlotStep], audio: Sequence[Sequence[Embedding]]) -> list[Answer]:
+        """One at a time, as `encode`."""
+        check_prefill(self.info, steps, audio)
+        return [self._prefill(*each) for each in zip(steps, audio, strict=True)]
+
+    def _prefill(self, step: SlotStep, audio: Sequence[Embedding]) -> Answer:
         parts = [cast(FloatArray, clip) for clip in audio if clip.shape[0]]
         embeddings = np.concatenate(parts) if parts else self._no_audio
         return self._run([step], step.slot, embeddings)[0]

@@ -22,7 +22,7 @@ from sqe_fast.kernels import OPERATORS, Operators, select
 from sqe_fast.kernels.operators import IDLE
 from sqe_fast.kernels.upload import upload
 from sqe_fast.model.int8 import quantise
-from sqe_fast.model.packed import PackedModel
+from sqe_fast.model.packed import PackedModel, Prompt
 from sqe_fast.model.qwen2_audio import Qwen2Audio, load_checkpoint
 from sqe_fast.model.weights import stored_dtype
 from sqe_fast.options import DTYPES, INT8, Serving
@@ -45,6 +45,8 @@ from sqe_fast.runners.base import (
 
 GPU_ENCODE_FRAMES = 12_000
 """Two minutes of audio in one packed batch: 6,000 rows fill a GPU's tiles, and their embeddings are 24 MB at 7B."""
+GPU_PREFILL_TOKENS = 4_096
+"""A dozen prompts in one pass: their rows fill a GPU's tiles, and its launches are made once for all of them."""
 GPU_MEMORY_SHARE = 0.8
 """Of what the weights leave free goes to KV memory; the rest is for activations, graphs and the encoder."""
 MAX_GPU_SLOTS = 64
@@ -116,6 +118,7 @@ class TorchRunner:
             dtype=_name(dtype),
             int8=int8,
             encode_frames=GPU_ENCODE_FRAMES if on_gpu else 1,
+            prefill_tokens=GPU_PREFILL_TOKENS if on_gpu else 1,
             # No graph of several tokens is captured, and without one their launches would cost more than they save.
             verified=1 if on_gpu else VERIFIED,
         )
@@ -129,11 +132,14 @@ class TorchRunner:
                 return list(self._onnx.encode(clips))
             return list(self._model.encode([(self._tensor(log_mel), frames) for log_mel, frames in clips]))
 
-    def prefill(self, step: SlotStep, audio: Sequence[Embedding]) -> Answer:
-        check_prefill(self.info, step, audio)
+    def prefill(self, steps: Sequence[SlotStep], audio: Sequence[Sequence[Embedding]]) -> list[Answer]:
+        check_prefill(self.info, steps, audio)
+        prompts = [
+            Prompt(step.tokens, [cast(Tensor, clip) for clip in clips], step.slot, step.past)
+            for step, clips in zip(steps, audio, strict=True)
+        ]
         with self._current():
-            clips = [cast(Tensor, clip) for clip in audio]
-            return self._answers([step], self._model.prefill(step.tokens, clips, step.slot, step.past))[0]
+            return self._answers(steps, self._model.prefill(prompts))
 
     def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
         check_decode(self.info, steps)

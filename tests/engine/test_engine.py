@@ -247,6 +247,74 @@ def test_two_clips_fill_the_audio_tokens_in_order() -> None:
     assert runner.memory[0][5] == pytest.approx(-1.75)
 
 
+def test_prompts_are_prefilled_together_as_far_as_they_fit() -> None:
+    """Of prompts of 6 to 9 tokens three in a call of 30, and no fewer than one in any."""
+    runner = FakeRunner(slots=9, prefill_tokens=24)
+    results = Engine(runner).run(MIXED)
+    assert runner.prefills[:3] == [3, 3, 2]
+    for together, single in zip(results, alone(MIXED, runner), strict=True):
+        assert_same(together, single)
+    few = FakeRunner(slots=9, prefill_tokens=2)
+    Engine(few).run(MIXED)
+    assert set(few.prefills) == {1}
+
+
+def test_who_is_done_by_a_prefill_leaves_no_hole() -> None:
+    """Requests of one read each, between others that go on: their slots are free at once."""
+    runner = FakeRunner(slots=9, prefill_tokens=1_000)
+    requests = [Request(Program((1, n), tuple(reads()[: 1 + n % 3])), ()) for n in range(8)]
+    results = Engine(runner).run(requests)
+    assert runner.prefills[0] == 8
+    assert runner.moves
+    for together, single in zip(results, alone(requests, runner), strict=True):
+        assert_same(together, single)
+
+
+def test_an_alert_is_the_last_of_its_prefill() -> None:
+    runner = FakeRunner(slots=9, prefill_tokens=1_000)
+    engine = Engine(runner)
+    for n in range(4):
+        engine.submit(described(n / 10))
+    engine.submit(described(0.9), Priority.ALERT)
+    engine.step()
+    assert runner.prefills == [1]
+    engine.step()
+    assert runner.prefills == [1, 4]
+
+
+def test_what_many_are_forced_to_say_is_prefilled_together() -> None:
+    page = tuple(10 + n % 20 for n in range(MAX_RIDING + 4))
+    runner = FakeRunner(slots=4, prefill_tokens=1_000)
+    steps = (*reads()[:1], Force(page), *reads()[1:2])
+    requests = [Request(Program((1, n), steps), ()) for n in (10, 11, 12)]
+    results = Engine(runner).run(requests)
+    assert runner.prefills == [3, 3]
+    for together, single in zip(results, alone(requests, runner), strict=True):
+        assert_same(together, single)
+
+
+def test_a_prefill_that_fails_is_that_of_all_who_were_in_it_and_of_nobody_else() -> None:
+    """Slots that stay taken, or a request that waited lost with them."""
+
+    class Forgetful(FakeRunner):
+        def prefill(self, steps, audio):
+            if len(self.prefills) == 1:
+                self.prefills.append(0)
+                raise MemoryError("device lost")
+            return super().prefill(steps, audio)
+
+    engine = Engine(Forgetful(slots=9, prefill_tokens=24))
+    futures = [engine.submit(request) for request in MIXED]
+    while engine.busy:
+        engine.step()
+    for future in futures[3:6]:
+        with pytest.raises(MemoryError, match="device lost"):
+            future.result(timeout=0)
+    kept = [0, 1, 2, 6, 7, 8]
+    for place, single in zip(kept, alone([MIXED[place] for place in kept], FakeRunner()), strict=True):
+        assert_same(futures[place].result(timeout=0), single)
+
+
 class Failing(FakeRunner):
     """Its decoder fails when the budget is used up."""
 
@@ -272,7 +340,8 @@ def test_a_pass_that_fails_is_that_of_all_who_were_in_it_and_of_nobody_else() ->
         assert_same(future.result(timeout=0), single)
 
 
-def test_a_prefill_that_fails_is_that_of_one_request() -> None:
+@pytest.mark.parametrize(("slots", "prefill_tokens"), [(3, 1), (5, 1_000)])
+def test_a_clip_that_cannot_be_encoded_is_that_of_one_request(slots: int, prefill_tokens: int) -> None:
     """A clip that the encoder cannot take, and the whole batch lost with it."""
 
     class Picky(FakeRunner):
@@ -281,7 +350,7 @@ def test_a_prefill_that_fails_is_that_of_one_request() -> None:
                 raise RuntimeError("not this one")
             return super().encode(clips)
 
-    engine = Engine(Picky(slots=3))
+    engine = Engine(Picky(slots=slots, prefill_tokens=prefill_tokens))
     requests = [rating(0.25), rating(0.75), rating(0.5)]
     futures = [engine.submit(request) for request in requests]
     while engine.busy:

@@ -67,7 +67,8 @@ def test_what_is_served_is_what_the_weights_stand_for(operators: str, tmp_path: 
     prompts = [(9, 31, 12, 77), (150, 42), (18, 100, 64, 8, 0, 21, 33)]
     found, wanted = [], []
     for runner, answers in ((ours, found), (exact, wanted)):
-        answers += [runner.prefill(SlotStep(slot, 0, tokens, Top(8)), ()) for slot, tokens in enumerate(prompts)]
+        steps = [SlotStep(slot, 0, tokens, Top(8)) for slot, tokens in enumerate(prompts)]
+        answers += runner.prefill(steps, [()] * len(steps))
         answers += runner.decode([SlotStep(slot, len(prompt), (6,), Top(8)) for slot, prompt in enumerate(prompts)])
     for one, other in zip(found, wanted, strict=True):
         assert isinstance(one, TopTokens)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sqe_fast.kernels import select
 from sqe_fast.model.packed import PackedModel
+from sqe_fast.model.packed import Prompt as Prefilled
 from sqe_fast.model.qwen2_audio import load_checkpoint
 from tests.support.hugging_face import Outputs, Prompt, exact_rms_norm, largest, theirs, tolerance
 from tests.support.small_model import AUDIO_TOKEN, like_7b, random_clip, save_small, small_model
@@ -37,7 +38,7 @@ def served(folder: Path, prompt: Prompt, dtype: torch.dtype, operators: str) -> 
     audio = packed.encode([(mel.to(dtype), frames) for mel, frames in prompt.clips])
     ids = prompt.tokens[0].tolist()
     given = len(ids) - DECODED
-    logits = [packed.logits(packed.prefill(ids[:given], audio, 0, 0))]
+    logits = [packed.logits(packed.prefill([Prefilled(ids[:given], audio, 0, 0)]))]
     for past in range(given, len(ids)):
         hidden = packed.decode(torch.tensor(ids[past : past + 1]), torch.tensor([past], dtype=torch.int32))
         logits.append(packed.logits(hidden))
@@ -91,7 +92,7 @@ def test_the_twin_that_is_trained_says_the_same() -> None:
     for mine, other in zip(audio, model.encode_batch(clips), strict=True):
         assert largest(mine, other) <= 1e-12
     tokens = [7, *[AUDIO_TOKEN] * len(audio[0]), 8, 9, *[AUDIO_TOKEN] * len(audio[1]), 11]
-    hidden = packed.prefill(tokens, audio[:2], slot=2, past=0)
+    hidden = packed.prefill([Prefilled(tokens, audio[:2], slot=2, past=0)])
     logits = model.logits(model(torch.tensor([tokens]), audio[:2]))[0, -1:]
     assert largest(packed.logits(hidden), logits) <= 1e-12
 
@@ -100,7 +101,7 @@ def test_the_twin_that_is_trained_says_the_same() -> None:
 def test_read_out_is_the_softmax_of_the_candidates_logits() -> None:
     model = small_model().double()
     packed = PackedModel(model, select("torch"), slots=1, max_length=16)
-    hidden = packed.prefill([9, 31, 12], [], 0, 0)
+    hidden = packed.prefill([Prefilled([9, 31, 12], [], 0, 0)])
     probabilities = packed.read_out(hidden, torch.tensor([[10, 77, -1, 3]], dtype=torch.int32))
     p = packed.logits(hidden)[0, [10, 77, 3]].softmax(-1).float()
     torch.testing.assert_close(probabilities[0], torch.stack([p[0], p[1], torch.tensor(0.0), p[2]]))

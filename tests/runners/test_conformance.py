@@ -82,7 +82,7 @@ ASKS = (Top(BEST), Candidates(CANDIDATES))
 
 def prefill(runner: Runner, slot: int, tokens: tuple[int, ...], past: int = 0, audio: Sequence[Embedding] = ()) -> Seen:
     """Twice, the second time over what the first has written."""
-    best, read = (runner.prefill(SlotStep(slot, past, tokens, ask), audio) for ask in ASKS)
+    [best], [read] = (runner.prefill([SlotStep(slot, past, tokens, ask)], [audio]) for ask in ASKS)
     return Seen(cast(TopTokens, best), cast(FloatArray, read))
 
 
@@ -150,9 +150,34 @@ def test_a_prompt_with_two_clips_is_answered_as_the_model_would(runner: Runner, 
     np.testing.assert_allclose(seen.probabilities, expected, rtol=0, atol=MODEL_TOLERANCE)
 
 
+def test_prompts_prefilled_together_are_as_alone(runner: Runner) -> None:
+    """Of any slots, one of them with audio and one that goes on; of each what it asked, in order."""
+    audio = encode(runner, 51)
+    heard = (7, *[AUDIO_TOKEN] * audio[0].shape[0], 8)
+    prefill(runner, 3, TEXTS[0])
+    steps = [
+        SlotStep(2, 0, heard, Top(BEST)),
+        SlotStep(3, len(TEXTS[0]), TEXTS[1], Candidates(CANDIDATES)),
+        SlotStep(0, 0, TEXTS[2]),
+        SlotStep(1, 0, TEXTS[3], Top(3)),
+    ]
+    given = [audio, (), (), ()]
+    alone = [runner.prefill([step], [clips])[0] for step, clips in zip(steps, given, strict=True)]
+    after = decode(runner, (len(TEXTS[2]), 3), (len(TEXTS[3]), 3), (len(heard), 3), (6, 3))
+    runner.move(1, 0, 4)  # so that what follows is not what stood there
+    tolerance = BATCH_TOLERANCE[runner.info.name]
+    together = runner.prefill(steps, given)
+    assert together[2] is None
+    for one, other in zip(alone, together, strict=True):
+        if one is not None:
+            assert_same_answer(one, other, tolerance)
+    for one, other in zip(after, decode(runner, (7, 3), (5, 3), (len(heard), 3), (6, 3)), strict=True):
+        assert_close(one, other, tolerance)
+
+
 def test_shapes_and_types(runner: Runner) -> None:
-    assert runner.prefill(SlotStep(0, 0, TEXTS[0]), ()) is None
-    assert isinstance(runner.prefill(SlotStep(1, 0, TEXTS[1], Top(1)), ()), TopTokens)
+    assert runner.prefill([SlotStep(0, 0, TEXTS[0])], [()]) == [None]
+    assert isinstance(runner.prefill([SlotStep(1, 0, TEXTS[1], Top(1))], [()])[0], TopTokens)
     read, best = runner.decode([SlotStep(0, 4, (3,), Candidates(CANDIDATES[:2])), SlotStep(1, 2, (3,), Top(BEST))])
     assert isinstance(read, np.ndarray)
     assert isinstance(best, TopTokens)
@@ -295,13 +320,13 @@ def test_a_read_reads_its_candidates_rows_of_the_head_alone(runner: Runner, expo
     """The other rows of the head are poisoned: a write must meet them, a read must not."""
     spoilt = opened(runner.info.name, with_head(exported, tmp_path / "poisoned", poison))
     for each in (runner, spoilt):
-        each.prefill(SlotStep(1, 0, TEXTS[1]), ())
+        each.prefill([SlotStep(1, 0, TEXTS[1])], [()])
     step = SlotStep(0, 0, TEXTS[0], Candidates(CANDIDATES))
-    assert_same_answer(spoilt.prefill(step, ()), runner.prefill(step, ()), 0.0)
+    assert_same_answer(spoilt.prefill([step], [()])[0], runner.prefill([step], [()])[0], 0.0)
     steps = [SlotStep(0, 4, (3,), Candidates(CANDIDATES[:2])), SlotStep(1, 2, (3,), Candidates(CANDIDATES))]
     for found, expected in zip(spoilt.decode(steps), runner.decode(steps), strict=True):
         assert_same_answer(found, expected, 0.0)
-    best = spoilt.prefill(SlotStep(0, 0, TEXTS[0], Top(BEST)), ())
+    [best] = spoilt.prefill([SlotStep(0, 0, TEXTS[0], Top(BEST))], [()])
     assert isinstance(best, TopTokens)
     assert np.isnan(best.logprobs).any()
 
@@ -475,7 +500,16 @@ def test_a_draft_may_fill_the_last_position(runner: Runner) -> None:
 )
 def test_a_prefill_that_does_not_fit_is_refused(runner: Runner, step: SlotStep, audio: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        runner.prefill(step, [clip[:1] for clip in arrays(encode(runner, 3))] if audio else ())
+        runner.prefill([step], [[clip[:1] for clip in arrays(encode(runner, 3))] if audio else ()])
+
+
+def test_prompts_that_do_not_go_together_are_refused(runner: Runner) -> None:
+    """Two of one slot would overwrite each other; audio of another count of steps would slide."""
+    with pytest.raises(ValueError, match="the same slot"):
+        runner.prefill([SlotStep(1, 0, TEXTS[0]), SlotStep(1, 0, TEXTS[1])], [(), ()])
+    for steps, audio in (([], []), ([SlotStep(1, 0, TEXTS[0])], [])):
+        with pytest.raises(ValueError, match="are prefilled with the audio of"):
+            runner.prefill(steps, audio)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def steps(rows: int) -> list[SlotStep]:
 
 def filled(runner: TorchRunner, rows: int) -> TorchRunner:
     for row in range(rows):
-        runner.prefill(SlotStep(row, 0, TEXTS[row]), ())
+        runner.prefill([SlotStep(row, 0, TEXTS[row])], [()])
     return runner
 
 
@@ -65,7 +65,7 @@ def test_a_row_is_the_same_alone_and_twice(runner: TorchRunner) -> None:
     same(filled(runner, SLOTS).decode(steps(SLOTS)), together)
     same(filled(runner, 3).decode(steps(3)), together[:3])
     for row in (0, 1, 2, 19):
-        runner.prefill(SlotStep(0, 0, TEXTS[row]), ())
+        runner.prefill([SlotStep(0, 0, TEXTS[row])], [()])
         (alone,) = runner.decode([SlotStep(0, len(TEXTS[row]), (20 + row,), ASKS[row % 3])])
         same([alone], [together[row]])
 
@@ -81,5 +81,5 @@ def test_clips_are_heard_alike_alone_and_together(runner: TorchRunner) -> None:
 def test_a_prompt_with_audio_is_the_same_in_any_slot(runner: TorchRunner) -> None:
     audio = runner.encode([(random_clip(200)[0].numpy(), 200)])
     tokens = (7, *[AUDIO_TOKEN] * audio[0].shape[0], 11)
-    answers = [runner.prefill(SlotStep(slot, 0, tokens, ASKS[0]), audio) for slot in (0, 7, SLOTS - 1)]
+    answers = [runner.prefill([SlotStep(slot, 0, tokens, ASKS[0])], [audio])[0] for slot in (0, 7, SLOTS - 1)]
     same(answers[1:], answers[:1] * 2)

@@ -61,7 +61,7 @@ def test_only_writers_are_multiplied_with_the_whole_head_by_onnx_runtime(
 def ask_all_ways(runner: Runner) -> None:
     """Reads, and what is only fed; then one write; then two beside a read."""
     for slot, text in enumerate(TEXTS):
-        runner.prefill(SlotStep(slot, 0, text, Candidates(CANDIDATES) if slot else None), ())
+        runner.prefill([SlotStep(slot, 0, text, Candidates(CANDIDATES) if slot else None)], [()])
     questions = [ASKS[1:] * 4, (None,) * 4, (None, Top(3), None, None), (*ASKS, Top(2), None)]
     for past, asks in enumerate(questions):
         pairs = zip(TEXTS, asks, strict=True)
@@ -81,7 +81,7 @@ def test_candidates_are_uploaded_once(exported: Path, monkeypatch: pytest.Monkey
     runner = opened("torch-cpu", exported)
     lists = [CANDIDATES, CANDIDATES[::-1], CANDIDATES, CANDIDATES]
     for slot, text in enumerate(TEXTS):
-        runner.prefill(SlotStep(slot, 0, text), ())
+        runner.prefill([SlotStep(slot, 0, text)], [()])
     for past in range(3):
         steps = [SlotStep(slot, len(text) + past, (20,), Candidates(lists[slot])) for slot, text in enumerate(TEXTS)]
         runner.decode(steps)

@@ -51,10 +51,13 @@ class FakeRunner:
     vocab: int = VOCAB
     audio_token: int = AUDIO_TOKEN
     encode_frames: int = 1
+    prefill_tokens: int = 1
     before_encoding: Callable[[], None] = lambda: None
     """Called first in `encode`: a test may hold the engine here until all that it wants together has come."""
     encoded: list[list[float]] = field(default_factory=list)
     prefilled: list[SlotStep] = field(default_factory=list)
+    prefills: list[int] = field(default_factory=list)
+    """Sequences of each call."""
     decoded: list[list[SlotStep]] = field(default_factory=list)
     moves: list[tuple[int, int, int]] = field(default_factory=list)
 
@@ -75,6 +78,7 @@ class FakeRunner:
             dtype="float32",
             int8=False,
             encode_frames=self.encode_frames,
+            prefill_tokens=self.prefill_tokens,
         )
 
     def encode(self, clips: Sequence[tuple[FloatArray, int]]) -> list[Embedding]:
@@ -87,8 +91,12 @@ class FakeRunner:
         positions = np.arange(audio_tokens(frames), dtype=np.float32)
         return np.stack([positions * 1e-3 + log_mel.mean() + 1] * HIDDEN, 1).astype(np.float32)
 
-    def prefill(self, step: SlotStep, audio: Sequence[Embedding]) -> Answer:
-        check_prefill(self.info, step, audio)
+    def prefill(self, steps: Sequence[SlotStep], audio: Sequence[Sequence[Embedding]]) -> list[Answer]:
+        check_prefill(self.info, steps, audio)
+        self.prefills.append(len(steps))
+        return [self._prefilled(*each) for each in zip(steps, audio, strict=True)]
+
+    def _prefilled(self, step: SlotStep, audio: Sequence[Embedding]) -> Answer:
         self.prefilled.append(step)
         embeddings = chain.from_iterable(cast(Sequence[FloatArray], audio))
         fed = [-float(next(embeddings)[0]) if token == self.audio_token else float(token) for token in step.tokens]

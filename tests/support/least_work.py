@@ -36,8 +36,8 @@ def _products(call: Call, held: int) -> int:
     if call.operator == "packed_attention":
         return 2 * width * sum(length * length for length in a[4])
     if call.operator == "prefill_attention":
-        past = a[7]
-        return 2 * width * sum(range(past + 1, past + rows + 1))
+        seen = (range(past + 1, past + count + 1) for _, past, count in a[7])
+        return 2 * width * sum(map(sum, seen))
     if call.operator == "decode_attention":
         return 2 * width * rows * (held + 1)
     assert call.operator == "read_out", call.operator
@@ -54,7 +54,7 @@ def _bytes(call: Call, held: int) -> int:
         return 4 * _sizes(a[0])
     if call.operator in ("prefill_attention", "decode_attention"):
         new = a[1].shape[1] * item  # of a position's keys, or values
-        before = a[7] if call.operator == "prefill_attention" else rows * held
+        before = sum(span.past for span in a[7]) if call.operator == "prefill_attention" else rows * held
         turns = 2 * rows * a[3].shape[1] * a[3].element_size()
         return 2 * _sizes(a[0]) + 2 * _sizes(a[1]) + 2 * (before + rows) * new + turns
     if call.operator == "read_out":  # the same candidates in every row

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sqe_fast.kernels.operators import Linear, Norm, Operators
+from sqe_fast.kernels.operators import Linear, Norm, Operators, Span
 from tests.support.workloads import Stages, Workload, random_model
 
 WRITTEN = {"pool_norm_linear": (4,), "prefill_attention": (5, 6), "decode_attention": (5, 6)}
@@ -62,6 +62,8 @@ def in_precision(value: Any, dtype: torch.dtype) -> Any:
     """Arguments with every tensor of floating point in that precision."""
     if isinstance(value, Tensor):
         return value.to(dtype) if value.is_floating_point() else value
+    if isinstance(value, Span):
+        return value
     if isinstance(value, Norm | Linear):
         return type(value)(*(in_precision(part, dtype) for part in value))
     if isinstance(value, tuple | list):

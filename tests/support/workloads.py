@@ -12,7 +12,7 @@ from sqe_fast.checkpoint.config import AudioConfig, Qwen2AudioConfig, TextConfig
 from sqe_fast.kernels.operators import Operators
 from sqe_fast.model.encoder import PackedClip
 from sqe_fast.model.int8 import quantise
-from sqe_fast.model.packed import PackedModel
+from sqe_fast.model.packed import PackedModel, Prompt
 from sqe_fast.model.qwen2_audio import Qwen2Audio
 from tests.support.shapes import AUDIO_VOCABULARY
 
@@ -125,7 +125,7 @@ class Stages:
         return torch.cat(self.packed.encode(self.clips))
 
     def prefill(self) -> Tensor:
-        return self.packed.prefill(self.prompt, [self.audio], self.slot, past=self.load.prefix)
+        return self.packed.prefill([Prompt(self.prompt, [self.audio], self.slot, past=self.load.prefix)])
 
     def step(self, rows: int) -> tuple[Tensor, Tensor]:
         """Tokens of a decode step, and positions that their slots hold."""

@@ -1,10 +1,13 @@
-"""Prefill over a KV cache, with rotary positions and grouped heads, as Triton kernels. Forward only.
+"""Prefill of several sequences over a KV cache, with rotary positions and grouped heads, as Triton kernels.
 
-One kernel rotates and appends keys, another attends. Steps along the keys begin at fixed positions, so each row is
-summed in the same order whatever is prefilled with it, or was before.
+Forward only. One kernel rotates and appends keys, another attends. Steps along the keys begin at fixed positions, so
+each row is summed in the same order whatever is prefilled with it, or was before.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import triton
@@ -12,8 +15,10 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
+from sqe_fast.kernels.operators import Span
 from sqe_fast.kernels.triton.attention import FLOAT32, check_cached, fold, rotated, scale_of, widths
 from sqe_fast.kernels.triton.device import Tile, architecture, fits_tma
+from sqe_fast.kernels.upload import upload
 
 TILES = {80: Tile(64, 64, 4, 2), 120: Tile(64, 64, 4, 2), 90: Tile(64, 64, 4, 2)}
 """64 rows, not 128: a prompt of 300 tokens and 32 heads makes 160 programs, for 108 or 132 processors."""
@@ -21,46 +26,51 @@ APPEND = 16
 """Positions that a program appends."""
 
 
-@triton.jit(do_not_specialize=["T", "past"])
+@triton.jit
 def _append(
     k,  # [T, kv_heads · HEAD_DIM]
     v,
     cos,  # [positions, HEAD_DIM / 2]
     sin,
-    keys,  # [kv_heads, max_length, HEAD_DIM]
+    keys,  # [slots, kv_heads, max_length, HEAD_DIM]
     values,
-    T,
-    past,
+    schedule,  # [programs, 4] int32: slot, position, row, rows
     stride_k,
     stride_v,
-    stride_keys,  # between heads
-    stride_values,
+    stride_slot,  # of keys and of values
+    stride_head,
     HEAD_DIM: tl.constexpr,
     HALF: tl.constexpr,  # ≥ HEAD_DIM / 2
     DIM: tl.constexpr,  # ≥ HEAD_DIM
     BLOCK: tl.constexpr,
 ):
+    entry = schedule + tl.program_id(0) * 4
+    slot = tl.load(entry)
+    position = tl.load(entry + 1)
+    row = tl.load(entry + 2)
+    count = tl.load(entry + 3)
     head = tl.program_id(1)
-    t = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    known = (t < T)[:, None]
+    t = tl.arange(0, BLOCK)
+    known = (t < count)[:, None]
     h = tl.arange(0, HALF)
     d = tl.arange(0, DIM)
-    cells = t[:, None] * stride_k + head * HEAD_DIM + h[None, :]
-    turns = (past + t)[:, None] * (HEAD_DIM // 2) + h[None, :]
+    memory = slot.to(tl.int64) * stride_slot + head * stride_head
+    cells = (row + t)[:, None] * stride_k + head * HEAD_DIM + h[None, :]
+    turns = (position + t)[:, None] * (HEAD_DIM // 2) + h[None, :]
     first, second = rotated(k, known, h, cells, turns, cos, sin, HEAD_DIM)
     inside = known & (h < HEAD_DIM // 2)[None, :]
-    to = keys + head.to(tl.int64) * stride_keys + ((past + t)[:, None] * HEAD_DIM + h[None, :])
+    to = keys + memory + ((position + t)[:, None] * HEAD_DIM + h[None, :])
     tl.store(to, first.to(keys.dtype.element_ty), mask=inside)
     tl.store(to + HEAD_DIM // 2, second.to(keys.dtype.element_ty), mask=inside)
     inside = known & (d < HEAD_DIM)[None, :]
-    value = tl.load(v + (t[:, None] * stride_v + head * HEAD_DIM + d[None, :]), mask=inside, other=0.0)
-    to = values + head.to(tl.int64) * stride_values + ((past + t)[:, None] * HEAD_DIM + d[None, :])
+    value = tl.load(v + ((row + t)[:, None] * stride_v + head * HEAD_DIM + d[None, :]), mask=inside, other=0.0)
+    to = values + memory + ((position + t)[:, None] * HEAD_DIM + d[None, :])
     tl.store(to, value.to(values.dtype.element_ty), mask=inside)
 
 
 @triton.jit
 def _remembered(
-    memory,  # of one head's first position, and for TMA a descriptor of all heads
+    memory,  # of one head's first position, and for TMA a descriptor of all heads of all slots
     head,
     position,
     column,
@@ -71,7 +81,8 @@ def _remembered(
     BLOCK_N: tl.constexpr,
     WIDTH: tl.constexpr,
 ):
-    """[BLOCK_N, WIDTH] from a position and column on; zeros from position `end` and from `columns` on."""
+    """[BLOCK_N, WIDTH] from a position and column on; zeros from `columns` on, and from position `end`, but with TMA:
+    there comes what the slot held before."""
     if TMA:
         tile = memory.load([head, position, column]).reshape(BLOCK_N, WIDTH)
     else:
@@ -111,23 +122,24 @@ def _step(
     if MASKED:
         scores = tl.where((n + tl.arange(0, BLOCK_N))[None, :] <= last[:, None], scores, float("-inf"))
     value = _remembered(values, head, n, 0, end, HEAD_DIM, HEAD_DIM, TMA, BLOCK_N, DIM)
+    if MASKED and TMA:  # 0 · NaN is NaN: not even an infinite value of whoever had the slot before may reach this one
+        value = tl.where((n + tl.arange(0, BLOCK_N) < end)[:, None], value, 0.0)
     return fold(scores, value, scale, top, total, acc)
 
 
-@triton.jit(do_not_specialize=["T", "past"])
+@triton.jit
 def _prefill(
     q,  # [T, heads · HEAD_DIM]
     cos,
     sin,
-    keys,  # [kv_heads, past + T, HEAD_DIM] of a longer memory; where TMA its descriptor, as values
+    keys,  # [slots, kv_heads, max_length, HEAD_DIM]; where TMA its descriptor, all heads in a row; as values
     values,
     out,  # as q
-    T,
-    past,
+    schedule,  # [tiles, 5] int32: slot, positions held before, first row, rows, place of the tile within the sequence
     stride_q,
     stride_out,
-    stride_keys,
-    stride_values,
+    stride_slot,  # of keys and of values
+    stride_head,
     scale,
     GROUP: tl.constexpr,  # heads to a KV head
     TMA: tl.constexpr,
@@ -139,20 +151,28 @@ def _prefill(
 ):
     """Rows of a tile are (position, head of the group): what the group shares is read once for all its heads, and even
     one position fills GROUP rows."""
-    begin = (tl.num_programs(0) - 1 - tl.program_id(0)) * BLOCK_M  # the longest first
+    entry = schedule + tl.program_id(0) * 5
+    slot = tl.load(entry)
+    past = tl.load(entry + 1)
+    start = tl.load(entry + 2)
+    T = tl.load(entry + 3)
+    begin = tl.load(entry + 4)
     head = tl.program_id(1)
     row = begin + tl.arange(0, BLOCK_M)
     t = row // GROUP
     column = (head * GROUP + row % GROUP) * HEAD_DIM
     h = tl.arange(0, HALF)
     d = tl.arange(0, DIM)
-    cells = (t * stride_q + column)[:, None] + h[None, :]
+    cells = ((start + t) * stride_q + column)[:, None] + h[None, :]
     turns = (past + t)[:, None] * (HEAD_DIM // 2) + h[None, :]
     first, second = rotated(q, (t < T)[:, None], h, cells, turns, cos, sin, HEAD_DIM)
     first, second = first.to(q.dtype.element_ty), second.to(q.dtype.element_ty)
-    if not TMA:
-        keys += head.to(tl.int64) * stride_keys
-        values += head.to(tl.int64) * stride_values
+    if TMA:
+        head += slot * tl.num_programs(1)
+    else:
+        memory = slot.to(tl.int64) * stride_slot + head * stride_head
+        keys += memory
+        values += memory
     top = tl.full((BLOCK_M,), float("-inf"), tl.float32)
     total = tl.zeros((BLOCK_M,), tl.float32)
     acc = tl.zeros((BLOCK_M, DIM), tl.float32)
@@ -171,7 +191,7 @@ def _prefill(
         )  # fmt: skip
     acc = acc / total[:, None]
     inside = (t < T)[:, None] & (d < HEAD_DIM)[None, :]
-    cells = (t * stride_out + column)[:, None] + d[None, :]
+    cells = ((start + t) * stride_out + column)[:, None] + d[None, :]
     tl.store(out + cells, acc.to(out.dtype.element_ty), mask=inside)
 
 
@@ -183,32 +203,48 @@ def prefill_attention(
     sin: Tensor,
     keys: Tensor,
     values: Tensor,
-    past: int,
+    spans: Sequence[Span],
 ) -> Tensor:
-    kv_heads, max_length, head_dim = keys.shape
-    T, group = len(q), q.shape[1] // (kv_heads * head_dim)
+    _, kv_heads, max_length, head_dim = keys.shape
+    group = q.shape[1] // (kv_heads * head_dim)
     check_cached(q, k, v, cos, sin, keys, values)
-    assert past + T <= min(max_length, len(cos))
+    assert keys.stride() == values.stride()
+    assert sum(span.rows for span in spans) == len(q)
+    assert all(span.past + span.rows <= min(max_length, len(cos)) for span in spans)
     out = q.new_empty(q.shape)
-    if not T:
+    if not len(q):
         return out
     half, dim = widths(head_dim)
-    _append[(triton.cdiv(T, APPEND), kv_heads)](
-        k, v, cos, sin, keys, values, T, past, k.stride(0), v.stride(0), keys.stride(0), values.stride(0),
+    tile = FLOAT32 if q.dtype == torch.float32 else TILES[architecture(q)]
+    appended, attended = _schedules(tuple(spans), tile.m, group, q.device)
+    _append[(len(appended), kv_heads)](
+        k, v, cos, sin, keys, values, appended, k.stride(0), v.stride(0), *keys.stride()[:2],
         HEAD_DIM=head_dim, HALF=half, DIM=dim, BLOCK=APPEND, num_warps=4,
     )  # fmt: skip
-    tile = FLOAT32 if q.dtype == torch.float32 else TILES[architecture(q)]
-    tma = dim == head_dim == 2 * half and fits_tma(keys, values)
+    tma = dim == head_dim == 2 * half and keys.is_contiguous() and fits_tma(keys, values)
     sources = keys, values
-    if tma:  # a descriptor that ends with the last position: zeros beyond, not what the slot held before
-        held = keys[:, : past + T], values[:, : past + T]
+    if tma:
         sources = tuple(
-            TensorDescriptor.from_tensor(part, [1, tile.n, width])
-            for part, width in zip(held, (half, dim), strict=True)
+            TensorDescriptor.from_tensor(part.flatten(0, 1), [1, tile.n, width])
+            for part, width in zip(sources, (half, dim), strict=True)
         )
-    _prefill[(triton.cdiv(T * group, tile.m), kv_heads)](
-        q, cos, sin, *sources, out, T, past, q.stride(0), out.stride(0), keys.stride(0), values.stride(0),
+    _prefill[(len(attended), kv_heads)](
+        q, cos, sin, *sources, out, attended, q.stride(0), out.stride(0), *keys.stride()[:2],
         scale_of(head_dim), GROUP=group, TMA=tma, HEAD_DIM=head_dim, HALF=half, DIM=dim,
         BLOCK_M=tile.m, BLOCK_N=tile.n, num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
     return out
+
+
+@lru_cache(maxsize=8)  # every layer of a pass asks for the same
+def _schedules(spans: tuple[Span, ...], block: int, group: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What the programs of `_append` and of `_prefill` take, [programs, 4] and [tiles, 5] int32. Tiles that see most
+    come first: what starts last is soon done."""
+    appended, attended, start = list[tuple[int, ...]](), list[tuple[int, ...]](), 0
+    for slot, past, rows in spans:
+        appended += [(slot, past + t, start + t, min(APPEND, rows - t)) for t in range(0, rows, APPEND)]
+        attended += [(slot, past, start, rows, begin) for begin in range(0, rows * group, block)]
+        start += rows
+    attended.sort(key=lambda tile: -(tile[1] + tile[4] // group))
+    first, second = (torch.tensor(entries, dtype=torch.int32) for entries in (appended, attended))
+    return upload(first, device), upload(second, device)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sqe_fast.kernels import reference
-from sqe_fast.kernels.operators import IDLE
+from sqe_fast.kernels.operators import IDLE, Span
 from sqe_fast.kernels.triton.decode_attention import CHUNK, decode_attention
 from sqe_fast.kernels.triton.prefill_attention import prefill_attention
 from tests.kernels.triton.cases import DTYPES, assert_close, normal
@@ -42,9 +42,6 @@ class Memory(NamedTuple):
         """A copy."""
         return Memory(*(part.to(dtype, copy=True) for part in self))
 
-    def slot(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.keys[index], self.values[index]
-
 
 def rows(count: int, heads: int, kv_heads: int, head_dim: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """q, k and v, columns of one matrix."""
@@ -74,10 +71,11 @@ def test_prefill(shape: tuple[int, int, int], span: tuple[int, int], dtype: torc
     given, turns = rows(steps, heads, kv_heads, head_dim, dtype), angles(head_dim)
     memory = Memory.holding([3, past, 9], kv_heads, head_dim, dtype)
     copies = [memory.to(dtype), memory.to(dtype), memory.to(torch.float64)]
-    found = prefill_attention(*given, *turns, *copies[0].slot(1), past)
-    expected = reference.prefill_attention(*given, *turns, *copies[1].slot(1), past)
+    spans = [Span(1, past, steps)]
+    found = prefill_attention(*given, *turns, *copies[0], spans)
+    expected = reference.prefill_attention(*given, *turns, *copies[1], spans)
     exactly = (part.double() for part in given)
-    exact = reference.prefill_attention(*exactly, *turns, *copies[2].slot(1), past)
+    exact = reference.prefill_attention(*exactly, *turns, *copies[2], spans)
     assert_close(found, expected, exact)
     assert_memory_close(*copies)
     for part, before in zip(copies[0], memory, strict=True):
@@ -104,14 +102,38 @@ def test_decode(shape: tuple[int, int, int], dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [HEADS[0], HEADS[2]])
+def test_sequences_that_are_prefilled_together_do_not_touch(shape: tuple[int, int, int], dtype: torch.dtype) -> None:
+    """Bit for bit what each gives alone, in slots of any order; one of a single row, one that goes on, one of more than
+    a tile. The slot of nobody stays as it is."""
+    heads, kv_heads, head_dim = shape
+    spans = [Span(3, 0, 70), Span(0, 37, 1), Span(4, 5, 21), Span(1, 0, 16)]
+    count = sum(span.rows for span in spans)
+    given, turns = rows(count, heads, kv_heads, head_dim, dtype), angles(head_dim)
+    memory = Memory.holding([37, 0, 9, 0, 5], kv_heads, head_dim, dtype)
+    together, alone = memory.to(dtype), memory.to(dtype)
+    found = prefill_attention(*given, *turns, *together, spans)
+    pieces, start = [], 0
+    for span in spans:
+        own = (part[start : start + span.rows] for part in given)
+        pieces.append(prefill_attention(*own, *turns, *alone, [span]))
+        start += span.rows
+    assert torch.equal(found, torch.cat(pieces))
+    assert found.isfinite().all()
+    for part, other, before in zip(together, alone, memory, strict=True):
+        assert torch.equal(part.nan_to_num(7.0), other.nan_to_num(7.0))
+        assert torch.equal(part[2].nan_to_num(7.0), before[2].nan_to_num(7.0))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_prefill_in_pieces_is_the_whole(dtype: torch.dtype) -> None:
     """Bit for bit: steps along the keys begin at fixed positions. So a shared prefix changes nothing."""
     heads = 2, 1, 32
     given, turns = rows(60, *heads, dtype), angles(32)
     whole, pieces = (Memory.holding([0], *heads[1:], dtype) for _ in range(2))
-    expected = prefill_attention(*given, *turns, *whole.slot(0), 0)
+    expected = prefill_attention(*given, *turns, *whole, [Span(0, 0, 60)])
     found = [
-        prefill_attention(*(part[start:end] for part in given), *turns, *pieces.slot(0), start)
+        prefill_attention(*(part[start:end] for part in given), *turns, *pieces, [Span(0, start, end - start)])
         for start, end in ((0, 37), (37, 38), (38, 60))
     ]
     assert torch.equal(torch.cat(found), expected)
@@ -124,10 +146,10 @@ def test_decode_goes_on_where_prefill_ended(past: int, dtype: torch.dtype) -> No
     heads = 4, 2, 32
     given, turns = rows(past + 1, *heads, dtype), angles(32)
     memory = Memory.holding([0], *heads[1:], dtype)
-    longer = prefill_attention(*given, *turns, *memory.to(dtype).slot(0), 0)[past:]
+    longer = prefill_attention(*given, *turns, *memory.to(dtype), [Span(0, 0, past + 1)])[past:]
     exactly = (part.double() for part in given)
-    exact = reference.prefill_attention(*exactly, *turns, *memory.to(torch.float64).slot(0), 0)[past:]
-    prefill_attention(*(part[:past] for part in given), *turns, *memory.slot(0), 0)
+    exact = reference.prefill_attention(*exactly, *turns, *memory.to(torch.float64), [Span(0, 0, past + 1)])[past:]
+    prefill_attention(*(part[:past] for part in given), *turns, *memory, [Span(0, 0, past)])
     held = torch.tensor([past], dtype=torch.int32)
     assert_close(decode_attention(*(part[past:] for part in given), *turns, *memory, held), longer, exact)
 
@@ -136,10 +158,10 @@ def test_decode_goes_on_where_prefill_ended(past: int, dtype: torch.dtype) -> No
 def test_later_positions_are_not_seen(dtype: torch.dtype) -> None:
     given, turns = rows(40, 2, 1, 32, dtype), angles(32)
     memory = Memory.holding([0], 1, 32, dtype)
-    before = prefill_attention(*given, *turns, *memory.slot(0), 0)
+    before = prefill_attention(*given, *turns, *memory, [Span(0, 0, 40)])
     for part in given:
         part[25:] += 3
-    after = prefill_attention(*given, *turns, *memory.slot(0), 0)
+    after = prefill_attention(*given, *turns, *memory, [Span(0, 0, 40)])
     assert torch.equal(before[:25], after[:25])
     assert not torch.equal(before[25:], after[25:])
 
@@ -185,5 +207,5 @@ def test_an_idle_row_writes_nothing_and_changes_no_other(dtype: torch.dtype) -> 
 def test_nothing_to_append() -> None:
     memory = Memory.holding([4], 1, 32, torch.float32)
     none = rows(0, 2, 1, 32, torch.float32)
-    assert prefill_attention(*none, *angles(32), *memory.slot(0), 4).shape == (0, 64)
+    assert prefill_attention(*none, *angles(32), *memory, [Span(0, 4, 0)]).shape == (0, 64)
     assert decode_attention(*none, *angles(32), *memory, torch.empty(0, dtype=torch.int32)).shape == (0, 64)

@@ -62,10 +62,15 @@ def _packed(launch: Launch, call: Call, held: int) -> tuple[int, int]:
 
 
 def _prefill(launch: Launch, call: Call, held: int) -> tuple[int, int]:
-    a = launch.arguments
+    a, group = launch.arguments, launch.arguments["GROUP"]
     tiles, heads = launch.grid
-    last_rows = (min((tile + 1) * a["BLOCK_M"], a["T"] * a["GROUP"]) - 1 for tile in range(tiles))
-    keys = sum(_up(a["past"] + row // a["GROUP"] + 1, a["BLOCK_N"]) for row in last_rows)
+    last_rows = [
+        (past, min(begin + a["BLOCK_M"], rows * group) - 1)
+        for _, past, rows in call.arguments[7]
+        for begin in range(0, rows * group, a["BLOCK_M"])
+    ]
+    assert tiles == len(last_rows), "tiles beyond the ends of prompts"
+    keys = sum(_up(past + row // group + 1, a["BLOCK_N"]) for past, row in last_rows)
     return 2 * heads * keys * a["BLOCK_M"] * a["DIM"], heads * (2 * keys + tiles * a["BLOCK_M"]) * a["DIM"] * HALF
 
 
@@ -106,10 +111,11 @@ def _used(launch: Launch, call: Call, held: int) -> dict[str, int]:
     """Bytes of those arguments that a launch reads or writes in part only."""
     a = launch.arguments
     if launch.name in ("prefill_attention._append", "prefill_attention._prefill"):
-        T, past = a["T"], a["past"]
+        spans = call.arguments[7]
+        T = sum(span.rows for span in spans)
         turns = T * a["HEAD_DIM"] // 2 * 4
         heads = launch.grid[1]
-        positions = T if launch.name.endswith("append") else past + T
+        positions = T if launch.name.endswith("append") else sum(span.past for span in spans) + T
         memory = heads * positions * a["HEAD_DIM"] * HALF
         return {"cos": turns, "sin": turns, "keys": memory, "values": memory}
     if launch.name == "decode_attention._attend_chunks":
