@@ -47,6 +47,10 @@ def measure(writer: Writer, load: Workload) -> None:
             )
 
 
+def _prefilled(load: Workload, count: int) -> str:
+    return f"prefill {count} × {load.prompt} tokens behind {load.prefix}"
+
+
 def _layers(load: Workload) -> str:
     return f"{load.config.audio.layers} of the encoder, {load.config.text.layers} of the decoder"
 
@@ -54,10 +58,9 @@ def _layers(load: Workload) -> str:
 def _stages(load: Workload, machine: Machine, operators: str, dtype: torch.dtype | None = None) -> dict[str, Run]:
     model = random_model(load.config, machine.dtype, machine.device).to(dtype or machine.dtype)
     stages = Stages(load, model, select(operators))
-    runs: dict[str, Run] = {
-        f"encode {len(load.frames)} clips": stages.encode,
-        f"prefill {load.prompt} tokens behind {load.prefix}": lambda: stages.packed.logits(stages.prefill()),
-    }
+    runs: dict[str, Run] = {f"encode {len(load.frames)} clips": stages.encode}
+    for count in load.prompts:
+        runs[_prefilled(load, count)] = lambda count=count: stages.packed.logits(stages.prefill(count))
     decode = decode_step(stages.packed, max(load.rows), machine.device)
     for rows in load.rows:
         step = stages.step(rows)
@@ -74,10 +77,11 @@ def _hugging_face(load: Workload, machine: Machine) -> dict[str, dict[str, Run]]
         peer = HuggingFaceStages(model, Stages(load, model, select("torch")), machine)
         if name.endswith("compiled"):
             peer.compile()
-        runs = [peer.encode, peer.prefill(), *(peer.decode(rows) for rows in load.rows)]
+        prefills = (peer.prefill(count) for count in load.prompts)
+        runs = [peer.encode, *prefills, *(peer.decode(rows) for rows in load.rows)]
         names = (
             f"encode {len(load.frames)} clips",
-            f"prefill {load.prompt} tokens behind {load.prefix}",
+            *(_prefilled(load, count) for count in load.prompts),
             *(f"decode {rows} rows that hold {load.held}" for rows in load.rows),
         )
         found[name] = dict(zip(names, runs, strict=True))

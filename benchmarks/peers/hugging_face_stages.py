@@ -63,16 +63,16 @@ class HuggingFaceStages:
         found = self._projector(self._tower(self._features, attention_mask=self._mask).last_hidden_state)
         return torch.cat([clip[:count] for clip, count in zip(found, self._tokens, strict=True)])
 
-    def prefill(self) -> Callable[[], Tensor]:
-        """Logits after the prompt, [1, vocabulary]; the prefix is in the cache."""
-        load = self._stages.load
-        ids = torch.tensor([self._stages.prompt], device=self._machine.device)
+    def prefill(self, count: int) -> Callable[[], Tensor]:
+        """Logits after the prompt in so many slots, [count, vocabulary]; the prefix is in the cache."""
+        load, slot = self._stages.load, self._stages.slot
+        ids = torch.tensor([self._stages.prompt] * count, device=self._machine.device)
         places = ids[0] == load.config.audio_token_id
-        run = self._forward(slice(self._stages.slot, None), load.prefix, load.prompt)
+        run = self._forward(slice(slot, slot + count), load.prefix, load.prompt)
 
         def prefilled() -> Tensor:
             embeds = self._embed(ids)
-            embeds[0, places] = self._stages.audio
+            embeds[:, places] = self._stages.audio
             return run(embeds)
 
         return prefilled

@@ -35,6 +35,8 @@ class Workload:
     prompt: int = 300
     """Tokens prefilled at once, the first clip's among them, behind a shared prefix of `prefix`."""
     prefix: int = 37
+    prompts: tuple[int, ...] = (1, 8)
+    """Sequences that are prefilled together."""
     rows: tuple[int, ...] = (8, 32)
     """Sequences that decode together."""
     held: int = 420
@@ -78,6 +80,7 @@ DRY = Workload(
     frames=(61, 34),
     prompt=25,
     prefix=3,
+    prompts=(1, 2),
     rows=(3,),
     held=30,
     max_length=64,
@@ -100,8 +103,9 @@ class Stages:
         if load.int8:
             quantise(model.decoder)
         self.load = load
-        self.packed = PackedModel(model, operators, slots=most + 1, max_length=load.max_length)
-        self.slot = most  # for the prompt: what the others hold stays
+        slots = most + max(load.prompts)
+        self.packed = PackedModel(model, operators, slots=slots, max_length=load.max_length)
+        self.slot = most  # of the first prompt: what those before hold stays
         like = model.decoder.head.weight
         self._device, self._dtype = like.device, like.dtype
         torch.manual_seed(1)
@@ -124,8 +128,10 @@ class Stages:
     def encode(self) -> Tensor:
         return torch.cat(self.packed.encode(self.clips))
 
-    def prefill(self) -> Tensor:
-        return self.packed.prefill([Prompt(self.prompt, [self.audio], self.slot, past=self.load.prefix)])
+    def prefill(self, count: int = 1) -> Tensor:
+        """The same prompt in so many slots."""
+        slots = range(self.slot, self.slot + count)
+        return self.packed.prefill([Prompt(self.prompt, [self.audio], slot, past=self.load.prefix) for slot in slots])
 
     def step(self, rows: int) -> tuple[Tensor, Tensor]:
         """Tokens of a decode step, and positions that their slots hold."""
