@@ -32,6 +32,8 @@ class Flag(StrEnum):
     """Several side by side: "tracks=2,1" has two channels in its first and one in its second, numbers 0, 1 and 2."""
     UNHEARD_TRACKS = "unheard_tracks"
     """That cannot be decoded; the first is 0."""
+    SAMPLE_RATE = "sample_rate"
+    """In Hz, where it is below the 16 kHz that a model hears: of the band above half of it nothing is there."""
     CLIPPED = "clipped"
     NO_SPEECH = "no_speech"
 

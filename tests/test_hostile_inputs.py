@@ -79,7 +79,10 @@ ROWS: dict[int, tuple[str, ...]] = {
     ),
     13: ("audio/test_recording.py::test_clipped_says_how_much",),
     14: ("audio/test_recording.py::test_no_speech", "audio/test_speech.py::test_what_nobody_speaks_is_no_speech"),
-    15: ("test_hostile_inputs.py::test_row_15_one_clip_at_several_rates",),
+    15: (
+        "test_hostile_inputs.py::test_row_15_one_clip_at_several_rates",
+        "test_hostile_inputs.py::test_row_15_a_low_rate_is_said",
+    ),
     16: ("audio/test_channels.py::test_the_same_sound_on_both_channels_is_one",),
     17: (
         "evaluator/test_evaluator.py::test_bad_inputs_cost_their_own_row_only",
@@ -146,6 +149,16 @@ def test_row_15_one_clip_at_several_rates(evaluator: Evaluator) -> None:
             found = [getattr(each, name) for each in alike]
             assert max(found) - min(found) < 0.1
     assert rows[0].coloration > rows[2].coloration + 0.5
+
+
+def test_row_15_a_low_rate_is_said(evaluator: Evaluator) -> None:
+    """What is known without listening; of what was resampled it is not."""
+    low, *others = evaluator.evaluate(limited_to_4_khz())
+    assert "sample_rate=8000" in low.flags
+    assert str(low.description).endswith("It is sampled at 8 kHz, so nothing above 4 kHz is there.")
+    for other in others:
+        assert not [flag for flag in other.flags if flag.startswith("sample_rate")]
+        assert "sampled" not in str(other.description)
 
 
 @pytest.mark.xfail(reason="the bundled model hears it (unclear colour) and calls it compressed")

@@ -33,6 +33,11 @@ def likely(cause: Cause | None) -> str:
     return "" if cause is None else f", likely {cause.name} ({cause.probability:.0%})"
 
 
+def sampled(rate: int) -> str:
+    """Of a sample rate in Hz that is too low for a whole voice."""
+    return f"It is sampled at {rate / 1_000:.4g} kHz, so nothing above {rate / 2_000:.3g} kHz is there."
+
+
 def worst_stretch(start: float, end: float, mos: float, causes: Sequence[Cause]) -> str:
     """Where a recording is worst, in seconds, and its first cause there."""
     cause = causes[0] if causes else None

@@ -197,6 +197,8 @@ class _Measured:
             yield f"{Flag.TRACKS.value}={_listed(tracks)}"
         if unheard := [number for number, channels in enumerate(tracks) if not channels]:
             yield f"{Flag.UNHEARD_TRACKS.value}={_listed(unheard)}"
+        if self.pcm.rate < SAMPLE_RATE:
+            yield f"{Flag.SAMPLE_RATE.value}={self.pcm.rate}"
         if self.levels.silent(heard.column):
             yield Flag.SILENT.value
             return

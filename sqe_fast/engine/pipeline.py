@@ -22,7 +22,7 @@ import numpy.typing as npt
 from sqe_fast import audio
 from sqe_fast.answer.causes import MOST
 from sqe_fast.answer.program import Program
-from sqe_fast.answer.sentences import NOBODY_SPEAKS, not_heard, worst_stretch
+from sqe_fast.answer.sentences import NOBODY_SPEAKS, not_heard, sampled, worst_stretch
 from sqe_fast.answer.template import PromptBuilder
 from sqe_fast.audio.channels import checked
 from sqe_fast.audio.features import SAMPLE_RATE, log_mel
@@ -96,12 +96,13 @@ class Scored:
 
     @property
     def _description(self) -> str | None:
-        """The model's words, and behind them what is said with times."""
+        """The model's words, and behind them what is known without listening, and what is said with times."""
         recording = self.recording
         if self.description is None or self.ratings is None or recording is None or Flag.NO_SPEECH in recording.flags:
             return self.description
         worst = self._worst if recording.duration > LONG else None
-        said = (self.description, worst, not_heard(recording.no_speech))
+        low = sampled(recording.source_rate) if recording.source_rate < SAMPLE_RATE else None
+        said = (self.description, low, worst, not_heard(recording.no_speech))
         return " ".join(each for each in said if each is not None)
 
     @property

@@ -83,3 +83,12 @@ def test_a_prompt_with_audio_is_the_same_in_any_slot(runner: TorchRunner) -> Non
     tokens = (7, *[AUDIO_TOKEN] * audio[0].shape[0], 11)
     answers = [runner.prefill([SlotStep(slot, 0, tokens, ASKS[0])], [audio])[0] for slot in (0, 7, SLOTS - 1)]
     same(answers[1:], answers[:1] * 2)
+
+
+def test_prompts_prefilled_together_are_as_alone(runner: TorchRunner) -> None:
+    """Tiles of all sizes again: 20 prompts of 2 to 97 tokens, three of them, and one; beside memory of NaN."""
+    prompts = [SlotStep(row, 0, TEXTS[row], ASKS[row % 3]) for row in range(SLOTS)]
+    together = runner.prefill(prompts, [()] * SLOTS)
+    same(runner.prefill(prompts[5:8], [()] * 3), together[5:8])
+    for row in (0, 1, 19):
+        same(runner.prefill([prompts[row]], [()]), [together[row]])

@@ -102,3 +102,8 @@ def bomb(path: Path, hours: float, rate: int = RATE) -> None:
         while rest > 0:
             file.write(silence[:rest])
             rest -= len(silence)
+
+
+def flags_of(rate: int, *others: str) -> tuple[str, ...]:
+    """What a recording of such a rate is flagged with, beside `others`."""
+    return (*others, f"sample_rate={rate}") if rate < RATE else others
