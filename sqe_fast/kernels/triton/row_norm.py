@@ -3,6 +3,10 @@
 Inside the matrix product, each tile of 128 outputs would have to read its rows twice, the first time for their
 statistics: for rows of width 4096 that is as much L2 traffic as the product's own. With a program for each row, its
 sums are also added in the same order whatever tile the product takes for the batch.
+
+The factor of an RMS norm commutes with the product, so its sum of squares could be taken along the way; that compiles
+without a spill. But within a step Triton adds it up in an order that follows from the tile, the tile from how many rows
+there are, and a row's result would depend on its neighbours. Two launches a layer are the price.
 """
 
 from __future__ import annotations

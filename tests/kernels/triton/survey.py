@@ -31,20 +31,23 @@ TIMEOUT_S = 3_600
 class Survey:
     codes: list[MachineCode]  # of every specimen
     made_by_lengths: list[str]  # calls whose machine code another length changes
+    launches: dict[str, int]  # of a call of each operator
     work: list[Done]
 
     @classmethod
     def of(cls, architecture: int) -> Survey:
         """In this process, where Triton must not be an interpreter."""
-        from tests.kernels.triton.specimens import made_by_lengths, specimens
+        from tests.kernels.triton.specimens import every, made_by_lengths, specimens
+        from tests.support.workloads import UTTERANCES
 
         codes = [compiling.machine_code(*specimen) for specimen in specimens(architecture)]
-        return cls(codes, made_by_lengths(architecture), work.done(architecture))
+        launches = {call.operator: len(launched) for call, launched in every(UTTERANCES, architecture)}
+        return cls(codes, made_by_lengths(architecture), launches, work.done(architecture))
 
     @classmethod
-    def read(cls, codes: list[Any], made_by_lengths: list[str], work: list[Any]) -> Survey:
+    def read(cls, codes: list[Any], made_by_lengths: list[str], launches: dict[str, int], work: list[Any]) -> Survey:
         """From its JSON."""
-        return cls([MachineCode(**row) for row in codes], made_by_lengths, [Done(**row) for row in work])
+        return cls([MachineCode(**row) for row in codes], made_by_lengths, launches, [Done(**row) for row in work])
 
 
 def surveys() -> dict[int, Survey]:

@@ -89,6 +89,21 @@ def test_no_length_makes_another_kernel(surveyed: Surveyed, architecture: int) -
     assert not surveyed[architecture].made_by_lengths
 
 
+ENCODER_LAYER = ("norm_linear", "packed_attention", "linear_residual", "norm_linear", "linear_residual")
+DECODER_LAYER = ("norm_linear", "{}_attention", "linear_residual", "norm_swiglu", "linear_residual")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_launches_of_a_layer(surveyed: Surveyed, architecture: int) -> None:
+    """Each costs a GPU microseconds, and more where no graph replays it. Two of a layer are norms: see row_norm."""
+    launches = surveyed[architecture].launches
+    assert sum(launches[operator] for operator in ENCODER_LAYER) == 7
+    for stage in ("prefill", "decode"):
+        assert sum(launches[operator.format(stage)] for operator in DECODER_LAYER) == 8
+    assert launches["pool_norm_linear"] == 2
+    assert launches["read_out"] == 1
+
+
 def test_how_instructions_are_told() -> None:
     listing = """
         /*0010*/ LDG.E.128 R4, desc[UR6][R2.64] ;
