@@ -21,17 +21,11 @@ LIKELY = 0.4
 higher, more passes are needed."""
 
 
-@dataclass(frozen=True)
-class Read:
-    """Read softmax(logits[candidates]) at the current position, keep it under `name`, and append the candidate whose
-    value is nearest to the expectation."""
+class _Valued:
+    """What is read as a distribution over the values of candidates."""
 
-    name: str
-    candidates: tuple[int, ...]
     values: tuple[float, ...]
-    then: tuple[tuple[Step, ...], ...] = ()
-    """The steps that follow each candidate, before those that follow in any case."""
-    error: float = 0.0
+    error: float
     """Standard deviation of what the model errs by beyond its own distribution."""
 
     def expectation(self, probabilities: npt.NDArray[np.float32]) -> tuple[float, float]:
@@ -55,8 +49,55 @@ class Read:
         return np.asarray(near / near.sum(1, keepdims=True))
 
     def nearest(self, mean: float) -> int:
-        """The candidate token whose value is nearest to `mean`; the lower one of two equally near."""
-        return self.candidates[int(np.argmin(np.abs(np.asarray(self.values) - mean)))]
+        """The place of the candidate whose value is nearest to `mean`; of two equally near ones the first."""
+        return int(np.argmin(np.abs(np.asarray(self.values) - mean)))
+
+
+@dataclass(frozen=True)
+class Read(_Valued):
+    """Read softmax(logits[candidates]) at the current position, keep it under `name`, and append the candidate whose
+    value is nearest to the expectation."""
+
+    name: str
+    candidates: tuple[int, ...]
+    values: tuple[float, ...]
+    then: tuple[tuple[Step, ...], ...] = ()
+    """The steps that follow each candidate, before those that follow in any case."""
+    error: float = 0.0
+
+
+@dataclass(frozen=True)
+class Spell(_Valued):
+    """A `Read` of candidates that are several tokens each, as " 3.4" is to a tokenizer of single digits.
+
+    The probability of a candidate is the product of those of its tokens, each among the tokens that any candidate goes
+    on with there. So every branch is read, one after the other, each from where the spelling began.
+    """
+
+    name: str
+    spellings: tuple[tuple[int, ...], ...]
+    values: tuple[float, ...]
+    then: tuple[tuple[Step, ...], ...] = ()
+    """The steps that follow each spelling, before those that follow in any case."""
+    error: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where one spelling begins with another, whose end could not be told, or has no tokens."""
+        for one in self.spellings:
+            if sum(other[: len(one)] == one for other in self.spellings) > 1:
+                raise ValueError(f"{self.name}: one spelling begins with another")
+
+    def children(self, begun: Sequence[int]) -> tuple[int, ...]:
+        """The tokens that may follow those of a spelling that has begun; after a whole one there are none."""
+        at, known = len(begun), tuple(begun)
+        return tuple(dict.fromkeys(each[at] for each in self.spellings if len(each) > at and each[:at] == known))
+
+    def completed(self, begun: Sequence[int]) -> tuple[int, ...]:
+        """With all that follows in any case."""
+        whole = tuple(begun)
+        while len(children := self.children(whole)) == 1:
+            whole += children
+        return whole
 
 
 @dataclass(frozen=True)
@@ -93,12 +134,14 @@ class Force:
 
 @dataclass(frozen=True)
 class Write:
-    """Write prose until `stop`. The k-th number in it is forced to `numbers[k]`: the name of an earlier `Read`, or a
-    number token's id; so that prose and ratings cannot disagree. Numbers beyond the list repeat its last."""
+    """Write prose until `stop`. The k-th number in it is forced to `numbers[k]`: the name of an earlier `Read` or
+    `Spell`, or a number's tokens; so that prose and ratings cannot disagree. Numbers beyond the list repeat its last.
+    """
 
-    numbers: tuple[str | int, ...]
+    numbers: tuple[str | tuple[int, ...], ...]
     stop: int
     number_ids: frozenset[int]
+    """By which a number is known."""
     prose: frozenset[int]
     """Every token that prose may hold, number tokens included. Anything else but `stop` spoils the answer."""
     outline: tuple[tuple[int, ...], ...] = ()
@@ -108,9 +151,11 @@ class Write:
     """With the stop."""
     follows: Callable[[], Follows | None] | None = field(default=None, compare=False, repr=False)
     """Gives what to draft from, which is counted when it is asked for first. It changes no answer."""
+    before_number: int = 0
+    """How many of a number's tokens stand before the one that it is known by: a space, where that is its own token."""
 
 
-Step = Read | List | Force | Write
+Step = Read | Spell | List | Force | Write
 
 
 @dataclass(frozen=True)
@@ -137,11 +182,11 @@ class Draft:
         self._limited = limited
         self.begun = len(self.tokens)
         """Where the current step begins in `tokens`."""
-        self._read: dict[str, int] = {}
+        self._read: dict[str, tuple[int, ...]] = {}
         self._force()
 
     @property
-    def step(self) -> Read | List | Write | None:
+    def step(self) -> Read | Spell | List | Write | None:
         """Where the next choice is made; None: the answer is finished."""
         if not self._steps:
             return None
@@ -162,10 +207,12 @@ class Draft:
 
     @property
     def candidates(self) -> tuple[int, ...]:
-        """Of what a `Read` or a `List` appends next, one."""
+        """Of what a `Read`, a `Spell` or a `List` appends next, one."""
         match self.step:
             case Read(candidates=candidates):
                 return candidates
+            case Spell() as step:
+                return step.children(self.tokens[self.begun :])
             case List() as step:
                 return step.remaining(self.tokens[self.begun :])
         raise TypeError("prose has no candidates")
@@ -173,7 +220,7 @@ class Draft:
     def allows(self, token: int) -> bool:
         """May this be chosen next?"""
         match self.step:
-            case Read() | List():
+            case Read() | Spell() | List():
                 return token in self.candidates
             case Write() as step:
                 stops = token == step.stop and not step.outline and len(self.tokens) > self.begun
@@ -185,13 +232,23 @@ class Draft:
         step = self.step
         assert step is not None, "the answer is finished"
         if isinstance(step, Read):
-            self._read[step.name] = choice
+            self._read[step.name] = (choice,)
             self.tokens.append(choice)
             self._next(step.then[step.candidates.index(choice)] if step.then else ())
+        elif isinstance(step, Spell):
+            self.tokens.append(choice)
         elif isinstance(step, List):
             self._list(step, choice)
+        elif self.is_number(choice):
+            self.tokens += self._number(step)[step.before_number :]
         else:
-            self._write(step, self._number(step) if self.is_number(choice) else choice)
+            self._write(step, choice)
+        self._force()
+
+    def spell(self, begun: Sequence[int]) -> None:
+        """Of a `Spell` these tokens, in the place of those that stand there: another branch, or what is decided on."""
+        assert isinstance(self.step, Spell)
+        self.tokens[self.begun :] = begun
         self._force()
 
     def is_number(self, choice: int) -> bool:
@@ -231,10 +288,10 @@ class Draft:
         del self.tokens[self.begun :]
         self._force()
 
-    def _number(self, step: Write) -> int:
+    def _number(self, step: Write) -> tuple[int, ...]:
         written = sum(token in step.number_ids for token in self.tokens[self.begun :])
         number = step.numbers[min(written, len(step.numbers) - 1)]
-        return number if isinstance(number, int) else self._read[number]
+        return self._read[number] if isinstance(number, str) else number
 
     def _list(self, step: List, token: int) -> None:
         self.tokens.append(token)
@@ -262,12 +319,26 @@ class Draft:
             if isinstance(step, List) and len(self.candidates) == 1:
                 self._list(step, step.token[END])
                 continue
+            if isinstance(step, Spell):
+                if not self._spelt(step):
+                    return
+                continue
             if isinstance(step, Read | List) or self.full:
                 return
             token = _outlined(step, self.tokens[self.begun :])
             if token is None:
                 return
             self._write(step, token)
+
+    def _spelt(self, step: Spell) -> bool:
+        """Append what follows in any case; whether the spelling is whole, and the next step begins."""
+        spelling = step.completed(self.tokens[self.begun :])
+        self.tokens[self.begun :] = spelling
+        if spelling not in step.spellings:
+            return False
+        self._read[step.name] = spelling
+        self._next(step.then[step.spellings.index(spelling)] if step.then else ())
+        return True
 
 
 def chosen(program: Program, answer: Sequence[int]) -> tuple[bool, ...]:
@@ -309,4 +380,5 @@ def _longest(step: Step) -> int:
         return len(step.tokens)
     if isinstance(step, List):
         return MOST + 1
-    return 1 + max((sum(map(_longest, steps)) for steps in step.then), default=0)
+    own = max(map(len, step.spellings)) if isinstance(step, Spell) else 1
+    return own + max((sum(map(_longest, steps)) for steps in step.then), default=0)

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from sqe_fast.answer.argument import conclusion, outline
 from sqe_fast.answer.causes import END, Causes
 from sqe_fast.answer.follows import BEGIN, WRITTEN, Follows, pieces
-from sqe_fast.answer.program import Force, List, Program, Read, Step, Write
+from sqe_fast.answer.program import Force, List, Program, Read, Spell, Step, Write
 from sqe_fast.answer.scale import NUMBER_TOKENS, NUMBER_VALUES, number_index, shown
 from sqe_fast.answer.stock import Stock
 from sqe_fast.results import RATINGS, Ratings, Winner
@@ -52,10 +52,32 @@ def cause_tokens(causes: Causes) -> tuple[str, ...]:
     return tuple(NEWLINE if name == END else f" {name}" for name in causes.entries)
 
 
+def _common(sequences: Sequence[Sequence[int]]) -> int:
+    """How many tokens all of them begin with."""
+    columns = zip(*sequences, strict=False)
+    return next((place for place, tokens in enumerate(columns) if len(set(tokens)) > 1), 0)
+
+
+def _reading(
+    name: str,
+    candidates: tuple[tuple[int, ...], ...],
+    values: tuple[float, ...],
+    then: tuple[tuple[Step, ...], ...] = (),
+    error: float = 0.0,
+) -> Read | Spell:
+    """In one pass where every candidate is one token."""
+    if all(len(candidate) == 1 for candidate in candidates):
+        return Read(name, tuple(candidate[0] for candidate in candidates), values, then, error)
+    return Spell(name, candidates, values, then, error)
+
+
 class PromptBuilder:
     """The templates of one checkpoint, bound to its tokenizer and to its stock. Without a stock there is no list.
 
-    Raises ValueError where the tokenizer does not hold a rating, a cause or a marker as one token.
+    A tokenizer without our answer tokens spells ratings and verdicts in several: with it, too, a model is served, and
+    more passes read a rating; to be trained it needs them (`python -m training adopt`).
+
+    Raises ValueError where the tokenizer does not hold a cause or a marker as one token, or spells ratings unevenly.
     """
 
     def __init__(self, tokenizer: Tokenizer, stock: Stock | None = None, written: Sequence[str] = ()) -> None:
@@ -66,17 +88,25 @@ class PromptBuilder:
         self.template = TEMPLATE if stock is None else CAUSES_TEMPLATE
         self.audio_token_id = self._single(AUDIO_TOKEN)
         self.stop = self._single(IM_END)
-        self.number_ids = tuple(self._single(token) for token in NUMBER_TOKENS)
-        self.verdict_ids = {verdict: self._single(token) for verdict, token in VERDICTS.items()}
+        self._numbers = tuple(map(self.encode, NUMBER_TOKENS))
+        self._verdicts = {verdict: self.encode(token) for verdict, token in VERDICTS.items()}
+        self._before_number = _common(self._numbers)
+        self._number_marks = frozenset(number[self._before_number] for number in self._numbers)
+        """By which a number is known in prose: itself, or its first digit."""
+        marks = [tokenizer.decode([mark], skip_special_tokens=False) for mark in self._number_marks]
+        if not all(any(map(str.isdigit, mark)) for mark in marks):
+            raise ValueError("the tokenizer must hold each rating as one token, or spell all of them by their digits")
         self.full_stop = self._single(".")
         self._newline = self._single(NEWLINE)
         self._list = None if stock is None else List(stock.causes, tuple(map(self._single, cause_tokens(stock.causes))))
         self.cause_ids: Mapping[str, int] = {} if self._list is None else self._list.token
         """Of every name that a list may hold, and of its end."""
         errors = {"mos": 0.0 if stock is None else stock.mos_error}
-        self._reads = tuple(Read(name, self.number_ids, NUMBER_VALUES, error=errors.get(name, 0.0)) for name in RATINGS)
+        self._reads = tuple(
+            _reading(name, self._numbers, NUMBER_VALUES, error=errors.get(name, 0.0)) for name in RATINGS
+        )
         self.prose_ids = self._prose_ids()
-        self._reason_ids = self.prose_ids - frozenset(self.number_ids)
+        self._reason_ids = self.prose_ids - self._number_marks
 
     def _single(self, token: str) -> int:
         ids = self.encode(token)
@@ -92,21 +122,35 @@ class PromptBuilder:
         ids = sorted(set(self.tokenizer.get_vocab(with_added_tokens=True).values()) - marker_ids)
         texts = self.tokenizer.decode_batch([[id] for id in ids], skip_special_tokens=False)
         words = {id for id, text in zip(ids, texts, strict=True) if text and not _UNFIT.search(text)}
-        return frozenset(words | set(self.number_ids))
+        return frozenset(words | self._number_marks)
+
+    @cached_property
+    def number_ids(self) -> tuple[int, ...]:
+        """One for each of the numbers. Raises ValueError where the tokenizer spells them."""
+        return tuple(map(self._single, NUMBER_TOKENS))
+
+    @cached_property
+    def verdict_ids(self) -> Mapping[Winner, int]:
+        """Raises ValueError where the tokenizer spells them."""
+        return {verdict: self._single(token) for verdict, token in VERDICTS.items()}
 
     @cached_property
     def follows(self) -> Follows | None:
         """What prose is drafted from; None where the checkpoint has nothing to count."""
         texts = [((BEGIN, *self.encode(text), self.stop), WRITTEN) for text in self.written]
         phrases = [] if self.stock is None else [(self.encode(text), 1) for text in pieces(self.stock.phrases.fields)]
-        return Follows([*texts, *phrases], self.number_ids) if texts or phrases else None
+        return Follows([*texts, *phrases], self._number_marks) if texts or phrases else None
 
     def encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def number_id(self, value: float) -> int:
-        """The token of a rating, rounded to 0.1 and clipped to 1.0–5.0."""
+        """The token of a rating, rounded to 0.1 and clipped to 1.0–5.0. Raises ValueError where there are several."""
         return self.number_ids[number_index(value)]
+
+    def number(self, value: float) -> tuple[int, ...]:
+        """The tokens of a rating, rounded and clipped so."""
+        return self._numbers[number_index(value)]
 
     # --- prompts and answers, shared with training -----------------------------------------------------------------
 
@@ -137,8 +181,8 @@ class PromptBuilder:
         )
 
     def line(self, ratings: Rated) -> tuple[int, ...]:
-        """The five number tokens of a ratings line, in the order of `RATINGS`."""
-        return tuple(self.number_id(ratings[name]) for name in RATINGS)
+        """The five numbers of a ratings line, in the order of `RATINGS`."""
+        return tuple(token for name in RATINGS for token in self.number(ratings[name]))
 
     def listing(self, causes: Sequence[str] = ()) -> tuple[int, ...]:
         """The list of what is named after a line, and its end: " packet loss hum\\n". Names that may not follow those
@@ -158,7 +202,7 @@ class PromptBuilder:
 
     def compare_answer(self, a: Rated, b: Rated, winner: Winner, reasons: str) -> tuple[int, ...]:
         """What follows the lines: verdict, conclusion, reasons, end."""
-        return (self.verdict_ids[winner], *self._conclusion(a, b, winner), *self.encode(f" {reasons}{IM_END}"))
+        return (*self._verdicts[winner], *self._conclusion(a, b, winner), *self.encode(f" {reasons}{IM_END}"))
 
     def _conclusion(self, a: Rated, b: Rated, winner: Winner) -> tuple[int, ...]:
         return self.encode(f"\n{conclusion(winner, a['mos'], b['mos'])}")
@@ -180,27 +224,33 @@ class PromptBuilder:
         """Describe speech whose ratings and causes are known, such as one window of a recording that was rated as a
         whole."""
         tokens = (*self.rate_prompt(audio_token_count), *self.line(ratings), *self.listing(causes))
-        return Program(tokens, (self._write(self.number_id(ratings.mos)),))
+        return Program(tokens, (self._write(self.number(ratings.mos)),))
 
     def compare(
         self, audio_tokens_a: int, audio_tokens_b: int, a: Rated, b: Rated, *, outlined: bool = True
     ) -> Program:
         """Read which of two rated clips is better, then argue for it, whatever the ratings say of it."""
-        argued = {
-            id: (Force(self._conclusion(a, b, winner)), self._reasons(a, b, winner, outlined))
-            for winner, id in self.verdict_ids.items()
-        }
-        verdict = Read("verdict", tuple(argued), AHEAD, tuple(argued.values()))
+        argued = tuple(
+            (Force(self._conclusion(a, b, winner)), self._reasons(a, b, winner, outlined)) for winner in self._verdicts
+        )
+        verdict = _reading("verdict", tuple(self._verdicts.values()), AHEAD, argued)
         return Program((*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.lines(a, b)), (verdict,))
 
     def argue(self, audio_tokens_a: int, audio_tokens_b: int, a: Rated, b: Rated, winner: Winner) -> Program:
         """Argue for a verdict that is known."""
         prompt = (*self.compare_prompt(audio_tokens_a, audio_tokens_b), *self.lines(a, b))
-        given = (self.verdict_ids[winner], *self._conclusion(a, b, winner))
+        given = (*self._verdicts[winner], *self._conclusion(a, b, winner))
         return Program((*prompt, *given), (self._reasons(a, b, winner),))
 
-    def _write(self, number: str | int) -> Write:
-        return Write((number,), self.stop, frozenset(self.number_ids), self.prose_ids, follows=lambda: self.follows)
+    def _write(self, number: str | tuple[int, ...]) -> Write:
+        return Write(
+            (number,),
+            self.stop,
+            self._number_marks,
+            self.prose_ids,
+            follows=lambda: self.follows,
+            before_number=self._before_number,
+        )
 
     def _reasons(self, a: Rated, b: Rated, winner: Winner, outlined: bool = True) -> Write:
         """The reasons, which follow `conclusion` and hold no numbers. What they say of which clip is forced to the

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqe_fast.answer.causes import END
-from sqe_fast.answer.program import Draft, List, Program, Read
+from sqe_fast.answer.program import Draft, List, Program, Read, Spell
 from sqe_fast.audio.features import LogMel
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.errors import ClipError, ErrorCode
@@ -69,8 +69,8 @@ class Request:
 
 @dataclass(frozen=True)
 class ReadOut:
-    """What a `Read` saw: expectation and spread of its values, the distribution, both with what the model is known to
-    err by, and the token it appended."""
+    """What a `Read` or a `Spell` saw: expectation and spread of its values, the distribution, both with what the model
+    is known to err by, and the token it appended, of several the last."""
 
     mean: float
     std: float
@@ -105,6 +105,33 @@ class Result:
         return tuple(read.named for read in self.list_reads if read.named is not None)
 
 
+class Walk:
+    """The branches of a `Spell`, and what was seen of them."""
+
+    def __init__(self, spell: Spell) -> None:
+        self._spell = spell
+        self._shares = {spell.completed(()): 1.0}
+        """Of each branch and each whole spelling, as far as they were come by."""
+        self._left: list[tuple[int, ...]] = []
+
+    def saw(self, branch: tuple[int, ...], probabilities: FloatArray) -> None:
+        """Those of the tokens that may follow a branch."""
+        for child, probability in zip(self._spell.children(branch), probabilities, strict=True):
+            further = self._spell.completed((*branch, child))
+            self._shares[further] = self._shares[branch] * float(probability)
+            if further not in self._spell.spellings:
+                self._left.append(further)
+
+    def next(self) -> tuple[int, ...] | None:
+        """A branch that was not seen yet; None: there is none."""
+        return self._left.pop(0) if self._left else None
+
+    @property
+    def probabilities(self) -> FloatArray:
+        """Of every spelling, once all branches were seen."""
+        return np.array([self._shares[spelling] for spelling in self._spell.spellings], np.float32)
+
+
 TOP_K = 8
 """How many best tokens prose is written from: enough for greedy decoding and for one resampled retry."""
 
@@ -118,6 +145,7 @@ class Sequence:
         self.error: ClipError | None = None
         self._draft = Draft(request.program)
         self._reads: dict[str, ReadOut] = {}
+        self._walk: Walk | None = None
         self._list_reads: list[ListRead] = []
         self._first: TopTokens | None = None
         """What was seen at the prose's first choice: a retry starts there without a pass."""
@@ -142,7 +170,7 @@ class Sequence:
     @property
     def asks(self) -> Candidates | Top:
         """What the current step must know of the distribution after the last token."""
-        if isinstance(self._draft.step, Read | List):
+        if isinstance(self._draft.step, Read | Spell | List):
             return Candidates(self._draft.candidates)
         return Top(TOP_K if self._sampling is None else self._sampling.top)
 
@@ -165,6 +193,8 @@ class Sequence:
         step = self._draft.step
         if isinstance(step, Read):
             self._read(step, cast(FloatArray, answer))
+        elif isinstance(step, Spell):
+            self._spell(step, cast(FloatArray, answer))
         elif isinstance(step, List):
             self._list(step, cast(FloatArray, answer))
         else:
@@ -187,10 +217,28 @@ class Sequence:
             self.fed = start + _agreeing(self.tokens[start:], drafts)
 
     def _read(self, step: Read, probabilities: FloatArray) -> None:
+        place = self._keep(step, probabilities, step.candidates)
+        self._draft.take(step.candidates[place])
+
+    def _spell(self, step: Spell, probabilities: FloatArray) -> None:
+        """Go on to the next branch, from where the spelling began; after the last one, decide."""
+        walk = self._walk = self._walk or Walk(step)
+        before = [*self.tokens]
+        walk.saw(tuple(before[self._draft.begun :]), probabilities)
+        branch = walk.next()
+        if branch is None:
+            place = self._keep(step, walk.probabilities, tuple(spelling[-1] for spelling in step.spellings))
+            branch = step.spellings[place]
+            self._walk = None
+        self._draft.spell(branch)
+        self.fed = min(self.fed, _agreeing(before, tuple(self.tokens)))
+
+    def _keep(self, step: Read | Spell, probabilities: FloatArray, tokens: tuple[int, ...]) -> int:
+        """What was read; the place of the candidate that is appended, of each of which `tokens` has the last token."""
         mean, std = step.expectation(probabilities)
-        token = step.nearest(mean) if self._sampling is None else self._drawn_of(step.candidates, probabilities)
-        self._reads[step.name] = ReadOut(mean, std, step.blurred(probabilities), token)
-        self._draft.take(token)
+        place = step.nearest(mean) if self._sampling is None else self._drawn_of(probabilities)
+        self._reads[step.name] = ReadOut(mean, std, step.blurred(probabilities), tokens[place])
+        return place
 
     def _list(self, step: List, probabilities: FloatArray) -> None:
         candidates = self._draft.candidates
@@ -198,16 +246,20 @@ class Sequence:
         if self._sampling is None:
             named = step.causes.decide(chances)
         else:
-            name = step.name[self._drawn_of(candidates, probabilities)]
+            name = step.name[candidates[self._drawn_of(probabilities)]]
             named = None if name == END else step.causes.cause(name, chances)
         self._list_reads.append(ListRead(chances, named))
         self._draft.take(step.token[END if named is None else named.name])
 
-    def _drawn_of(self, candidates: tuple[int, ...], probabilities: FloatArray) -> int:
+    def _drawn_of(self, probabilities: FloatArray) -> int:
+        """The place of one of the candidates, all of which are allowed."""
+        assert self._sampling is not None
+        assert self._rng is not None
         logprobs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-        token = self._drawn(np.array(candidates), logprobs)
-        assert token is not None, "every candidate is allowed"
-        return token
+        places, allowed = np.arange(len(probabilities)), np.ones(len(probabilities), bool)
+        place = draw(places, logprobs, allowed, self._sampling, self._rng)
+        assert place is not None
+        return place
 
     def _drawn(self, tokens: IntArray, logprobs: FloatArray) -> int | None:
         assert self._sampling is not None

@@ -3,7 +3,7 @@
 import pytest
 
 from sqe_fast.answer.causes import MOST
-from sqe_fast.answer.program import MAX_DESCRIPTION_TOKENS, Draft, Force, List, Program, Read, Write, chosen
+from sqe_fast.answer.program import MAX_DESCRIPTION_TOKENS, Draft, Force, List, Program, Read, Spell, Write, chosen
 from tests.support.stocks import causes
 
 PROMPT = (90, 91)
@@ -201,3 +201,39 @@ def test_words_that_the_engine_would_not_choose_are_choices_of_whoever_wrote_the
     assert chosen(rating(), [12, 10, 30, 99, STOP]) == (True, True, False, True, True)
     argument = grown(arguing(), 41, 23, 23, 23, FULL_STOP)
     assert chosen(arguing(max_tokens=4), argument) == chosen(arguing(), argument)
+
+
+SPELT = Spell("one", ((5, 10, 3, 11), (5, 10, 3, 12), (5, 11, 3, 10)), (1.1, 1.2, 2.0))
+"""1.1, 1.2 and 2.0, of a space (5), digits (10 to 12) and a point (3)."""
+
+
+def spelling() -> Program:
+    """A number of several tokens, a newline, prose in which a number is that one."""
+    prose = Write(("one",), STOP, frozenset({10, 11}), frozenset({2, 5, 10, 11, 20}), before_number=1)
+    return Program(PROMPT, (SPELT, Force((30,)), prose))
+
+
+def test_of_a_number_the_digits_are_chosen_and_the_rest_follows() -> None:
+    """A space, the point, and a second digit to which there is no other; in prose all digits but the first."""
+    assert grown(spelling()) == [5]
+    assert grown(spelling(), 11) == [5, 11, 3, 10, 30]
+    assert grown(spelling(), 10) == [5, 10, 3]
+    assert grown(spelling(), 10, 12, 20, 5, 11, STOP) == [5, 10, 3, 12, 30, 20, 5, 10, 3, 12, STOP]
+    marks = chosen(spelling(), (5, 10, 3, 12, 30, 20, 5, 10, 3, 12, STOP))
+    assert [place for place, choice in enumerate(marks) if choice] == [1, 3, 5, 6, 10]
+    with pytest.raises(ValueError, match="at token 1"):
+        chosen(spelling(), (5, 12, 3, 12))
+    assert Draft(spelling()).longest == len(PROMPT) + 4 + 1 + MAX_DESCRIPTION_TOKENS
+
+
+def test_what_follows_a_spelling_is_its_own() -> None:
+    verdict = Spell("verdict", ((40, 41), (40, 42)), (1.0, -1.0), ((Force((50,)),), (Force((51,)),)))
+    program = Program(PROMPT, (verdict, Force((30,))))
+    assert grown(program, 42) == [40, 42, 51, 30]
+
+
+def test_a_spelling_that_another_begins_with_is_refused() -> None:
+    """Nobody could tell where it ends."""
+    for spellings in (((5, 10), (5, 10, 11)), ((5,), (5,)), ((), (5,))):
+        with pytest.raises(ValueError, match="begins with another"):
+            Spell("one", spellings, (1.0, 2.0))

@@ -35,7 +35,7 @@ def said(text: Sequence[int]) -> FakeRunner:
 
 
 def write(follows: Follows | None, **changes: object) -> Write:
-    return replace(Write((52,), STOP, frozenset(NUMBERS), PROSE, follows=lambda: follows), **changes)  # type: ignore[arg-type]
+    return replace(Write(((52,),), STOP, frozenset(NUMBERS), PROSE, follows=lambda: follows), **changes)  # type: ignore[arg-type]
 
 
 def answered(runner: FakeRunner, *steps: Write, seeds: Sequence[int | None] = (None,)) -> list[Result]:

@@ -19,7 +19,13 @@ NAMES = ("noisiness", "coloration", "discontinuity", "loudness", "mos")
 
 
 def write(*numbers: str | int, max_tokens: int = 10) -> Write:
-    return Write(numbers, STOP, frozenset(NUMBERS), PROSE, max_tokens=max_tokens)
+    return Write(
+        tuple(each if isinstance(each, str) else (each,) for each in numbers),
+        STOP,
+        frozenset(NUMBERS),
+        PROSE,
+        max_tokens=max_tokens,
+    )
 
 
 def reads() -> list[Step]:
