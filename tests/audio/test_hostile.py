@@ -19,7 +19,18 @@ from sqe_fast.audio.containers import inspect
 from sqe_fast.audio.formats import mpeg
 from sqe_fast.audio.recording import Limits, load
 from sqe_fast.errors import ClipError, ErrorCode
-from tests.support.audio_samples import RATE, FloatArray, bomb, encoded, long_speech, noise, pcm16, speech, wav_header
+from tests.support.audio_samples import (
+    RATE,
+    FloatArray,
+    bomb,
+    encoded,
+    flags_of,
+    long_speech,
+    noise,
+    pcm16,
+    speech,
+    wav_header,
+)
 
 FORMATS = [
     ("WAV", "PCM_16", RATE),
@@ -269,7 +280,7 @@ def test_ten_hours_in_flat_memory(tmp_path: Path) -> None:
     lengths = [len(next(windows).samples) for _ in range(20)]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert recording.flags == ("windowed", "silent")
+    assert recording.flags == ("windowed", *flags_of(4_000), "silent")
     assert recording.duration == 36_000
     assert set(lengths) == {480_000}
     assert peak < 20e6  # ten hours are 2.3 GB at 16 kHz

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from sqe_fast.kernels.kl.fused_kl import fused_linear_kl
 
 POSITIONS, WIDTH, IDS = 12, 6, 40
 WAYS = ("ddp", "fsdp")
+PATIENCE = 300.0
+"""Seconds in which two processes must be done: seldom, one waited for ever for the other to let go."""
 
 
 class Student(nn.Module):
@@ -81,12 +84,25 @@ def half_of_the_work(rank: int, way: str, folder: str) -> None:
     found = gradients(model)
     if rank == 0:
         torch.save(found, Path(folder) / "gradients.pt")
+    distributed.barrier()  # who leaves first takes the connection along, on which the other one may wait for ever
+    del model
     distributed.destroy_process_group()
+
+
+def together(way: str, folder: Path) -> None:
+    """Both halves; fails where the two wait for each other."""
+    processes = multiprocessing.spawn(half_of_the_work, (way, str(folder)), nprocs=2, join=False)
+    deadline = time.monotonic() + PATIENCE
+    while not processes.join(timeout=5):
+        if time.monotonic() > deadline:
+            for process in processes.processes:
+                process.kill()
+            pytest.fail(f"not done after {PATIENCE} s")
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_two_processes_find_the_gradients_of_one(way: str, tmp_path: Path) -> None:
-    multiprocessing.spawn(half_of_the_work, (way, str(tmp_path)), nprocs=2)
+    together(way, tmp_path)
     expected = alone()
     for name, grad in torch.load(tmp_path / "gradients.pt").items():
         torch.testing.assert_close(grad, expected[name], msg=name)
