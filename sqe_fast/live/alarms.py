@@ -23,9 +23,9 @@ class Alerting:
     first that is not below it ends the alert.
     """
 
-    below: float = 2.8
+    below: float = 2.6
     above: float = 3.2
-    drop: float = 1.0
+    drop: float = 0.9
     """What is usual is the mean of the windows so far without a fault, of which the last ten count most."""
     hold: float = 10.0
     smoothing: float = 0.3
