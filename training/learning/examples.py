@@ -28,7 +28,6 @@ from training.corpora.annotation import Annotation
 from training.language import captions, causes
 from training.learning import expert_text, hearing, listing
 from training.learning.batches import Epochs, cut
-from training.learning.hearing import heard
 from training.streams import Stream, stream
 
 Task = Literal["describe", "line", "compare", "aspect", "which"]
@@ -310,7 +309,7 @@ class Sampler:
         rng = stream(self.content, self.seed, index)
         task: Task = rng.choice(list(self.tasks), p=list(self.tasks.values()))
         place = self.epochs[index]
-        clips = [heard(self.clips[i], place.epoch) for i in place.items]
+        clips = [hearing.heard(self.clips[i], place.epoch) for i in place.items]
         groups = self._pairs(clips, rng) if task in PAIR_TASKS else [(clip,) for clip in clips]
         return Draw(task, tuple(groups), rng)
 
