@@ -16,5 +16,6 @@ Annotation = Mapping[str, Any]
 - of a clip whose panel was not asked for all five, `plausible`: values of the others that would not be out of place;
 - `offset`, `samples`: where in the corpus's audio it lies, and how long it is, in samples;
 - in a batch of training, `heard`: how often the clip was heard before, which decides the changes that nobody hears;
+  and `told`, five ratings that the model read, from which its answer goes on;
 - where a language model wrote them (captioning.py): `descriptions`, and `arguments` by the seed of the other clip.
 Other collections hold fewer."""

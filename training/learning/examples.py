@@ -1,16 +1,20 @@
-"""Clips → training examples → batches. A batch follows from (seed, index) alone, so a run can resume anywhere.
+"""Clips → training examples → batches. A batch follows from (seed, index) and from what is `told`: a run can resume.
 
 Five tasks. "line": the five ratings and the causes; "describe": both, then prose; "compare": two clips, verdict and
 argument. Two short ones ask for what prose rests on: "aspect" for one dimension's rating and the worst of its causes,
 "which" for the better of two clips.
+
+A model that is served goes on from the line that it has read itself. One that had only seen true lines trusted them: it
+heard faults in whatever it had rated a little too low. So a clip's row may hold a line as `told`: the answer goes on
+from it, its words follow from it, and what is to be read, ratings and causes, stays the truth.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -20,7 +24,7 @@ from torch import Tensor
 from sqe_fast.answer.phrases import Named
 from sqe_fast.answer.program import Program
 from sqe_fast.answer.scale import verdict
-from sqe_fast.answer.template import IM_END, PromptBuilder
+from sqe_fast.answer.template import IM_END, PromptBuilder, Rated
 from sqe_fast.audio.features import frame_count
 from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import DIMENSIONS, RATINGS
@@ -32,6 +36,8 @@ from training.streams import Stream, stream
 
 Task = Literal["describe", "line", "compare", "aspect", "which"]
 PAIR_TASKS: tuple[Task, ...] = ("compare", "which")
+LINE_TASKS: tuple[Task, ...] = ("line", "describe")
+"""Whose answers go on from a line."""
 IGNORED = -100
 ASPECT_TASKS = {
     "noisiness": "Rate the noise.",
@@ -78,6 +84,8 @@ class Batch:
     """To be read before the entries of lists: tokens and their probabilities."""
     clips: tuple[Annotation, ...]
     """Whose audio the prompts hold, in order."""
+    behind: Callable[[Sequence[Rated]], Batch] | None = None
+    """The same batch, each clip with another line `told`; None where no line that was heard goes before anything."""
 
     def to(self, device: torch.device) -> Batch:
         tensors = (self.tokens, self.targets, self.ratings, self.named, self.listed)
@@ -189,15 +197,16 @@ def _rated(
 ) -> Example:
     ratings = tuple(float(clip[name]) for name in RATINGS)
     clips = (clip,) if with_audio else ()
-    certain = certain or "descriptions" in clip  # a text that was written knows all that was recorded
+    written = "descriptions" in clip  # such a text knows all that was recorded, and the true line
+    certain, told = certain or written, clip if written else _told(clip)
     entries = listing.entries(clip) if certain else listing.as_served(clip, words)
     names = listing.known(prompts).listable(entries)
-    line = (*prompts.line(clip), *prompts.listing(names))
+    line = (*prompts.line(told), *prompts.listing(names))
     listed = (*(None for _ in RATINGS), *_distributions(prompts, clip, names))
     if task == "line":
         return Example(prompt, line, ratings, listed=listed, clips=clips)
-    text = description(clip, names, words)
-    answer = prompts.rate_answer(clip, text, names)
+    text = description(told, names, words)
+    answer = prompts.rate_answer(told, text, names)
     prose = (None,) * (len(answer) - len(listed))
     named = _named(prompts, answer, f"{text}{IM_END}", captions.stock().read(text).causes)
     return Example(prompt, answer, ratings, named=named, listed=(*listed, *prose), clips=clips)
@@ -206,9 +215,14 @@ def _rated(
 def _partly_rated(prompts: PromptBuilder, clip: Annotation) -> Example:
     """A line in which only the ratings that the panel gave are scored. What follows it is not known."""
     ratings = tuple(float(clip.get(name, math.nan)) for name in RATINGS)
-    line = prompts.line({**clip, **clip["plausible"]})
+    line = prompts.line(_told({**clip, **clip["plausible"]}))
     scored = tuple(not math.isnan(rating) for rating in ratings)
     return Example(audio_prompt(prompts, (clip,)), line, ratings, scored, clips=(clip,))
+
+
+def _told(clip: Annotation) -> Annotation:
+    """The row with the ratings that its answer goes on from."""
+    return {**clip, **clip.get("told", {})}
 
 
 def _distributions(prompts: PromptBuilder, clip: Annotation, names: Sequence[str]) -> Iterator[Mapping[int, float]]:
@@ -303,6 +317,16 @@ class Sampler:
 
     def __call__(self, index: int) -> Batch:
         drawn = self.draw(index)
+        batch = self._made(drawn)
+        goes_on = drawn.task in LINE_TASKS and batch.clips
+        return replace(batch, behind=partial(self._behind, index)) if goes_on else batch
+
+    def _behind(self, index: int, lines: Sequence[Rated]) -> Batch:
+        drawn = self.draw(index)
+        told = [({**clip, "told": line},) for (clip,), line in zip(drawn.groups, lines, strict=True)]
+        return self._made(replace(drawn, groups=tuple(told)))
+
+    def _made(self, drawn: Draw) -> Batch:
         return collate([self.make(self.prompts, drawn.task, group, drawn.rng) for group in drawn.groups])
 
     def draw(self, index: int) -> Draw:

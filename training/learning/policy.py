@@ -21,9 +21,9 @@ from training.learning.pooled_head import PooledHead, true_ratings
 
 
 class Policy(nn.Module):
-    """Called with a batch it gives the batch's losses.
+    """Called with a batch it gives the batch's losses; where answers go on from a line, behind its own (`read`).
 
-    With a frozen `head` the audio embeddings must go on showing it ratings and causes.
+    With a frozen `head` the audio embeddings, where they learn, must go on showing it ratings and causes.
     """
 
     def __init__(
@@ -37,10 +37,13 @@ class Policy(nn.Module):
         self.answer_loss = AnswerLoss(prompts)
 
     def forward(self, batch: Batch) -> Losses:
-        batch = batch.to(self.device)
         audio = self.encode(batch.clips)
+        if batch.behind is not None:
+            read = self.read(batch.clips, audio).tolist()
+            batch = batch.behind([dict(zip(RATINGS, line, strict=True)) for line in read])
+        batch = batch.to(self.device)
         losses: Losses = self.answer_loss(self.model.logits, self.model(batch.tokens, audio), batch)
-        if self.head is not None and audio:
+        if self.head is not None and any(embeddings.requires_grad for embeddings in audio):
             pooled = self.head.losses(audio, batch.clips)
             losses = {**losses, **pooled, "loss": losses["loss"] + total(pooled)}
         return losses
@@ -57,13 +60,19 @@ class Policy(nn.Module):
 
     @torch.inference_mode()
     def rate(self, clips: Sequence[Annotation]) -> Tensor:
-        """The five ratings of each clip, [B, 5], as inference reads them: each after those read before it."""
+        """The five ratings of each clip, [B, 5]."""
+        return self.read(clips, self.encode(clips))
+
+    @torch.inference_mode()
+    def read(self, clips: Sequence[Annotation], audio: Sequence[Tensor]) -> Tensor:
+        """The five ratings of each clip, [B, 5], from its `audio` embeddings [tokens, hidden], as inference reads them:
+        each after those read before it."""
         fed = [torch.tensor(audio_prompt(self.prompts, (clip,)), device=self.device) for clip in clips]
         rows, lengths = range(len(fed)), [len(tokens) for tokens in fed]
         head = self.model.decoder.head.weight
         cache = KVCache.allocate(self.model.config.text, len(fed), max(lengths) + len(RATINGS), like=head)
         padded = nn.utils.rnn.pad_sequence(fed, batch_first=True)
-        hidden = self.model(padded, self.encode(clips), CacheRows(cache, rows, [0] * len(fed)))
+        hidden = self.model(padded, audio, CacheRows(cache, rows, [0] * len(fed)))
         last, read = hidden[rows, [length - 1 for length in lengths]], list[Tensor]()
         for step in range(len(RATINGS)):
             read.append(self.answer_loss.expectation(self.model.logits(last).float()))

@@ -2,7 +2,8 @@
 
 Tasks are those of `examples.py`; of clips that people rated, ratings alone are learnt. It starts from an encoder that
 hears already (`encoder.py`) and from the text expert, whose task goes on between the others, so that learning to listen
-does not cost the prose: how words follow from the line is the same in both, and a text step is cheap.
+does not cost the prose: how words follow from the line is the same in both, and a text step is cheap. An answer that
+goes on from a line goes on from the one that the model reads itself, as when it is served (`policy.py`).
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Batches: where prompt and answer meet, what is scored and weighed, and that a batch can be built again."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqe_fast.checkpoint.config import audio_tokens
 from sqe_fast.results import RATINGS
 from tests.support.training_prompts import training_prompts
 from tests.support.training_rows import cause, partly_rated, rows
-from training.language import captions
+from training.language import captions, problems
 from training.learning import listing
 from training.learning.examples import (
     IGNORED,
@@ -134,6 +135,60 @@ def test_stored_descriptions_come_before_the_grammar(prompts: PromptBuilder) -> 
     entries = len(prompts.listing(listing.entries(row)))
     told = {prompts.text(one(prompts, "describe", [row], seed)[0].answer[5 + entries :]) for seed in range(12)}
     assert told == {"One text.", "Two texts."}
+
+
+@pytest.mark.parametrize("task", ["line", "describe"])
+def test_an_answer_goes_on_from_the_line_that_was_told(prompts: PromptBuilder, task: Task) -> None:
+    """The words follow from it; what is to be read stays the truth."""
+    [row] = rows(1)
+    told = dict(zip(RATINGS, (4.9, 1.2, 4.7, 3.0, 2.0), strict=True))
+    example, batch = one(prompts, task, [{**row, "told": told}])
+    true, _ = one(prompts, task, [row])
+    assert example.answer[:5] == prompts.line(told) != true.answer[:5]
+    assert (example.ratings, example.prompt) == (true.ratings, true.prompt)
+    wanted, truly = ([each for each in of.listed if each is not None] for of in (example, true))
+    assert wanted == truly
+    assert batch.ratings[~batch.ratings.isnan()].tolist() == pytest.approx([row[name] for name in RATINGS])
+    if task == "describe":
+        text = prompts.text(example.answer[5 + len(wanted) :])
+        assert problems.of_description(text, told, listing.entries(row)) == []
+        assert problems.of_description(text, row, listing.entries(row)) != []
+
+
+def test_a_written_text_stays_behind_the_true_line(prompts: PromptBuilder) -> None:
+    row = {**rows(1)[0], "descriptions": ["One text."]}
+    true, _ = one(prompts, "describe", [row])
+    assert one(prompts, "describe", [{**row, "told": dict.fromkeys(RATINGS, 3.0)}])[0] == replace(
+        true, clips=({**row, "told": dict.fromkeys(RATINGS, 3.0)},)
+    )
+
+
+def test_a_partly_rated_clip_is_told_a_whole_line(prompts: PromptBuilder) -> None:
+    [clip] = partly_rated(1).annotations
+    example, _ = one(prompts, "line", [{**clip, "told": dict.fromkeys(RATINGS, 2.0)}])
+    assert example.answer == prompts.line(dict.fromkeys(RATINGS, 2.0))
+    assert example.ratings == pytest.approx(one(prompts, "line", [clip])[0].ratings, nan_ok=True)
+
+
+@pytest.mark.parametrize("task", ["line", "describe"])
+def test_a_batch_stands_behind_other_lines(prompts: PromptBuilder, task: Task) -> None:
+    batch = Sampler(rows(8), prompts, audio_example, {task: 1.0}, 4, 0, *STREAMS)(0)
+    assert batch.behind is not None
+    lines = [dict.fromkeys(RATINGS, 1.0 + place) for place in range(len(batch.clips))]
+    moved = batch.behind(lines)
+    assert [clip["seed"] for clip in moved.clips] == [clip["seed"] for clip in batch.clips]
+    assert [clip["told"] for clip in moved.clips] == lines
+    for found, line in zip(moved.targets, lines, strict=True):
+        assert tuple(found[found != IGNORED][:5].tolist()) == prompts.line(line)
+    same = batch.behind(batch.clips)
+    assert torch.equal(same.tokens, batch.tokens)
+    assert torch.equal(same.targets, batch.targets)
+
+
+@pytest.mark.parametrize("task", ["compare", "aspect", "which"])
+def test_where_no_line_is_read_nothing_goes_on_from_one(prompts: PromptBuilder, task: Task) -> None:
+    assert Sampler(rows(8), prompts, audio_example, {task: 1.0}, 4, 0, *STREAMS)(0).behind is None
+    assert Sampler(rows(8), prompts, text_example, {"describe": 1.0}, 4, 0, *STREAMS)(0).behind is None
 
 
 def test_without_diversity_a_clip_has_one_caption(prompts: PromptBuilder) -> None:

@@ -1,5 +1,7 @@
 """The audio model in training: its losses, what they move, and how it is validated."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -57,6 +59,20 @@ def test_one_batch_can_be_learnt(policy: Policy, prompts: PromptBuilder) -> None
     assert losses[-1] < losses[0] / 2
 
 
+@pytest.mark.parametrize("task", ["line", "describe"])
+def test_answers_are_learnt_behind_the_line_that_the_model_reads(prompts: PromptBuilder, task: Task) -> None:
+    model, clips = listening_model(prompts), FakeClips(8)
+    policy = Policy(model, clips, prompts)  # type: ignore[arg-type]
+    batch = Sampler(clips.annotations, prompts, audio_example, {task: 1.0}, 4, 0, *STREAMS)(0)
+    own = [dict(zip(RATINGS, line, strict=True)) for line in policy.rate(batch.clips).tolist()]
+    assert batch.behind is not None
+    behind = replace(batch.behind(own), behind=None)
+    assert not torch.equal(behind.tokens, batch.tokens)
+    found, expected, true = (policy(each)["loss"].item() for each in (batch, behind, replace(batch, behind=None)))
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert found != pytest.approx(true, rel=1e-3)
+
+
 def test_sft_holds_the_embeddings_to_the_head(prompts: PromptBuilder) -> None:
     head = PooledHead(listening_model(prompts).config.text.hidden_size).requires_grad_(False)
     model, clips = listening_model(prompts), FakeClips(8)
@@ -69,6 +85,9 @@ def test_sft_holds_the_embeddings_to_the_head(prompts: PromptBuilder) -> None:
     assert float(found["loss"].detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
     read = Sampler(clips.annotations, prompts, text_example, {"describe": 1.0}, 4, 0, *STREAMS)(0)
     assert "pooled" not in held(read)
+    model.encoder.requires_grad_(False)
+    model.projector.requires_grad_(False)
+    assert "pooled" not in held(batch)  # what does not learn is not held
 
 
 def test_ratings_are_read_one_after_the_other(prompts: PromptBuilder) -> None:
