@@ -16,8 +16,8 @@ DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 SHORT_NAMES = {dtype: precision for precision, dtype in DTYPES.items()}
 INT8 = "int8"
 PRECISIONS = ("auto", *DTYPES, INT8)
-_ELSEWHERE = {"torch-cpu": ("auto", "fp32", INT8)}
-"""Of them, those of devices that are no GPU; of others "auto" and "fp32"."""
+_ON_CPU = ("auto", "fp32", INT8)
+"""Of them, those of devices that are no GPU."""
 WINDOW_SECONDS, HOP_SECONDS = 5.0, 1.0
 """Of a timeline and of a live call: what a window holds, and from one to the next."""
 WINDOW_DEADLINE = 2.0
@@ -73,7 +73,8 @@ class Serving:
     """"onnx", on a GPU only, runs the exported encoder with onnxruntime-gpu instead of the kernels."""
     precision: str = "auto"
     """In which a GPU computes; "auto": as the checkpoint is stored, "int8": so too, with the decoder's weights in 8
-    bits. A CPU computes in "fp32"; "torch-cpu" takes the 8 bits as well, to try what they change."""
+    bits. A CPU computes in "fp32" ("auto"), or in "int8": encoder and decoder multiply in 8 bits on "cpu", while
+    "torch-cpu" does as a GPU, to try what that changes."""
     max_length: int = 2048
     """Positions of a slot: two clips of 30 s (1,500 audio tokens), their prompt and a long answer. It is cut to what
     the model was made for."""
@@ -102,8 +103,11 @@ class Serving:
                 raise UnusableError(f"{name} {value!r} is unknown; choose one of {', '.join(known)}")
         if self.encoder != "operators" and not self.on_gpu:
             raise UnusableError(f"encoder {self.encoder!r} is a choice on device cuda only; {self.device!r} has one")
-        if not self.on_gpu and self.precision not in _ELSEWHERE.get(self.device, ("auto", "fp32")):
-            raise UnusableError(f"device {self.device!r} computes in fp32; precision {self.precision!r} needs cuda")
+        if not self.on_gpu and self.precision not in _ON_CPU:
+            raise UnusableError(
+                f"device {self.device!r} computes in fp32, or with weights in {INT8}; precision {self.precision!r} "
+                "needs cuda"
+            )
         if self.adapter is not None and self.device in ("auto", "cpu"):
             raise UnusableError(
                 f"device {self.device!r} runs exported graphs, which take no adapter: choose torch-cpu or cuda, "

@@ -18,3 +18,8 @@ DRAFTS_FILE = "drafts.json"
 """Texts that it wrote, from which the engine guesses what it will write."""
 ENCODER_FILE, DECODER_FILE, VERIFIER_FILE = "encoder.onnx", "decoder.onnx", "verifier.onnx"
 """The exported graphs; the verifier is the decoder for several tokens of a slot. Their weights lie in WEIGHTS_FILE."""
+
+
+def int8_file(graph: str) -> str:
+    """The same graph with its matrix products in 8 bits: encoder.int8.onnx."""
+    return graph.replace(".onnx", ".int8.onnx")

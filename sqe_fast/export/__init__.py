@@ -1,7 +1,8 @@
-"""Checkpoint folder → encoder.onnx, decoder.onnx and verifier.onnx in it, with a parity report against the torch model.
+"""Checkpoint folder → encoder.onnx, decoder.onnx and verifier.onnx in it, each in 8 bits as well, with a parity report
+against the torch model.
 
 The graphs hold no weights: they point into model.safetensors. They belong to that very file, so sqe_fast.json records
-the SHA-256 of all four. The same checkpoint gives the same bytes.
+the SHA-256 of all. The same checkpoint gives the same bytes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sqe_fast.checkpoint.files import (
     TOKENIZER_FILE,
     VERIFIER_FILE,
     WEIGHTS_FILE,
+    int8_file,
 )
 from sqe_fast.checkpoint.hashes import write_hashes
 from sqe_fast.export.decoder import decoder_graph, verifier_graph
@@ -56,11 +58,9 @@ def export(folder: Path) -> ExportReport:
     """
     _, config = load_checkpoint(folder)  # for its strictness: nothing is written beside weights that do not fit
     tensors = stored_tensors(folder)
-    graphs = {
-        ENCODER_FILE: encoder_graph(config, tensors),
-        DECODER_FILE: decoder_graph(config, tensors),
-        VERIFIER_FILE: verifier_graph(config, tensors),
-    }
+    builders = {ENCODER_FILE: encoder_graph, DECODER_FILE: decoder_graph, VERIFIER_FILE: verifier_graph}
+    graphs = {name: build(config, tensors) for name, build in builders.items()}
+    graphs |= {int8_file(name): build(config, tensors, int8=True) for name, build in builders.items()}
     for name, graph in graphs.items():
         (folder / name).write_bytes(graph.SerializeToString(deterministic=True))
     files = [CONFIG_FILE, WEIGHTS_FILE, *(name for name in COMPANIONS if (folder / name).is_file())]

@@ -16,7 +16,7 @@ from sqe_fast.runners.base import VERIFIED
 HEAD = "language_model.lm_head.weight"
 
 
-def decoder_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor]) -> ModelProto:
+def decoder_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor], *, int8: bool = False) -> ModelProto:
     """Inputs, all shapes dynamic: input_ids [batch, time] int64; audio [clips' tokens, hidden] float32, at least one
     row, whose k-th replaces the k-th audio token; seqlens_k [batch] int32, positions of each row after this step less
     one; total_length int32, the longest of them; readers [readers] int64, the rows that read candidates [readers,
@@ -27,7 +27,7 @@ def decoder_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor]) ->
     Outputs: candidate_logits [readers, count], top_tokens [writers, top_count] int64, top_logprobs [writers,
     top_count], present_key_i and present_value_i, which must be the same memory as past_key_i and past_value_i.
     """
-    g = Graph("decoder", tensors)
+    g = Graph("decoder", tensors, int8=int8)
     text = config.text
     ids = g.input("input_ids", TensorProto.INT64, ["batch", "time"])
     audio = g.input("audio", TensorProto.FLOAT, ["audio_tokens", text.hidden_size])
@@ -40,7 +40,7 @@ def decoder_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor]) ->
     return _decoder(g, config, _embed(g, config, ids, audio), attention)
 
 
-def verifier_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor]) -> ModelProto:
+def verifier_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor], *, int8: bool = False) -> ModelProto:
     """Text tokens of several slots, at most `VERIFIED` of each, as rows end to end: input_ids [rows] int64.
 
     Attention takes turns: turn t is one decode step of the t-th token of each slot, so its arithmetic is a decode
@@ -52,7 +52,7 @@ def verifier_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor]) -
     candidates, top_count and the outputs are as in `decoder_graph`, of each turn its own present_key_i_t and
     present_value_i_t.
     """
-    g = Graph("verifier", tensors)
+    g = Graph("verifier", tensors, int8=int8)
     ids = g.input("input_ids", TensorProto.INT64, ["rows"])
     rows = g.op("Gather", [g.stored("language_model.model.embed_tokens.weight"), ids], axis=0)
     return _decoder(g, config, g.op("Cast", [rows], to=TensorProto.FLOAT), _Turns(g, config.text))
@@ -209,7 +209,7 @@ def _write(g: Graph, x: str) -> None:
     """The best tokens of the writers, over the whole head."""
     writers = g.input("writers", TensorProto.INT64, ["writers"])
     count = g.input("top_count", TensorProto.INT64, [1])
-    logprobs = g.op("LogSoftmax", [g.linear(g.op("Gather", [x, writers], axis=0), [HEAD])], axis=-1)
+    logprobs = g.op("LogSoftmax", [g.linear(g.op("Gather", [x, writers], axis=0), [HEAD], exact=True)], axis=-1)
     g.op("TopK", [logprobs, count], outputs=["top_logprobs", "top_tokens"], axis=-1)
     g.declare_output("top_tokens", TensorProto.INT64, ["writers", "top_count"])
     g.declare_output("top_logprobs", TensorProto.FLOAT, ["writers", "top_count"])

@@ -10,9 +10,9 @@ from sqe_fast.export.graph import MICROSOFT, Graph, StoredTensor
 from sqe_fast.model.encoder import LAYER_NORM_EPS
 
 
-def encoder_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor]) -> ModelProto:
+def encoder_graph(config: Qwen2AudioConfig, tensors: dict[str, StoredTensor], *, int8: bool = False) -> ModelProto:
     """Inputs: mel [n_mels, columns] float32, frames [1] int64. Output: audio [tokens, hidden] float32."""
-    g = Graph("encoder", tensors)
+    g = Graph("encoder", tensors, int8=int8)
     audio = config.audio
     mel = g.input("mel", TensorProto.FLOAT, [audio.n_mels, "columns"])
     frames = g.input("frames", TensorProto.INT64, [1])

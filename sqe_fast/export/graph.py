@@ -25,6 +25,11 @@ IR_VERSION = 10
 MICROSOFT = "com.microsoft"
 """ONNX Runtime's own operators."""
 
+BLOCK, STEPS, ZERO_POINT = 16, 127, 128
+"""In 8 bits: how many weights, or activations of a row, share a scale, and how weights are stored: symmetric levels
+around the zero point that ONNX Runtime takes where none is given. Whisper's encoder has a few channels far larger than
+their neighbours, which in blocks of 32 cost these their digits: ratings moved by up to 0.19, in blocks of 16 by 0.1."""
+
 _DTYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
 
 Dimension = int | str
@@ -65,9 +70,11 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 class Graph:
     """Nodes in the order in which they were added; a value is known by its name."""
 
-    def __init__(self, name: str, tensors: dict[str, StoredTensor]) -> None:
+    def __init__(self, name: str, tensors: dict[str, StoredTensor], *, int8: bool = False) -> None:
+        """With `int8`, `linear` multiplies in 8 bits, unless it is to be `exact`."""
         self.name = name
         self._tensors = tensors
+        self._int8 = int8
         self._nodes: list[Any] = []
         self._initializers: list[TensorProto] = []
         self._known: set[str] = set()
@@ -98,14 +105,43 @@ class Graph:
         self.op("Split", [value, self.constant(np.array(sizes, np.int64))], outputs=outputs, axis=axis)
         return outputs
 
-    def linear(self, x: str, weights: Sequence[str], biases: Sequence[str | int] = ()) -> str:
+    def linear(self, x: str, weights: Sequence[str], biases: Sequence[str | int] = (), *, exact: bool = False) -> str:
         """x [N, in] · concatenated weights [out, in]ᵀ + concatenated biases; a size among them is that many zeros."""
         weight = self._joined([self.weight(name) for name in weights])
-        inputs = [x, weight]
+        bias = None
         if biases:
             zeros = {size: self.constant(np.zeros(size, np.float32)) for size in biases if isinstance(size, int)}
-            inputs.append(self._joined([zeros[b] if isinstance(b, int) else self.weight(b) for b in biases]))
-        return self.op("Gemm", inputs, transB=1)
+            bias = self._joined([zeros[b] if isinstance(b, int) else self.weight(b) for b in biases])
+        if self._int8 and not exact:
+            shapes = [self._tensors[name].shape for name in weights]
+            return self._product_int8(x, weight, bias, sum(rows for rows, _ in shapes), shapes[0][1])
+        return self.op("Gemm", [x, weight] if bias is None else [x, weight, bias], transB=1)
+
+    def _product_int8(self, x: str, weight: str, bias: str | None, rows: int, columns: int) -> str:
+        """Weights [rows, columns] in blocks of `BLOCK` columns, each with a scale by its largest; rows of x are rounded
+        by the same blocks, so none depends on another. All that is done to weights is done once, at load."""
+        blocks = -(-columns // BLOCK)
+        if columns % BLOCK:
+            weight = self.op("Pad", [weight, self.integers(0, 0, 0, blocks * BLOCK - columns)])
+        blocked = self.op("Reshape", [weight, self.integers(rows, blocks, BLOCK)])
+        largest = self.op("ReduceMax", [self.op("Abs", [blocked]), self.integers(-1)], keepdims=1)
+        steps, one = self.constant(np.array(STEPS, np.float32)), self.constant(np.array(1, np.float32))
+        nothing = self.op("Equal", [largest, self.constant(np.array(0, np.float32))])
+        scale = self.op("Where", [nothing, one, self.op("Div", [largest, steps])])
+        level = self.op("Round", [self.op("Div", [blocked, scale])])
+        zero = self.constant(np.array(ZERO_POINT, np.float32))
+        stored = self.op("Cast", [self.op("Add", [level, zero])], to=TensorProto.UINT8)
+        inputs = [x, stored, self.op("Reshape", [scale, self.integers(rows, blocks)])]
+        return self.op(
+            "MatMulNBits",
+            inputs if bias is None else [*inputs, "", "", bias],
+            domain=MICROSOFT,
+            N=rows,
+            K=columns,
+            bits=8,
+            block_size=BLOCK,
+            accuracy_level=4,
+        )
 
     def _joined(self, values: Sequence[str]) -> str:
         return values[0] if len(values) == 1 else self.op("Concat", values, axis=0)

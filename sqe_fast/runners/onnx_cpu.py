@@ -19,11 +19,11 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from sqe_fast.checkpoint.config import Qwen2AudioConfig, audio_tokens
-from sqe_fast.checkpoint.files import DECODER_FILE, ENCODER_FILE, VERIFIER_FILE, WEIGHTS_FILE
+from sqe_fast.checkpoint.files import DECODER_FILE, ENCODER_FILE, VERIFIER_FILE, WEIGHTS_FILE, int8_file
 from sqe_fast.checkpoint.hashes import verify_hashes
 from sqe_fast.checkpoint.onnx_file import check_external_data
 from sqe_fast.errors import UnusableError
-from sqe_fast.options import Serving
+from sqe_fast.options import INT8, Serving
 from sqe_fast.runners.base import (
     CPU_SLOTS,
     VERIFIED,
@@ -67,20 +67,22 @@ class OnnxRunner:
     def __init__(self, folder: Path, serving: Serving) -> None:
         """Raises UnusableError for a folder without graphs, or whose files are not those that sqe_fast.json lists."""
         config = Qwen2AudioConfig.from_folder(folder)
-        for name in (ENCODER_FILE, *_INPUTS):
+        int8 = serving.precision == INT8
+        graphs = {name: int8_file(name) if int8 else name for name in (ENCODER_FILE, *_INPUTS)}
+        for name in graphs.values():
             if not (folder / name).is_file():
                 raise UnusableError(f"{folder / name}: missing: run `sqe export {folder}`")
-        verify_hashes(folder, required=(WEIGHTS_FILE, ENCODER_FILE, *_INPUTS))
+        verify_hashes(folder, required=(WEIGHTS_FILE, *graphs.values()))
         options = _options(serving.threads or len(os.sched_getaffinity(0)))
-        self._encoder = _session(folder / ENCODER_FILE, options)
-        self._decoder = _decoder_session(folder / DECODER_FILE, options)
-        self._open_verifier = partial(_decoder_session, folder / VERIFIER_FILE, options)
+        self._encoder = _session(folder / graphs[ENCODER_FILE], options)
+        self._decoder = _decoder_session(folder, DECODER_FILE, graphs[DECODER_FILE], options)
+        self._open_verifier = partial(_decoder_session, folder, VERIFIER_FILE, graphs[VERIFIER_FILE], options)
         self._verifier: onnxruntime.InferenceSession | None = None
         """Opened with the first pass that needs it: ratings alone and a description or two never do."""
         self._config = config
         slots = serving.slots or CPU_SLOTS
         self.info: RunnerInfo = runner_info(
-            "onnx-cpu", config, slots, serving.max_length, verified_after=VERIFIED_AFTER
+            "onnx-cpu", config, slots, serving.max_length, int8=int8, verified_after=VERIFIED_AFTER
         )
         text = config.text
         memory = (text.layers, 2, slots + 1, text.kv_heads, self.info.max_length, text.head_dim)
@@ -232,10 +234,14 @@ def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Inf
     return session
 
 
-def _decoder_session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+def _decoder_session(
+    folder: Path, graph: str, file: str, options: onnxruntime.SessionOptions
+) -> onnxruntime.InferenceSession:
+    """`graph`, in whichever precision `file` has it."""
+    path = folder / file
     session = _session(path, options)
     found = {entry.name for entry in session.get_inputs() if not entry.name.startswith("past_")}
-    if found != _INPUTS[path.name]:
+    if found != _INPUTS[graph]:
         raise UnusableError(
             f"{path}: written for another version of sqe-fast (it takes {', '.join(sorted(found))}); "
             f"run `sqe export {path.parent}` again"

@@ -16,18 +16,22 @@ from tests.golden.clips import golden_clips
 
 PATH = Path(__file__).with_name("ratings.json")
 COMMAND = "python -m tests.golden.regenerate"
+PRECISIONS = ("fp32", "int8")
+
+Rated = dict[str, dict[str, float]]
+"""{clip: {rating: value}}"""
 
 
 def stored() -> dict[str, Any]:
-    """{"sha256": of the weights, "ratings": {clip: {rating: value}}}; empty where nothing was ever stored."""
+    """ "sha256" of the weights, and `Rated` by precision; empty where nothing was ever stored."""
     fields: dict[str, Any] = json.loads(PATH.read_text("utf-8")) if PATH.is_file() else {}
     return fields
 
 
-def rate(device: str) -> dict[str, dict[str, float]]:
+def rate(device: str, precision: str) -> Rated:
     """The ratings of all golden clips by the bundled model, to four digits."""
-    clips = golden_clips()
-    evaluations = Evaluator.from_pretrained("tiny", device=device).evaluate(clips.values(), describe=False)
+    clips, evaluator = golden_clips(), Evaluator.from_pretrained("tiny", device=device, precision=precision)
+    evaluations = evaluator.evaluate(clips.values(), describe=False)
     return {name: _values(evaluation) for name, evaluation in zip(clips, evaluations, strict=True)}
 
 
@@ -37,11 +41,13 @@ def _values(evaluation: Evaluation) -> dict[str, float]:
 
 
 def main() -> None:
-    before, now = stored().get("ratings", {}), rate("cpu")
-    for clip, values in now.items():
-        moves = {name: value - before.get(clip, {}).get(name, value) for name, value in values.items()}
-        print(clip, *(f"{name} {values[name]:.2f} ({moves[name]:+.2f})" for name in values))
-    fields = {"sha256": open_checkpoint("tiny").sha256, "ratings": now}
+    fields: dict[str, Any] = {"sha256": open_checkpoint("tiny").sha256}
+    for precision in PRECISIONS:
+        before, now = stored().get(precision, {}), rate("cpu", precision)
+        for clip, values in now.items():
+            moves = {name: value - before.get(clip, {}).get(name, value) for name, value in values.items()}
+            print(precision, clip, *(f"{name} {values[name]:.2f} ({moves[name]:+.2f})" for name in values))
+        fields[precision] = now
     PATH.write_text(json.dumps(fields, indent=1) + "\n", "utf-8")
     print(f"wrote {PATH}")
 

@@ -11,12 +11,10 @@ from torch import nn
 
 from sqe_fast import Evaluator
 from sqe_fast.checkpoint.folder import BUNDLED
-from sqe_fast.errors import UnusableError
 from sqe_fast.model.int8 import STEPS, Int8Linear, quantise, quantised
 from sqe_fast.model.qwen2_audio import Qwen2Audio, load_checkpoint
 from sqe_fast.options import Serving
 from sqe_fast.results import RATINGS
-from sqe_fast.runners import open_runner
 from sqe_fast.runners.base import SlotStep, Top, TopTokens
 from sqe_fast.runners.torch_runner import TorchRunner, _bytes, _hollow
 from tests.golden.clips import golden_clips
@@ -77,18 +75,14 @@ def test_what_is_served_is_what_the_weights_stand_for(operators: str, tmp_path: 
         np.testing.assert_allclose(one.logprobs, other.logprobs, rtol=0, atol=2e-5)
 
 
-def test_a_runner_of_onnx_has_no_8_bits(tmp_path: Path) -> None:
-    with pytest.raises(UnusableError, match="'cpu' computes in fp32; precision 'int8'"):
-        open_runner(save_small(tmp_path), Serving("cpu", precision="int8"))
-
-
 @pytest.mark.skipif(
     not (BUNDLED / "tiny" / "model.safetensors").is_file(), reason="the bundled model is not in this tree"
 )
-def test_tiny_rates_alike_in_8_bits() -> None:
+@pytest.mark.parametrize("device", ["torch-cpu", "cpu"])
+def test_tiny_rates_alike_in_8_bits(device: str) -> None:
     """And every row says in what it was rated."""
     clips = list(golden_clips().values())[:6]
-    plain, coarse = (Evaluator.from_pretrained("tiny", device="torch-cpu", precision=each) for each in ("fp32", "int8"))
+    plain, coarse = (Evaluator.from_pretrained("tiny", device=device, precision=each) for each in ("fp32", "int8"))
     assert coarse.model == f"{plain.model}+int8"
     assert coarse.info()["int8"] is True
     pairs = list(zip(*(each.evaluate(clips, describe=False) for each in (plain, coarse)), strict=True))

@@ -33,7 +33,8 @@ from sqe_fast.runners.torch_runner import TorchRunner, _bytes, _hollow, _slot_by
 from sqe_fast.runners.torch_runner import _dtype as dtype_of
 from tests.support.small_model import small_model
 
-GRAPHS = ("encoder.onnx", "decoder.onnx", "verifier.onnx")
+PLAIN = ("encoder.onnx", "decoder.onnx", "verifier.onnx")
+GRAPHS = (*PLAIN, *(name.replace(".onnx", ".int8.onnx") for name in PLAIN))
 FILES = ("config.json", "model.safetensors", *GRAPHS)
 
 
