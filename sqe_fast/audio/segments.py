@@ -1,7 +1,8 @@
 """What of a recording is heard, and what is passed over: the stretches in which nobody speaks.
 
 A short pause belongs to what is said. A longer one, beeps, hold music and noise alone are no speech: no model hears
-them, and they have no part in the ratings. They are told, so that every second of a recording is heard or named.
+them, and they have no part in the ratings. They are told, so that every second of a recording is heard or named. What
+is heard begins with a sound and ends with one: how long a recorder ran before and after is no quality.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
 from sqe_fast.audio.level import SILENCE_DBFS
@@ -22,9 +24,15 @@ PAUSE = 3.0
 """Seconds without speech that are heard with what is said around them; a longer stretch is passed over."""
 MARGIN = 0.3
 """Seconds of such a stretch that are heard with the speech beside it, whose beginning or end may be soft."""
+NOTHING = 10 ** (SILENCE_DBFS / 20)
+"""Samples that stay below it are no sound: three steps of 16 bits."""
 QUIET_DB = 20.0
 """How far below the speech the sound of a stretch lies that is but a pause."""
 _LEAST_STEPS = round(LEAST * SAMPLE_RATE / STEP)
+
+
+Places = npt.NDArray[np.int64]
+"""[n, 2]: begin and end in samples, of steps that hold a sound."""
 
 
 class Span(NamedTuple):
@@ -40,7 +48,8 @@ class Segments:
 
     hold_speech: bool
     windows: tuple[Span, ...]
-    """What a model hears at once: where somebody speaks, with short pauses; all of it where nobody does."""
+    """What a model hears at once: where somebody speaks, with short pauses, from sound to sound; all of it where nobody
+    does."""
     no_speech: tuple[Stretch, ...]
     """Where nobody speaks."""
     active: Steps
@@ -61,7 +70,8 @@ class SegmentScan:
         self._rest = np.empty(0, np.float32)
         """Less than a step."""
         self._levels: list[Powers] = []
-        self._length = 0
+        self._sounds: list[Places] = []
+        self._length = self._measured = 0
 
     def add(self, samples: FloatArray) -> None:
         """The next, [n]."""
@@ -69,26 +79,51 @@ class SegmentScan:
         self._length += len(samples)
         joined = np.concatenate([self._rest, samples])
         whole = len(joined) // STEP * STEP
-        self._levels.append(powers(joined[:whole]))
+        self._measure(joined[:whole])
         self._rest = joined[whole:]
 
     def finish(self, longest: int) -> Segments:
         """`longest`: samples of a window. Less than 2 s is heard whole."""
-        levels = np.concatenate([*self._levels, powers(self._rest)])
+        self._measure(self._rest)
+        levels, sounds = np.concatenate(self._levels), np.concatenate(self._sounds)
         active, length = self._activity.finish(), self._length
         heard = [Span(0, length)] if length < SHORT * SAMPLE_RATE else list(_heard(active, length, longest))
-        return _segments(heard, active, levels, length, longest)
+        return _segments(heard, active, levels, sounds, length, longest)
+
+    def _measure(self, samples: FloatArray) -> None:
+        """Whole steps, or the last."""
+        self._levels.append(powers(samples))
+        self._sounds.append(_sounds(samples) + self._measured)
+        self._measured += len(samples)
 
 
 def silence(length: int, longest: int) -> Segments:
     """Of a recording that holds no sound."""
     steps = -(-length // STEP)
-    return _segments([], np.zeros(steps, np.bool_), np.zeros(steps, np.float32), length, longest)
+    nothing = np.zeros((0, 2), np.int64)
+    return _segments([], np.zeros(steps, np.bool_), np.zeros(steps, np.float32), nothing, length, longest)
 
 
-def _segments(heard: list[Span], active: Steps, levels: Powers, length: int, longest: int) -> Segments:
-    windows = [window for span in heard or [Span(0, length)] for window in _equal(span, longest)]
+def _segments(heard: list[Span], active: Steps, levels: Powers, sounds: Places, length: int, longest: int) -> Segments:
+    spans = [_from_sound_to_sound(span, sounds) for span in heard] or [Span(0, length)]
+    windows = [window for span in spans for window in _equal(span, longest)]
     return Segments(bool(heard), tuple(windows), tuple(_stretches(heard, active, levels, length)), active)
+
+
+def _sounds(samples: FloatArray) -> Places:
+    """Of each step of samples [n] that holds a sound where its first one begins and its last one ends."""
+    loud = np.abs(np.pad(samples, (0, -len(samples) % STEP)).reshape(-1, STEP)) >= NOTHING
+    places = np.stack([loud.argmax(1), STEP - loud[:, ::-1].argmax(1)], axis=1) + STEP * np.arange(len(loud))[:, None]
+    return places[loud.any(1)]
+
+
+def _from_sound_to_sound(span: Span, sounds: Places) -> Span:
+    """A span without the nothing at its edges; all of it where less than SHORT would be left."""
+    first, last = np.searchsorted(sounds[:, 1], span.start, "right"), np.searchsorted(sounds[:, 0], span.end) - 1
+    if first > last:
+        return span
+    inner = Span(max(span.start, int(sounds[first, 0])), min(span.end, int(sounds[last, 1])))
+    return inner if inner.end - inner.start >= SHORT * SAMPLE_RATE else span
 
 
 def _equal(span: Span, longest: int) -> Iterator[Span]:

@@ -20,7 +20,7 @@ from sqe_fast.audio.channels import ChannelScan, Heard, checked
 from sqe_fast.audio.recording import Recording, load, recordings
 from sqe_fast.audio.sources import FileSource
 from sqe_fast.errors import ClipError, ErrorCode
-from tests.support.audio_samples import RATE, FloatArray, encoded, noise, speech, tone
+from tests.support.audio_samples import RATE, FloatArray, encoded, noise, speech, to_the_edge, tone
 from tests.support.codecs import by_ffmpeg
 
 SECONDS = 12
@@ -287,7 +287,8 @@ def test_a_channel_keeps_its_own_flags() -> None:
 
 
 def test_a_long_call_is_windows_of_each_channel(tmp_path: Path) -> None:
-    agent, customer = np.resize(AGENT, 70 * RATE), gain(-9) * np.resize(CUSTOMER * TURN, 70 * RATE)
+    agent = to_the_edge(np.resize(AGENT, 70 * RATE))
+    customer = to_the_edge(gain(-9) * np.resize(CUSTOMER * TURN, 70 * RATE))
     data = encoded(of(agent, customer)[0], subtype="FLOAT")
     path, pipe = tmp_path / "call.wav", tmp_path / "pipe"
     path.write_bytes(data)

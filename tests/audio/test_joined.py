@@ -17,7 +17,7 @@ from sqe_fast.audio.joined import BLOCK, Piece, in_line
 from sqe_fast.audio.recording import Limits, Recording, load, recordings
 from sqe_fast.errors import ClipError, ErrorCode
 from tests.audio.test_media import alike
-from tests.support.audio_samples import RATE, FloatArray, encoded, flags_of, speech
+from tests.support.audio_samples import RATE, FloatArray, encoded, flags_of, speech, to_the_edge
 from tests.support.codecs import Track, by_ffmpeg, side_by_side, with_tracks
 
 AGENT, CUSTOMER = speech("june_clean"), speech()
@@ -186,7 +186,7 @@ def test_an_excerpt_of_a_track(tmp_path: Path) -> None:
 def test_a_long_call_of_two_tracks_is_decoded_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tracks that do not lie close together: all of one, held in memory until the other comes."""
     seconds = 400
-    long = [np.resize(each, seconds * RATE) for each in (AGENT, CUSTOMER)]
+    long = [to_the_edge(np.resize(each, seconds * RATE)) for each in (AGENT, CUSTOMER)]
     data = with_tracks("matroska", *(track(each, "pcm_s16le", RATE) for each in long))
     both = recordings(data)
     for recording, samples in zip(both, long, strict=True):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqe_fast.audio import segments as module
-from sqe_fast.audio.segments import MARGIN, PAUSE, Segments, SegmentScan, Span
+from sqe_fast.audio.segments import MARGIN, NOTHING, PAUSE, Segments, SegmentScan, Span
 from sqe_fast.audio.speech import STEP, ActivityScan, Steps
 from tests.support import not_speech
 from tests.support.audio_samples import RATE, FloatArray, long_speech, noise, speech
@@ -103,7 +103,7 @@ def test_every_second_is_heard_or_named(turns: list[tuple[float, bool]], longest
     with pytest.MonkeyPatch.context() as patch:
         steps = np.concatenate([np.full(max(1, round(length * A_SECOND)), speaks) for length, speaks in turns])
         patch.setattr(module, "ActivityScan", says(steps))
-        found = segments([np.zeros(len(steps) * STEP, np.float32)], longest)
+        found = segments([np.full(len(steps) * STEP, 1e-3, np.float32)], longest)
     passed = [(round(stretch.start * RATE), round(stretch.end * RATE)) for stretch in found.no_speech]
     spans = sorted(chain(found.windows, passed if found.hold_speech else ()))
     assert spans[0][0] == 0
@@ -113,6 +113,37 @@ def test_every_second_is_heard_or_named(turns: list[tuple[float, bool]], longest
     if not found.hold_speech:
         assert passed == [(0, len(steps) * STEP)]
     assert all(end - start > (PAUSE - 2 * MARGIN) * RATE for start, end in passed)
+
+
+@pytest.mark.parametrize("between", [1, 999, 64_000])
+@pytest.mark.parametrize(("before", "after"), [(0, 2 * RATE), (RATE // 3, 0), (40_001, 17)])
+def test_nothing_around_is_not_heard(before: int, after: int, between: int) -> None:
+    """A rating that hangs on how early a recorder was started; one sample more or less, in blocks of any size."""
+    said = speech()
+    sounds = np.flatnonzero(np.abs(said) >= NOTHING)
+    said = said[sounds[0] : sounds[-1] + 1]
+    around = np.pad(said, (before, after))
+    around[[place for place in (before // 2, -1 - after // 2) if around[place] == 0]] = NOTHING / 2  # dither
+    found = segments(np.split(around, range(between, len(around), between)), LONGEST)
+    assert found.windows == (Span(before, before + len(said)),)
+    assert found.no_speech == ()
+    assert found.weight(found.windows[0]) == pytest.approx(
+        segments([said], LONGEST).weight(Span(0, len(said))), abs=0.1
+    )
+
+
+def test_silence_within_is_heard() -> None:
+    """A mute is a fault: it must not be cut out with what is around."""
+    said = speech()
+    muted = joined(said, np.zeros(RATE, np.float32), said)
+    [window] = segments([muted], LONGEST).windows
+    assert window.end - window.start > 2 * len(said) + RATE - 0.2 * RATE
+
+
+def test_what_little_there_is_is_heard_with_the_silence_around_it() -> None:
+    """A window of a few samples, of which a model makes nothing."""
+    click = joined(np.zeros(RATE, np.float32), [0.5], np.zeros(RATE // 2, np.float32))
+    assert segments([click], LONGEST).windows == (Span(0, len(click)),)
 
 
 def joined(*parts: FloatArray) -> FloatArray:

@@ -34,6 +34,13 @@ def long_speech(seconds: float, rate: int = RATE) -> FloatArray:
     return np.resize(speech(), round(seconds * rate))
 
 
+def to_the_edge(samples: FloatArray) -> FloatArray:
+    """[n] with a sound as its first sample and as its last: all of it is heard."""
+    edged = np.array(samples, np.float32)
+    edged[[0, -1]] = 0.01
+    return edged
+
+
 def noise(seconds: float, rms: float = 0.05, seed: int = 0, rate: int = RATE) -> FloatArray:
     return (np.random.default_rng(seed).standard_normal(round(seconds * rate)) * rms).astype(np.float32)
 
