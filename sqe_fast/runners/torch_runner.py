@@ -93,7 +93,7 @@ class TorchRunner:
         max_length, int8 = min(serving.max_length, config.text.max_positions), serving.precision == INT8
         if int8:
             quantise(model.decoder)
-        with self._current():
+        with self._stage("load"):
             # Whatever takes the GPU's memory does so before its rest is given to the slots.
             self._onnx = None
             if serving.encoder == "onnx" and folder is not None:
@@ -127,7 +127,7 @@ class TorchRunner:
     def encode(self, clips: Sequence[tuple[FloatArray, int]]) -> list[Embedding]:
         for log_mel, frames in clips:
             check_mel(self._model.config.audio, log_mel, frames)
-        with self._current():
+        with self._stage("encode"):
             if self._onnx is not None:
                 return list(self._onnx.encode(clips))
             return list(self._model.encode([(self._tensor(log_mel), frames) for log_mel, frames in clips]))
@@ -138,13 +138,13 @@ class TorchRunner:
             Prompt(step.tokens, [cast(Tensor, clip) for clip in clips], step.slot, step.past)
             for step, clips in zip(steps, audio, strict=True)
         ]
-        with self._current():
+        with self._stage("prefill"):
             return self._answers(steps, self._model.prefill(prompts))
 
     def decode(self, steps: Sequence[SlotStep]) -> list[Answer]:
         check_decode(self.info, steps)
         most = max(len(step.fed) for step in steps)
-        with self._current():
+        with self._stage("decode"):
             # [turn, slot]: which of its tokens each slot takes; one that has no further repeats its last.
             own = np.minimum(np.arange(most)[:, None], [len(step.fed) - 1 for step in steps])
             fed = [[step.fed[token] for step, token in zip(steps, turn, strict=True)] for turn in own]
@@ -159,7 +159,7 @@ class TorchRunner:
 
     def move(self, source: int, destination: int, length: int) -> None:
         check_move(self.info, source, destination, length)
-        with self._current():
+        with self._stage("move"):
             for memory in (self._model.cache.keys, self._model.cache.values):
                 memory[:, destination, :, :length] = memory[:, source, :, :length]
 
@@ -192,9 +192,16 @@ class TorchRunner:
         return self._candidates[candidates]
 
     @contextmanager
-    def _current(self) -> Iterator[None]:
-        """Whichever thread calls: what is launched and pinned is this runner's GPU's, and nothing is differentiated."""
-        with torch.inference_mode(), nullcontext() if self._device.type == "cpu" else torch.cuda.device(self._device):
+    def _stage(self, name: str) -> Iterator[None]:
+        """Whichever thread calls: what is launched and pinned is this runner's GPU's, and nothing is differentiated.
+        Profilers see it as "sqe_fast.encode" and so on, torch's and, as an NVTX range, Nsight Systems."""
+        label, on_gpu = f"sqe_fast.{name}", self._device.type == "cuda"
+        with (
+            torch.inference_mode(),
+            torch.cuda.device(self._device) if on_gpu else nullcontext(),
+            torch.cuda.nvtx.range(label) if on_gpu else nullcontext(),
+            torch.profiler.record_function(label),
+        ):
             yield
 
     def _tensor(self, array: np.ndarray) -> Tensor:
