@@ -1,4 +1,4 @@
-"""What pytest-benchmark wrote → a table in Markdown, and a picture of speed against length, batch and threads."""
+"""What pytest-benchmark wrote → a table in Markdown, and a picture of speed: length, batch, threads, precision."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+COARSE = "8 bits, "
+"""How the groups of benchmarks/engine/test_precision.py begin."""
 Found = Mapping[str, Any]
 """A file of `--benchmark-json`."""
 
@@ -44,11 +46,12 @@ def _row(each: Mapping[str, Any]) -> str:
 
 
 def draw(found: Found, path: Path) -> None:
-    """PNG: audio-seconds a second against the length of a clip, by threads, and against the batch."""
+    """PNG: audio-seconds a second against the length of a clip, by threads, and against the batch; and how many times
+    as fast 8 bits are, stage by stage."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    by_length, by_batch = figure.subplots(1, 2)
+    figure = Figure(figsize=(13, 4), layout="constrained")
+    by_length, by_batch, by_precision = figure.subplots(1, 3)
     lines = defaultdict(list)
     for seconds, threads, rate in _speeds(found, "by length", "seconds"):
         lines[threads].append((seconds, rate))
@@ -59,7 +62,18 @@ def draw(found: Found, path: Path) -> None:
     if batches:
         by_batch.plot(*zip(*batches, strict=True), marker="o")
     by_batch.set(xlabel="clips a call", ylabel="audio-seconds a second", title="ratings, clips of 5.5 s")
-    for axes in (by_length, by_batch):
+    ratios = [
+        (each["group"].removeprefix(COARSE), each["extra_info"]["times"]["fp32"])
+        for each in found["benchmarks"]
+        if (each["group"] or "").startswith(COARSE) and "times" in each["extra_info"]
+    ]
+    if ratios:
+        stages, times = zip(*ratios, strict=True)
+        by_precision.bar(stages, times)
+        by_precision.tick_params("x", rotation=30)
+        by_precision.axhline(1, color="black", linewidth=1)
+    by_precision.set(ylabel="fp32's time over int8's", title="8 bits beside fp32")
+    for axes in (by_length, by_batch, by_precision):
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
     if lines:

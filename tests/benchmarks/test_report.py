@@ -22,6 +22,7 @@ FOUND = {
     "commit_info": {"id": "0123456789abcdef", "dirty": True},
     "benchmarks": [
         measured("test_encoder[5.5s]", "encoder, 5.5 s", 0.0123, ran="onnx-cpu", threads=2, times={"hf_sdpa": 9.5}),
+        measured("test_decode[1]", "8 bits, decode, 1 rows", 0.001, ran="onnx-cpu", threads=2, times={"fp32": 2.5}),
         *(
             measured(
                 f"test_length[{seconds}s-{threads}threads]",
