@@ -26,6 +26,8 @@ MARGIN = 0.3
 """Seconds of such a stretch that are heard with the speech beside it, whose beginning or end may be soft."""
 NOTHING = 10 ** (SILENCE_DBFS / 20)
 """Samples that stay below it are no sound: three steps of 16 bits."""
+WORD = 0.4
+"""Seconds of a shortest window."""
 QUIET_DB = 20.0
 """How far below the speech the sound of a stretch lies that is but a pause."""
 _LEAST_STEPS = round(LEAST * SAMPLE_RATE / STEP)
@@ -87,7 +89,9 @@ class SegmentScan:
         self._measure(self._rest)
         levels, sounds = np.concatenate(self._levels), np.concatenate(self._sounds)
         active, length = self._activity.finish(), self._length
-        heard = [Span(0, length)] if length < SHORT * SAMPLE_RATE else list(_heard(active, length, longest))
+        sound = Span(int(sounds[0, 0]), int(sounds[-1, 1])) if len(sounds) else Span(0, length)
+        short = length < SHORT * SAMPLE_RATE
+        heard = [Span(0, length)] if short else list(_heard(active, sound, length, longest))
         return _segments(heard, active, levels, sounds, length, longest)
 
     def _measure(self, samples: FloatArray) -> None:
@@ -118,12 +122,12 @@ def _sounds(samples: FloatArray) -> Places:
 
 
 def _from_sound_to_sound(span: Span, sounds: Places) -> Span:
-    """A span without the nothing at its edges; all of it where less than SHORT would be left."""
+    """A span without the nothing at its edges; all of it where less than a word would be left."""
     first, last = np.searchsorted(sounds[:, 1], span.start, "right"), np.searchsorted(sounds[:, 0], span.end) - 1
     if first > last:
         return span
     inner = Span(max(span.start, int(sounds[first, 0])), min(span.end, int(sounds[last, 1])))
-    return inner if inner.end - inner.start >= SHORT * SAMPLE_RATE else span
+    return inner if inner.end - inner.start >= WORD * SAMPLE_RATE else span
 
 
 def _equal(span: Span, longest: int) -> Iterator[Span]:
@@ -134,9 +138,9 @@ def _equal(span: Span, longest: int) -> Iterator[Span]:
     return (Span(*edge) for edge in pairwise(edges))
 
 
-def _heard(active: Steps, length: int, longest: int) -> Iterator[Span]:
+def _heard(active: Steps, sound: Span, length: int, longest: int) -> Iterator[Span]:
     """Speech between which lies no more than a pause, with margins as far as they need no more windows; what is less
-    than a word is none."""
+    than a word is none. `sound` is from the first to the last: what lies around it makes no pause longer."""
     steps = np.flatnonzero(active)
     if not len(steps):
         return
@@ -145,7 +149,10 @@ def _heard(active: Steps, length: int, longest: int) -> Iterator[Span]:
         if len(part) < _LEAST_STEPS:
             continue
         start, end = int(part[0]) * STEP, min((int(part[-1]) + 1) * STEP, length)
-        start, end = (0 if start <= pause else start), (length if length - end <= pause else end)
+        if start - sound.start <= pause:
+            start = sound.start if sound.start > pause else 0
+        if sound.end - end <= pause:
+            end = sound.end if length - sound.end > pause else length
         spare = min(margin, -(end - start) % longest // 2)
         yield Span(max(0, start - spare), min(length, end + spare))
 

@@ -132,6 +132,13 @@ def test_nothing_around_is_not_heard(before: int, after: int, between: int) -> N
     )
 
 
+def test_nothing_around_a_word_is_not_heard() -> None:
+    said = speech()[RATE : 2 * RATE]
+    word = said[np.flatnonzero(np.abs(said) >= NOTHING)[0] : np.flatnonzero(np.abs(said) >= NOTHING)[-1] + 1]
+    around = segments([np.pad(word, (RATE, RATE // 2))], LONGEST)
+    assert around.windows == (Span(RATE, RATE + len(word)),)
+
+
 def test_silence_within_is_heard() -> None:
     """A mute is a fault: it must not be cut out with what is around."""
     said = speech()
