@@ -341,6 +341,7 @@ def test_the_exported_encoder_takes_its_memory_before_the_slots_do(
     moved: list[nn.Module] = []
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (order.append("free?"), (card.free, card.free))[1])
     monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
+    monkeypatch.setattr(torch.cuda.nvtx, "range", lambda _: nullcontext())
     monkeypatch.setattr(torch_runner, "load_checkpoint", load_checkpoint)
     monkeypatch.setattr(torch_runner, "decode_step", lambda *_: None)
     monkeypatch.setattr(nn.Module, "to", lambda module, *_: (moved.append(module), module)[1])

@@ -17,7 +17,7 @@ from sqe_fast.server import calls, gate, intake
 from sqe_fast.server.connections import MAX_MESSAGE, PING
 from sqe_fast.server.schemas import CallFormat
 from sqe_fast.server.settings import MEGABYTE, Settings
-from tests.support.fake_evaluator import fake_evaluator, fake_runner, sound
+from tests.support.fake_evaluator import fake_evaluator, fake_runner, prose, sound
 from tests.support.servers import Running, serving
 
 ROOT = Path(__file__).parents[2]
@@ -28,12 +28,15 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.S)
 
 
+WORDS = " ".join(["The voice."] * 12)
+"""However long the sentences are that an argument forces, a full stop follows soon; and no number is in it."""
 CURL = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("curl ")]
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
-    with fake_evaluator(fake_runner(slots=9)) as evaluator:
+    said = prose(WORDS)
+    with fake_evaluator(fake_runner(slots=9, script=said)) as evaluator:
         evaluator.model = "tiny@0123456789ab"  # its name in the snippets
         with serving(evaluator) as running:
             yield running
