@@ -28,7 +28,8 @@ MICROSOFT = "com.microsoft"
 BLOCK, STEPS, ZERO_POINT = 16, 127, 128
 """In 8 bits: how many weights, or activations of a row, share a scale, and how weights are stored: symmetric levels
 around the zero point that ONNX Runtime takes where none is given. Whisper's encoder has a few channels far larger than
-their neighbours, which in blocks of 32 cost these their digits: ratings moved by up to 0.19, in blocks of 16 by 0.1."""
+their neighbours, which in blocks of 32 cost these their digits: of 60 clips a rating moved by 0.18, in blocks of 16
+(of the encoder alone) by 0.05."""
 
 _DTYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
 
