@@ -18,6 +18,7 @@ import numpy.typing as npt
 from sqe_fast.audio.features import SAMPLE_RATE, FloatArray
 from sqe_fast.audio.level import SILENCE_DBFS
 from sqe_fast.audio.speech import LEAST, SHORT, STEP, ActivityScan, Powers, Steps, powers, spoken
+from sqe_fast.audio.timeline import SHORTEST
 from sqe_fast.results import Stretch
 
 PAUSE = 3.0
@@ -26,8 +27,6 @@ MARGIN = 0.3
 """Seconds of such a stretch that are heard with the speech beside it, whose beginning or end may be soft."""
 NOTHING = 10 ** (SILENCE_DBFS / 20)
 """Samples that stay below it are no sound: three steps of 16 bits."""
-WORD = 0.4
-"""Seconds of a shortest window."""
 QUIET_DB = 20.0
 """How far below the speech the sound of a stretch lies that is but a pause."""
 _LEAST_STEPS = round(LEAST * SAMPLE_RATE / STEP)
@@ -73,7 +72,7 @@ class SegmentScan:
         """Less than a step."""
         self._levels: list[Powers] = []
         self._sounds: list[Places] = []
-        self._length = self._measured = 0
+        self._length = 0
 
     def add(self, samples: FloatArray) -> None:
         """The next, [n]."""
@@ -81,12 +80,12 @@ class SegmentScan:
         self._length += len(samples)
         joined = np.concatenate([self._rest, samples])
         whole = len(joined) // STEP * STEP
-        self._measure(joined[:whole])
+        self._measure(joined[:whole], self._length - len(joined))
         self._rest = joined[whole:]
 
     def finish(self, longest: int) -> Segments:
         """`longest`: samples of a window. Less than 2 s is heard whole."""
-        self._measure(self._rest)
+        self._measure(self._rest, self._length - len(self._rest))
         levels, sounds = np.concatenate(self._levels), np.concatenate(self._sounds)
         active, length = self._activity.finish(), self._length
         sound = Span(int(sounds[0, 0]), int(sounds[-1, 1])) if len(sounds) else Span(0, length)
@@ -94,11 +93,10 @@ class SegmentScan:
         heard = [Span(0, length)] if short else list(_heard(active, sound, length, longest))
         return _segments(heard, active, levels, sounds, length, longest)
 
-    def _measure(self, samples: FloatArray) -> None:
-        """Whole steps, or the last."""
+    def _measure(self, samples: FloatArray, start: int) -> None:
+        """Whole steps, or the last; from `start` on."""
         self._levels.append(powers(samples))
-        self._sounds.append(_sounds(samples) + self._measured)
-        self._measured += len(samples)
+        self._sounds.append(_sounds(samples) + start)
 
 
 def silence(length: int, longest: int) -> Segments:
@@ -122,12 +120,12 @@ def _sounds(samples: FloatArray) -> Places:
 
 
 def _from_sound_to_sound(span: Span, sounds: Places) -> Span:
-    """A span without the nothing at its edges; all of it where less than a word would be left."""
+    """A span without the nothing at its edges; all of it where less than a window would be left."""
     first, last = np.searchsorted(sounds[:, 1], span.start, "right"), np.searchsorted(sounds[:, 0], span.end) - 1
     if first > last:
         return span
     inner = Span(max(span.start, int(sounds[first, 0])), min(span.end, int(sounds[last, 1])))
-    return inner if inner.end - inner.start >= WORD * SAMPLE_RATE else span
+    return inner if inner.end - inner.start >= SHORTEST else span
 
 
 def _equal(span: Span, longest: int) -> Iterator[Span]:
